@@ -1,0 +1,51 @@
+/**
+ * Everything that a plugin imports from the house. docs/reference/api.md is made from this file.
+ */
+
+export type { CoreConfig } from './config/core-options.js'
+export {
+  address,
+  type Config,
+  choice,
+  flag,
+  integer,
+  list,
+  type Option,
+  type Options,
+  path,
+  port,
+  seconds,
+  secret,
+  text,
+} from './config/option.js'
+export type { Argument, Call, Column, CommandSpec, Commands, InputFile } from './control/command.js'
+export {
+  ConfigError,
+  type ErrorCode,
+  PluginError,
+  RequestError,
+  StoreError,
+  SugarError,
+  SystemError,
+} from './errors.js'
+export { type Chapter, explain, type Story } from './explain.js'
+export { bodyLimit, readJson, readText } from './http/body.js'
+export { clientText, escapeHtml, logFault, requestId } from './http/edge.js'
+export type { Context, PluginHttp, PrepareContext } from './kernel/context.js'
+export { type Awaitable, type Fold, fold, type Gate, gate, type News, news } from './kernel/hook.js'
+export { definePlugin, type Plugin, type PluginSpec } from './kernel/plugin.js'
+export { type Probe, program, writable } from './kernel/probe.js'
+export { type Optional, type Services, type Token, type Tokens, token } from './kernel/token.js'
+export { printable } from './log/printable.js'
+export {
+  type Collection,
+  type CollectionSpec,
+  type Doc,
+  each,
+  type Migration,
+  type Page,
+  Store,
+  type Stored,
+  type StoreStatus,
+  type Where,
+} from './store/contract.js'

@@ -1,0 +1,81 @@
+import { type IncomingMessage, request } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { exit, SystemError, systemCode } from '../errors.js'
+import type { InputFile } from './command.js'
+import { type CommandReply, type CommandRequest, FrameReader, fileFrames, frame } from './frames.js'
+import type { Output } from './output.js'
+import { socketPath } from './server.js'
+
+/** The other end of the control socket. */
+export class ControlClient {
+  readonly #root: string
+
+  constructor(root: string) {
+    this.#root = root
+  }
+
+  /** @throws SystemError NOT_RUNNING, CONTROL_REFUSED */
+  async get(path: string): Promise<unknown> {
+    return new FrameReader(await this.#send('GET', path)).line()
+  }
+
+  /** Asks the server to stop. @returns when it has closed the socket, its last act but the lock */
+  async stop(): Promise<void> {
+    const response = await this.#send('POST', '/stop')
+    response.resume()
+    const { socket } = response
+    await new Promise<void>((resolve) =>
+      socket.destroyed ? resolve() : socket.once('close', () => resolve()),
+    )
+  }
+
+  /** Runs a command in the server. @returns its exit code */
+  async command(
+    wanted: CommandRequest,
+    files: AsyncIterable<InputFile>,
+    output: Output,
+  ): Promise<CommandReply & { exit: number }> {
+    const body = (async function* () {
+      yield frame(wanted)
+      yield* fileFrames(files)
+    })()
+    const response = await this.#send('POST', '/command', Readable.from(body, { objectMode: false }))
+    const replies = new FrameReader(response)
+    for (let reply = await replies.line(); reply !== undefined; reply = await replies.line()) {
+      const line = reply as CommandReply
+      if ('out' in line) output.out(line.out)
+      else if ('err' in line) output.err(line.err)
+      else return line
+    }
+    return { exit: exit.tempFail, message: 'the server ended before the command did', hint: 'see its log' }
+  }
+
+  async #send(method: string, path: string, body?: Readable): Promise<IncomingMessage> {
+    const sending = request({ socketPath: socketPath(`${this.#root}/run`), method, path, agent: false })
+    const response = new Promise<IncomingMessage>((resolve, reject) => {
+      sending.once('response', resolve)
+      sending.once('error', (error) => reject(explain(error, this.#root)))
+    })
+    // The command may end before all input was read; its reply then says why.
+    if (body === undefined) sending.end()
+    else pipeline(body, sending).catch(() => undefined)
+    return response
+  }
+}
+
+function explain(error: Error, root: string): Error {
+  const code = systemCode(error)
+  if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR') {
+    const hint = 'start it with "sugar-server", or name its --root'
+    return new SystemError('NOT_RUNNING', `no sugar-server runs on ${root}`, { hint, cause: error })
+  }
+  if (code === 'EACCES') {
+    const hint = 'run this as the user the server runs as, or as root'
+    return new SystemError('CONTROL_REFUSED', `the sugar-server on ${root} belongs to another user`, {
+      hint,
+      cause: error,
+    })
+  }
+  return error
+}

@@ -1,0 +1,62 @@
+import type { Config, Options } from '../config/option.js'
+import type { Awaitable } from '../kernel/hook.js'
+
+/** A word that a command takes. */
+export interface Argument {
+  readonly help: string
+  readonly optional?: true
+  /**
+   * The word names a file or directory, which the command line reads and sends along: the server may run as
+   * another user. `-` is standard input. At most one argument of a command.
+   */
+  readonly input?: true
+}
+
+export interface CommandSpec {
+  readonly summary: string
+  /** In the order in which they are typed; shown in capitals. */
+  readonly args?: Readonly<Record<string, Argument>>
+  readonly options?: Options
+  /** Prints rows: gives the command `--json`. */
+  readonly lists?: true
+}
+
+export type Commands = Readonly<Record<string, CommandSpec>>
+
+/** A file that came with a command. */
+export interface InputFile {
+  /** Name, relative to the directory that was named. */
+  readonly path: string
+  readonly bytes: Buffer
+}
+
+/** A column of a listing, for people; `--json` prints the rows whole. */
+export interface Column<R> {
+  readonly title: string
+  text(row: R): string
+}
+
+/** One run of a command, in the process that owns the store. */
+export interface Call<S extends CommandSpec = CommandSpec> {
+  readonly args: {
+    readonly [K in keyof S['args']]: S['args'][K] extends { optional: true } ? string | undefined : string
+  }
+  readonly options: S['options'] extends Options ? Config<S['options']> : Readonly<Record<string, never>>
+  /** What the input argument named. Files over 64 MiB are refused. */
+  files(): AsyncIterable<InputFile>
+  /** A line for people, on standard output. */
+  print(line: string): void
+  /** A line about how it goes, on standard error. */
+  note(line: string): void
+  /** Rows, as a table or as JSON. */
+  list<R>(rows: readonly R[], columns: readonly Column<R>[]): void
+  /** Text as it is, on standard output: a file's content. */
+  write(text: string): void
+  /** Aborted when the person at the command line gives up. */
+  readonly signal: AbortSignal
+}
+
+/** @returns an exit code other than 0, if need be; throw a SugarError to fail with a message */
+export type CommandRun<S extends CommandSpec> = (
+  call: Call<S>,
+) => Awaitable<number | undefined> | Awaitable<void>

@@ -1,0 +1,78 @@
+import { asError, exit, RequestError, SugarError } from '../errors.js'
+import type { Kernel } from '../kernel/kernel.js'
+import { printable } from '../log/printable.js'
+import type { Call, CommandSpec, InputFile } from './command.js'
+import type { CommandReply, CommandRequest } from './frames.js'
+import { listing, type Output } from './output.js'
+
+/** What a command needs besides its request. */
+export interface Surroundings {
+  files: () => AsyncIterable<InputFile>
+  output: Output
+  signal: AbortSignal
+}
+
+/**
+ * Runs a plugin's command in the process that owns the store.
+ * @returns how it ended; errors are told in it, never thrown
+ */
+export async function execute(
+  kernel: Kernel,
+  request: CommandRequest,
+  around: Surroundings,
+): Promise<CommandReply & { exit: number }> {
+  const member = kernel.members.find(({ name }) => name === request.plugin)
+  try {
+    if (member === undefined) {
+      throw new RequestError('NOT_FOUND', `the plugin ${request.plugin} is not enabled`, {
+        hint: `add it to the option plugins: --plugins ...,${request.plugin}`,
+      })
+    }
+    const spec = member.plugin?.commands[request.command]
+    const run = member.commands.get(request.command)
+    if (spec === undefined || run === undefined || member.state !== 'running') {
+      const why = member.problem?.message ?? `it is ${member.state}`
+      throw new RequestError('UNAVAILABLE', `${request.plugin} cannot do that now: ${why}`, {
+        hint: member.problem?.hint,
+      })
+    }
+    return { exit: (await run(callOf(spec, request, around))) ?? exit.ok }
+  } catch (thrown) {
+    const error = asError(thrown)
+    if (!(error instanceof SugarError))
+      member?.log.error({ err: error }, `${request.plugin} ${request.command} failed`)
+    const known =
+      error instanceof SugarError ? { code: error.code, ...(error.hint && { hint: error.hint }) } : {}
+    return {
+      exit: error instanceof SugarError ? error.exitCode : exit.software,
+      message: error.message,
+      ...known,
+    }
+  }
+}
+
+function callOf(spec: CommandSpec, request: CommandRequest, { files, output, signal }: Surroundings): Call {
+  return {
+    args: request.args as never,
+    options: readOptions(spec, request) as never,
+    files,
+    print: (line) => output.out(`${printable(line)}\n`),
+    note: (line) => output.err(`${printable(line)}\n`),
+    list: (rows, columns) => output.out(listing(rows, columns, request.json)),
+    write: (text) => output.out(text),
+    signal,
+  }
+}
+
+function readOptions(spec: CommandSpec, { options, cwd }: CommandRequest): Record<string, unknown> {
+  const values: Record<string, unknown> = {}
+  for (const [name, option] of Object.entries(spec.options ?? {})) {
+    const text = options[name]
+    try {
+      values[name] = text === undefined ? option.default : option.read(text, { base: cwd })
+    } catch (error) {
+      throw new RequestError('USAGE', `--${name} ${asError(error).message}`)
+    }
+  }
+  return values
+}

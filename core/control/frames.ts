@@ -1,0 +1,94 @@
+import { RequestError } from '../errors.js'
+import type { InputFile } from './command.js'
+
+/** A command as it goes to the server; the files it takes follow behind it. */
+export interface CommandRequest {
+  plugin: string
+  command: string
+  args: Record<string, string>
+  /** Options as they were typed. */
+  options: Record<string, string>
+  /** Directory in which it was typed. */
+  cwd: string
+  json: boolean
+}
+
+/** What comes back, a line each. */
+export type CommandReply =
+  | { out: string }
+  | { err: string }
+  | { exit: number; code?: string; message?: string; hint?: string }
+
+export const largestFile = 64 << 20
+const longestLine = 64 << 10
+
+export const frame = (value: unknown): string => `${JSON.stringify(value)}\n`
+
+/** Writes files as `{"path","size"}` lines, each followed by that many bytes. */
+export async function* fileFrames(files: AsyncIterable<InputFile>): AsyncGenerator<string | Buffer> {
+  for await (const { path, bytes } of files) {
+    yield frame({ path, size: bytes.length })
+    yield bytes
+  }
+}
+
+/** Reads lines of JSON, and counted bytes between them, from a stream. */
+export class FrameReader {
+  readonly #chunks: AsyncIterator<Buffer>
+  #rest: Buffer = Buffer.alloc(0)
+
+  constructor(stream: AsyncIterable<Buffer>) {
+    this.#chunks = stream[Symbol.asyncIterator]()
+  }
+
+  /** @returns the next line's value, or undefined at the end */
+  async line(): Promise<unknown> {
+    for (;;) {
+      const end = this.#rest.indexOf(10)
+      if (end >= 0) {
+        const text = this.#rest.subarray(0, end).toString('utf8')
+        this.#rest = this.#rest.subarray(end + 1)
+        return JSON.parse(text)
+      }
+      if (this.#rest.length > longestLine)
+        throw new RequestError('REQUEST_TOO_LARGE', 'a line of the request is too long')
+      if (!(await this.#more())) return undefined
+    }
+  }
+
+  async bytes(size: number): Promise<Buffer> {
+    const parts = []
+    let missing = size
+    while (missing > 0) {
+      if (this.#rest.length === 0 && !(await this.#more())) {
+        throw new RequestError('REQUEST_INVALID', 'the input ended too early')
+      }
+      const part = this.#rest.subarray(0, missing)
+      parts.push(part)
+      this.#rest = this.#rest.subarray(part.length)
+      missing -= part.length
+    }
+    return Buffer.concat(parts)
+  }
+
+  /** The files behind the command. */
+  async *files(): AsyncGenerator<InputFile> {
+    for (;;) {
+      const head = (await this.line()) as { path?: unknown; size?: unknown } | undefined
+      if (head === undefined) return
+      const { path, size } = head
+      if (typeof path !== 'string' || typeof size !== 'number' || !(size >= 0)) {
+        throw new RequestError('REQUEST_INVALID', 'the input is garbled')
+      }
+      if (size > largestFile) throw new RequestError('REQUEST_TOO_LARGE', `${path} is larger than 64 MiB`)
+      yield { path, bytes: await this.bytes(size) }
+    }
+  }
+
+  async #more(): Promise<boolean> {
+    const { value, done } = await this.#chunks.next()
+    if (done === true) return false
+    this.#rest = this.#rest.length === 0 ? value : Buffer.concat([this.#rest, value])
+    return true
+  }
+}

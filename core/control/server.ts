@@ -1,0 +1,107 @@
+import { chmodSync, rmSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import { asError, SystemError } from '../errors.js'
+import type { Surroundings } from './execute.js'
+import { type CommandRequest, FrameReader, frame } from './frames.js'
+
+/** What the running server does for those who come over its control socket. */
+export interface Controlled {
+  status(): Promise<unknown>
+  explain(who: string): Promise<unknown>
+  command(request: CommandRequest, around: Surroundings): Promise<unknown>
+  /** Begins to stop. */
+  stop(): void
+}
+
+export const socketPath = (run: string): string => join(run, 'control.sock')
+
+// sun_path in <sys/un.h> has 108 bytes, the last one for NUL.
+const longestPath = 107
+
+/**
+ * The server's end of the control socket. Whoever can open the file may do everything, so only its owner and root
+ * can. The lock is held by then: a socket that is already there belongs to nobody.
+ * @returns the undo
+ */
+export async function openControl(run: string, controlled: Controlled): Promise<() => Promise<void>> {
+  const path = socketPath(run)
+  if (Buffer.byteLength(path) > longestPath) {
+    throw new SystemError('NOT_WRITABLE', `${path} is too long for a socket (at most ${longestPath} bytes)`, {
+      hint: 'choose a root with a shorter path',
+    })
+  }
+  rmSync(path, { force: true })
+  const server = createServer({ requestTimeout: 0 }, (request, response) => {
+    serve(controlled, request, response).catch((error) => {
+      if (!response.headersSent) response.writeHead(500)
+      response.end(frame({ error: asError(error).message }))
+    })
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(
+        new SystemError('NOT_WRITABLE', `${path}: ${cause.message}`, { hint: 'check the directory', cause }),
+      )
+    })
+    server.listen(path, resolve)
+  })
+  chmodSync(path, 0o600)
+  return async () => {
+    const closed = new Promise((resolve) => server.close(resolve))
+    rmSync(path, { force: true })
+    server.closeAllConnections()
+    await closed
+  }
+}
+
+/** Characters of output that go into one line of the reply. */
+const piece = 8192
+
+async function serve(
+  controlled: Controlled,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://control')
+  const json = (value: unknown) =>
+    response.writeHead(200, { 'Content-Type': 'application/json' }).end(frame(value))
+  switch (`${request.method} ${url.pathname}`) {
+    case 'GET /status':
+      json(await controlled.status())
+      return
+    case 'GET /explain':
+      json(await controlled.explain(url.searchParams.get('who') ?? ''))
+      return
+    case 'POST /stop':
+      json({ stopping: true })
+      controlled.stop()
+      return
+    case 'POST /command':
+      await serveCommand(controlled, request, response)
+      return
+    default:
+      response.writeHead(404).end()
+  }
+}
+
+async function serveCommand(
+  controlled: Controlled,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const frames = new FrameReader(request)
+  const wanted = (await frames.line()) as CommandRequest
+  response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  const output = {
+    out: (text: string) => {
+      for (let at = 0; at < text.length; at += piece)
+        response.write(frame({ out: text.slice(at, at + piece) }))
+    },
+    err: (text: string) => void response.write(frame({ err: text })),
+  }
+  const ended = await controlled.command(wanted, { files: () => frames.files(), output, signal: gone.signal })
+  response.end(frame(ended))
+}

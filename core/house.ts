@@ -1,0 +1,234 @@
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type Router from 'koa-router'
+import { execute, type Surroundings } from './control/execute.js'
+import type { CommandReply, CommandRequest } from './control/frames.js'
+import { takeLock } from './control/lock.js'
+import { openControl } from './control/server.js'
+import { asError, exit, SugarError, SystemError, systemCode } from './errors.js'
+import { explain, type Story } from './explain.js'
+import { type ListenerStatus, Listeners } from './http/listeners.js'
+import { Kernel } from './kernel/kernel.js'
+import type { PluginStatus } from './kernel/member.js'
+import { UndoStack } from './kernel/undo.js'
+import type { Plan } from './loading/plan.js'
+import type { Log } from './log/log.js'
+import { notify } from './notify.js'
+import type { StoreStatus } from './store/contract.js'
+import { NedbStore } from './store/nedb/store.js'
+import { version } from './version.js'
+
+export type Phase = 'prepare' | 'start' | 'ready' | 'drain' | 'stop' | 'stopped'
+
+export interface HouseStatus {
+  phase: Phase
+  version: string
+  plugins: PluginStatus[]
+  listeners: ListenerStatus[]
+  store?: StoreStatus
+  /** What the plugins' own checks found wrong. */
+  health: { plugin: string; what: string; problem: string }[]
+}
+
+/**
+ * A server from its first file to its last: lock, control socket, store, plugins, sockets, and the reverse.
+ *
+ * Not listening, it is the same house with its doors shut: a command that finds no running server runs in one.
+ */
+export class House {
+  readonly kernel: Kernel
+  readonly #plan: Plan
+  readonly #log: Log
+  readonly #listeners: Listeners
+  readonly #undo = new UndoStack()
+  readonly #hurry = new AbortController()
+  #phase: Phase = 'prepare'
+  #stopping: Promise<Error[]> | undefined
+  /** Called when somebody asks for the end over the control socket. */
+  onStopRequest: () => void = () => undefined
+
+  constructor(plan: Plan, log: Log) {
+    this.#plan = plan
+    this.#log = log
+    this.#listeners = new Listeners(plan.settings, log.logger)
+    this.kernel = new Kernel({
+      members: plan.members,
+      settings: plan.settings,
+      log: log.logger,
+      listeners: this.#listeners,
+      store: () => new NedbStore(join(this.root, 'store'), log.logger),
+    })
+  }
+
+  get root(): string {
+    return String(this.#plan.settings.get('root'))
+  }
+
+  /**
+   * Starts everything.
+   * @throws SystemError when the root cannot be used, another server has it, or `httpd-port` cannot be had;
+   *   SugarError of a plugin that cannot run when `strict` is set or no plugin runs at all
+   */
+  async start({ listen }: { listen: boolean }): Promise<void> {
+    try {
+      await this.#prepare(listen)
+      this.#phase = 'start'
+      if (this.#strict) this.#insist()
+      await this.kernel.start()
+      if (this.#stopping !== undefined) return
+      if (listen) await this.#open()
+      this.#insist()
+      this.#phase = 'ready'
+      if (listen) await notify('READY=1', `STATUS=${this.kernel.running().length} plugins run`)
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  /**
+   * Drains and stops; asked again, it hurries: work under way is given up.
+   * @returns what could not be undone
+   */
+  stop(): Promise<Error[]> {
+    if (this.#stopping !== undefined) this.#hurry.abort()
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async status(): Promise<HouseStatus> {
+    const store = this.kernel.store?.status()
+    return {
+      phase: this.#phase,
+      version,
+      plugins: this.kernel.status(),
+      listeners: this.#phase === 'ready' ? this.#listeners.status() : [],
+      ...(store && { store }),
+      health: await this.#health(),
+    }
+  }
+
+  explain(who: string): Promise<Story> {
+    return this.kernel.hooks.gather(explain, {}, who)
+  }
+
+  command(request: CommandRequest, around: Surroundings): Promise<CommandReply & { exit: number }> {
+    return execute(this.kernel, request, around)
+  }
+
+  async #prepare(listen: boolean): Promise<void> {
+    const run = join(this.root, 'run')
+    makeRoot(this.root)
+    mkdirSync(run, { recursive: true, mode: 0o700 })
+    const unlock = takeLock(run)
+    this.#undo.add(unlock)
+    if (!listen) return
+    const close = await openControl(run, {
+      status: () => this.status(),
+      explain: (who) => this.explain(who),
+      command: (request, around) => this.command(request, around),
+      stop: () => this.onStopRequest(),
+    })
+    this.#undo.add(close)
+    this.#serveHealth()
+  }
+
+  async #open(): Promise<void> {
+    for (const { plugins, error } of await this.#listeners.open()) {
+      // Without its own port the house has no /health, and half of its services would be missing unseen.
+      if (plugins.has('core')) throw error
+      for (const member of this.kernel.running()) {
+        if (plugins.has(member.name)) await this.kernel.fail(member, error)
+      }
+    }
+    await this.kernel.ready()
+  }
+
+  get #strict(): boolean {
+    return this.#plan.settings.get('strict') === true
+  }
+
+  /** @throws SugarError when nothing runs, or when something cannot and `strict` is set */
+  #insist(): void {
+    const broken = this.kernel.members.find(({ problem }) => problem !== undefined)
+    const alive = this.kernel.members.some(({ problem }) => problem === undefined)
+    if (broken?.problem === undefined || (alive && !this.#strict)) return
+    const { code, message, hint } = broken.problem
+    throw new SugarError(code, alive ? message : `no plugin can run: ${message}`, {
+      hint,
+      plugin: broken.name,
+    })
+  }
+
+  async #stop(): Promise<Error[]> {
+    this.#phase = 'drain'
+    const seconds = Number(this.#plan.settings.get('drain-seconds'))
+    const giveUp = AbortSignal.any([this.#hurry.signal, AbortSignal.timeout(seconds * 1000)])
+    void notify('STOPPING=1')
+    await Promise.all([this.kernel.drain(giveUp), this.#listeners.drain(giveUp)])
+    this.#phase = 'stop'
+    const errors = [...(await this.kernel.stop()), ...(await this.#undo.dispose())]
+    this.#phase = 'stopped'
+    return errors
+  }
+
+  #serveHealth(): void {
+    const router = this.#listeners.router('core', 'httpd-port') as Router
+    router.get('/health', async (ctx) => {
+      const { phase, plugins, store, health } = await this.status()
+      const well =
+        phase === 'ready' &&
+        plugins.every(({ state }) => state === 'running') &&
+        store?.readOnly === undefined &&
+        health.length === 0
+      ctx.status = well ? 200 : 503
+      ctx.body = {
+        status: well ? 'ok' : 'degraded',
+        phase,
+        plugins: Object.fromEntries(plugins.map(({ name, state }) => [name, state])),
+        ...(store && { store: store.readOnly === undefined ? 'writable' : 'read-only' }),
+      }
+    })
+  }
+
+  async #health(): Promise<HouseStatus['health']> {
+    const checks = this.kernel.running().flatMap((member) =>
+      member.health.map(async ({ what, check }) => {
+        try {
+          return { plugin: member.name, what, problem: await check() }
+        } catch (error) {
+          return { plugin: member.name, what, problem: asError(error).message }
+        }
+      }),
+    )
+    const found = await Promise.all(checks)
+    return found.flatMap(({ plugin, what, problem }) =>
+      problem === undefined ? [] : [{ plugin, what, problem }],
+    )
+  }
+
+  /** Writes what is left of the log. */
+  flush(): void {
+    this.#log.flush()
+  }
+}
+
+function makeRoot(root: string): void {
+  try {
+    mkdirSync(root, { recursive: true, mode: 0o700 })
+    accessSync(root, constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    throw new SystemError('NOT_WRITABLE', `root: cannot write ${root} (${systemCode(cause)})`, {
+      hint: 'give this user the directory, or set --root to another',
+      cause,
+    })
+  }
+  if ((statSync(root).mode & 0o022) !== 0) {
+    throw new SystemError('NOT_WRITABLE', `root: others can write ${root}`, {
+      hint: `protect it: chmod go-w ${root}`,
+    })
+  }
+}
+
+/** The exit code of an end: 1 when something could not be undone. */
+export const exitCodeOf = (errors: readonly Error[]): number => (errors.length === 0 ? exit.ok : exit.failure)

@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+
+/**
+ * Keeps a server from being filled with idle connections. When the last place is taken, the address that holds
+ * the most gives up its oldest connection without a request under way: a class behind one router is served,
+ * a thousand half-open sockets of one laptop are not.
+ */
+export class Connections {
+  readonly #most: number
+  readonly #byAddress = new Map<string, Set<Socket>>()
+  readonly #busy = new Set<Socket>()
+  #count = 0
+
+  constructor(server: Server, most = placesByDescriptors()) {
+    this.#most = most
+    server.on('connection', (socket) => this.#add(socket))
+    server.on('request', (request, response) => {
+      this.#busy.add(request.socket)
+      response.once('close', () => this.#busy.delete(request.socket))
+    })
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  destroyAll(): void {
+    for (const sockets of this.#byAddress.values()) for (const socket of sockets) socket.destroy()
+  }
+
+  #add(socket: Socket): void {
+    if (this.#count >= this.#most && !this.#evict()) {
+      socket.destroy()
+      return
+    }
+    const address = socket.remoteAddress ?? ''
+    let sockets = this.#byAddress.get(address)
+    if (sockets === undefined) {
+      sockets = new Set()
+      this.#byAddress.set(address, sockets)
+    }
+    sockets.add(socket)
+    this.#count += 1
+    socket.once('close', () => {
+      this.#count -= 1
+      this.#busy.delete(socket)
+      sockets.delete(socket)
+      if (sockets.size === 0) this.#byAddress.delete(address)
+    })
+  }
+
+  #evict(): boolean {
+    const greediest = [...this.#byAddress.values()].sort((a, b) => b.size - a.size)
+    for (const sockets of greediest) {
+      for (const socket of sockets) {
+        if (this.#busy.has(socket) || socket.destroyed) continue
+        socket.destroy()
+        return true
+      }
+    }
+    return false
+  }
+}
+
+const mostPlaces = 4096
+
+/** Half of the file descriptors that this process may have: the store and child processes need some too. */
+function placesByDescriptors(): number {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
+    return soft === undefined ? mostPlaces : Math.min(mostPlaces, Math.max(8, Math.floor(Number(soft) / 2)))
+  } catch {
+    return mostPlaces
+  }
+}

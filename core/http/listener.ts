@@ -1,0 +1,104 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import Koa, { type Middleware } from 'koa'
+import type Router from 'koa-router'
+import type { Logger } from 'pino'
+import { SystemError, systemCode } from '../errors.js'
+import { Connections } from './connections.js'
+import { edge } from './edge.js'
+
+/** Milliseconds. Node's own limits (60 s for headers, 300 s for a request) let a classroom be locked out. */
+export const times = { headers: 10_000, request: 20_000, keepAlive: 5_000, idle: 60_000, check: 1_000 }
+
+/** One socket that listens, with all routers that share it. */
+export class Listener {
+  readonly names: string[] = []
+  readonly #plugins = new Set<string>()
+  readonly #app = new Koa()
+  readonly #server: Server
+  readonly #connections: Connections
+  readonly #host: string
+  readonly #port: number
+  #draining = false
+
+  constructor(host: string, port: number, log: Logger, limits = times) {
+    this.#host = host
+    this.#port = port
+    this.#app.use(edge(log, () => this.#draining))
+    // edge() has answered every error by then; what is left is a socket that died under the answer.
+    this.#app.on('error', (error) => log.debug({ err: error }, 'an answer could not be sent'))
+    this.#server = createServer({
+      headersTimeout: limits.headers,
+      requestTimeout: limits.request,
+      keepAliveTimeout: limits.keepAlive,
+      connectionsCheckingInterval: limits.check,
+      noDelay: true,
+    })
+    this.#server.timeout = limits.idle
+    this.#connections = new Connections(this.#server)
+  }
+
+  /** Adds a plugin's router. */
+  use(plugin: string, router: Router): void {
+    this.#plugins.add(plugin)
+    for (const middleware of [router.routes(), router.allowedMethods()] as Middleware[]) {
+      // koa cannot take a middleware out again: one whose plugin has gone is passed over.
+      this.#app.use((ctx, next) => (this.#plugins.has(plugin) ? middleware(ctx, next) : next()))
+    }
+  }
+
+  /** The plugins that have routes here. */
+  get plugins(): ReadonlySet<string> {
+    return this.#plugins
+  }
+
+  /** Takes a plugin's routes away. */
+  release(plugin: string): void {
+    this.#plugins.delete(plugin)
+  }
+
+  get address(): { host: string; port: number } {
+    const bound = this.#server.address() as AddressInfo | null
+    return { host: this.#host, port: bound?.port ?? this.#port }
+  }
+
+  /** @throws SystemError PORT_BUSY, PORT_REFUSED */
+  async open(setting: string): Promise<void> {
+    this.#server.on('request', this.#app.callback())
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error) => reject(this.#explain(error, setting)))
+      this.#server.listen({ host: this.#host, port: this.#port, backlog: 1024 }, resolve)
+    })
+    this.#server.removeAllListeners('error')
+  }
+
+  /** Refuses new work and waits for what is under way. @param signal gives up waiting */
+  async drain(signal: AbortSignal): Promise<void> {
+    this.#draining = true
+    if (!this.#server.listening) return
+    const closed = new Promise((resolve) => this.#server.close(resolve))
+    const idle = setInterval(() => this.#server.closeIdleConnections(), 20)
+    const giveUp = () => this.#connections.destroyAll()
+    signal.addEventListener('abort', giveUp, { once: true })
+    if (signal.aborted) giveUp()
+    this.#server.closeIdleConnections()
+    await closed
+    clearInterval(idle)
+    signal.removeEventListener('abort', giveUp)
+  }
+
+  #explain(error: Error, setting: string): Error {
+    const where = `${setting}: port ${this.#port} on ${this.#host}`
+    const code = systemCode(error)
+    if (code === 'EADDRINUSE') {
+      const hint = 'stop the other program, or choose another port'
+      return new SystemError('PORT_BUSY', `${where} is in use by another program`, { hint, cause: error })
+    }
+    if (code === 'EACCES') {
+      const hint = 'choose a port from 1024 on, or give the service CAP_NET_BIND_SERVICE'
+      return new SystemError('PORT_REFUSED', `${where} is not for this user`, { hint, cause: error })
+    }
+    const hint = 'check the address in the option host'
+    return new SystemError('PORT_REFUSED', `${where} cannot be used (${code})`, { hint, cause: error })
+  }
+}

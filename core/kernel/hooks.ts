@@ -1,0 +1,137 @@
+import tapable from 'tapable'
+import { asError, PluginError, SugarError } from '../errors.js'
+import type { AnyHook, Fold, Gate, News, TapFunction } from './hook.js'
+
+/** What a failing tap is told to: the name of its plugin, the hook, the error. */
+export type TapFailed = (plugin: string, hook: string, error: Error) => void
+
+/** The hooks of one kernel. tapable cannot untap, so hooks live as long as their kernel and no longer. */
+export class Hooks {
+  readonly #gates = new Map<string, tapable.AsyncSeriesHook<[unknown]>>()
+  readonly #folds = new Map<string, tapable.AsyncSeriesWaterfallHook<[object, unknown]>>()
+  readonly #news = new Map<string, tapable.AsyncParallelHook<[unknown]>>()
+  readonly #telling = new Set<Promise<void>>()
+  readonly #failed: TapFailed
+
+  constructor(failed: TapFailed) {
+    this.#failed = failed
+  }
+
+  /** @returns the undo: after it the tap is passed over */
+  tap<H extends AnyHook>(hook: H, plugin: string, fn: TapFunction<H>, order = 0): () => void {
+    let live = true
+    const run = fn as (...args: unknown[]) => unknown
+    const call = (...args: unknown[]) => within(hook, plugin, () => run(...args))
+    const options = { name: plugin, stage: order }
+    if (hook.kind === 'gate') {
+      this.#gate(hook.id).tapPromise(options, async (question) => {
+        if (live) await call(question)
+      })
+    } else if (hook.kind === 'fold') {
+      this.#fold(hook.id).tapPromise(options, async (answer, question) => {
+        if (!live) return answer
+        try {
+          return merge(answer, await call(answer, question), (key) => {
+            this.#failed(plugin, hook.id, new Error(`"${key}" is in the answer already`))
+          })
+        } catch (error) {
+          this.#failed(plugin, hook.id, asError(error))
+          return answer
+        }
+      })
+    } else {
+      this.#event(hook.id).tapPromise(options, async (event) => {
+        if (!live) return
+        try {
+          await call(event)
+        } catch (error) {
+          this.#failed(plugin, hook.id, asError(error))
+        }
+      })
+    }
+    return () => {
+      live = false
+    }
+  }
+
+  /** @throws RequestError of the first tap that refuses; PluginError of one that breaks */
+  async ask<Q>(hook: Gate<Q>, question: Q): Promise<void> {
+    await this.#gates.get(hook.id)?.promise(question)
+  }
+
+  /** @returns the answer with what each tap added; a key that is taken stays as it was */
+  async gather<A extends object, Q>(hook: Fold<A, Q>, answer: A, question: Q): Promise<A> {
+    const tapped = this.#folds.get(hook.id)
+    return tapped === undefined ? answer : ((await tapped.promise(answer, question)) as A)
+  }
+
+  tell<E>(hook: News<E>, event: E): void {
+    const tapped = this.#news.get(hook.id)
+    if (tapped === undefined) return
+    const telling: Promise<void> = tapped.promise(event).finally(() => this.#telling.delete(telling))
+    this.#telling.add(telling)
+  }
+
+  /** Resolves when all news told so far has been heard. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#telling)
+  }
+
+  #gate(id: string) {
+    return entry(this.#gates, id, () => new tapable.AsyncSeriesHook<[unknown]>(['question']))
+  }
+
+  #fold(id: string) {
+    return entry(
+      this.#folds,
+      id,
+      () => new tapable.AsyncSeriesWaterfallHook<[object, unknown]>(['answer', 'question']),
+    )
+  }
+
+  #event(id: string) {
+    return entry(this.#news, id, () => new tapable.AsyncParallelHook<[unknown]>(['event']))
+  }
+}
+
+function entry<V>(map: Map<string, V>, id: string, make: () => V): V {
+  let value = map.get(id)
+  if (value === undefined) {
+    value = make()
+    map.set(id, value)
+  }
+  return value
+}
+
+/** Runs a tap under its hook's deadline, and puts the plugin's name on whatever it throws. */
+async function within(hook: AnyHook, plugin: string, work: () => unknown): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined
+  try {
+    const result = work()
+    if (!(result instanceof Promise)) return result
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const message = `${plugin} did not answer ${hook.id} within ${hook.seconds} s`
+        reject(new PluginError('HOOK_TIMEOUT', message, { plugin }))
+      }, hook.seconds * 1000)
+    })
+    return await Promise.race([result, late])
+  } catch (error) {
+    if (error instanceof SugarError) throw error
+    const cause = asError(error)
+    throw new PluginError('INTERNAL', `${plugin} failed in ${hook.id}: ${cause.message}`, { plugin, cause })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** The answer with what is new in `addition`. */
+function merge(answer: object, addition: unknown, taken: (key: string) => void): object {
+  if (addition === undefined || addition === null) return answer
+  const merged: Record<string, unknown> = { ...answer }
+  for (const [key, value] of Object.entries(addition)) {
+    if (Object.hasOwn(merged, key)) taken(key)
+    else merged[key] = value
+  }
+  return merged
+}

@@ -1,0 +1,291 @@
+import 'reflect-metadata'
+import type { Logger } from 'pino'
+import { container } from 'tsyringe'
+import { coreOptions } from '../config/core-options.js'
+import type { Settings } from '../config/settings.js'
+import type { Commands } from '../control/command.js'
+import { asError, PluginError, type Problem } from '../errors.js'
+import type { Listeners } from '../http/listeners.js'
+import { type Collection, type Doc, Store } from '../store/contract.js'
+import type { Context } from './context.js'
+import { dependantsOf, providersOf, usedBy } from './graph.js'
+import { Hooks } from './hooks.js'
+import { Member, type PluginStatus } from './member.js'
+import type { Collections, Plugin } from './plugin.js'
+import type { Tokens } from './token.js'
+
+/** What a kernel is made from. */
+export interface Parts {
+  members: readonly { name: string; plugin?: Plugin; problem?: Problem }[]
+  settings: Settings
+  log: Logger
+  listeners: Listeners
+  /** Makes the house's own store; asked for only when documents are kept and no plugin provides one. */
+  store: () => Store
+}
+
+type AnyContext = Context<Record<never, never>, Tokens, Tokens, Collections, Commands>
+
+const slowSeconds = 5
+
+/**
+ * Runs plugins: works out what each is given, starts them in order, contains failures, and undoes everything in
+ * reverse. tsyringe is the shelf on which finished services stand; nobody else touches the container.
+ */
+export class Kernel {
+  readonly members: readonly Member[]
+  readonly hooks: Hooks
+  readonly #parts: Parts
+  readonly #shelf = container.createChildContainer()
+  readonly #providers: ReadonlyMap<string, Plugin>
+  #ownStore: Store | undefined
+  #stopping = false
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+    this.members = parts.members.map(
+      ({ name, plugin, problem }) => new Member(name, plugin, problem, parts.log.child({ plugin: name })),
+    )
+    this.#providers = providersOf(this.#able().map(({ plugin }) => plugin as Plugin))
+    this.hooks = new Hooks((plugin, hook, err) =>
+      this.#logOf(plugin).error({ hook, err }, `a tap of ${hook} failed: ${err.message}`),
+    )
+  }
+
+  /** The phases *prepare* and *start*. Plugins that fail are marked; nothing is thrown for them. */
+  async start(): Promise<void> {
+    for (const member of this.#able()) await this.#step(member, 'prepare', () => this.#prepare(member))
+    for (const member of this.#able()) {
+      if (!this.#stopping) await this.#step(member, 'start', () => this.#start(member))
+    }
+  }
+
+  /** The phase *ready*: every socket is bound. */
+  async ready(): Promise<void> {
+    for (const member of this.running()) {
+      try {
+        for (const fn of member.moments.ready) await fn()
+      } catch (error) {
+        await this.fail(member, error)
+      }
+    }
+  }
+
+  /** The phase *drain*: signals abort, and plugins may finish what they began. @param signal gives up waiting */
+  async drain(signal: AbortSignal): Promise<void> {
+    const running = this.running()
+    for (const member of running) member.drain.abort()
+    const work = running.flatMap((member) =>
+      member.moments.drain.map(async (fn) => {
+        try {
+          await fn()
+        } catch (error) {
+          member.log.error({ err: error }, `${member.name} could not finish its work`)
+        }
+      }),
+    )
+    await Promise.race([Promise.all([...work, this.hooks.settled()]), aborted(signal)])
+  }
+
+  /** The phase *stop*: everything undone in reverse. @returns the errors of what could not be undone */
+  async stop(): Promise<Error[]> {
+    this.#stopping = true
+    const errors: Error[] = []
+    for (const member of [...this.members].reverse()) {
+      if (member.state !== 'running' && member.state !== 'starting') continue
+      member.state = 'stopped'
+      errors.push(...(await member.dispose()))
+    }
+    try {
+      await this.#ownStore?.close()
+    } catch (error) {
+      errors.push(asError(error))
+    }
+    this.#shelf.clearInstances()
+    return errors
+  }
+
+  /** Takes a plugin that runs out of the house, after those that use it. */
+  async fail(member: Member, thrown: unknown): Promise<void> {
+    const plugins = this.running().map(({ plugin }) => plugin as Plugin)
+    const users = member.plugin === undefined ? new Set<Plugin>() : dependantsOf(member.plugin, plugins)
+    for (const user of this.running().reverse()) {
+      if (user.plugin !== undefined && users.has(user.plugin))
+        await this.#drop(user, 'blocked', blockedBy(user, member))
+    }
+    await this.#drop(member, 'failed', thrown)
+  }
+
+  running(): Member[] {
+    return this.members.filter(({ state }) => state === 'running')
+  }
+
+  status(): PluginStatus[] {
+    return this.members.map((member) => member.status())
+  }
+
+  /** The store that plugins were given, if any keeps documents. */
+  get store(): Store | undefined {
+    return this.#shelf.isRegistered(Store.id) ? this.#shelf.resolve<Store>(Store.id) : undefined
+  }
+
+  #able(): Member[] {
+    if (this.#stopping) return []
+    return this.members.filter(({ state, plugin }) => state === 'waiting' && plugin !== undefined)
+  }
+
+  #logOf(plugin: string): Logger {
+    return this.members.find(({ name }) => name === plugin)?.log ?? this.#parts.log
+  }
+
+  /** One phase of one plugin: timed, contained, and talked about when it is slow. */
+  async #step(member: Member, what: string, work: () => Promise<void>): Promise<void> {
+    const began = performance.now()
+    const slow = setInterval(() => {
+      const seconds = Math.round((performance.now() - began) / 1000)
+      member.log.warn(`${member.name} has been in ${what} for ${seconds} s`)
+    }, slowSeconds * 1000)
+    try {
+      await work()
+    } catch (error) {
+      await this.#drop(member, 'failed', error)
+    } finally {
+      clearInterval(slow)
+      member.ms += performance.now() - began
+    }
+  }
+
+  async #drop(member: Member, state: 'unavailable' | 'blocked' | 'failed', thrown: unknown): Promise<void> {
+    this.#parts.listeners.release(member.name)
+    await member.fail(state, thrown)
+  }
+
+  async #prepare(member: Member): Promise<void> {
+    const { plugin } = member as { plugin: Plugin }
+    for (const probe of plugin.system) {
+      const problem = await probe.look(this.#parts.settings)
+      if (problem !== undefined) return this.#drop(member, 'unavailable', problem)
+    }
+    await plugin.prepare?.({ config: this.#configOf(plugin), log: member.log })
+  }
+
+  async #start(member: Member): Promise<void> {
+    const { plugin } = member as { plugin: Plugin }
+    const idle = usedBy({ ...plugin, wants: {} }, this.#providers).find(
+      (used) => !this.running().some((other) => other.plugin === used),
+    )
+    if (idle !== undefined) return this.#drop(member, 'blocked', blockedBy(member, idle))
+    member.state = 'starting'
+    const services = (await plugin.start(await this.#contextOf(member, plugin))) ?? {}
+    this.#shelve(plugin, services as Record<string, unknown>)
+    const silent = Object.keys(plugin.commands).find((name) => !member.commands.has(name))
+    if (silent !== undefined) throw broken(plugin, `start() did not say what the command "${silent}" does`)
+    // Unless it was stopped behind its back: then what it deferred has been undone already.
+    if (member.state === 'starting') member.state = 'running'
+  }
+
+  #shelve(plugin: Plugin, services: Record<string, unknown>): void {
+    const promised = Object.keys(plugin.provides)
+    const missing = promised.filter((name) => services[name] === undefined || services[name] === null)
+    const extra = Object.keys(services).filter((name) => !promised.includes(name))
+    if (missing.length > 0) throw broken(plugin, `start() did not return ${missing.join(', ')}`)
+    if (extra.length > 0)
+      throw broken(plugin, `start() returned ${extra.join(', ')}, which it does not provide`)
+    for (const [name, { id }] of Object.entries(plugin.provides))
+      this.#shelf.registerInstance(id, services[name])
+  }
+
+  #services(tokens: Tokens): Record<string, unknown> {
+    const entries = Object.entries(tokens).filter(([, { id }]) => this.#shelf.isRegistered(id))
+    return Object.freeze(Object.fromEntries(entries.map(([name, { id }]) => [name, this.#shelf.resolve(id)])))
+  }
+
+  #configOf(plugin: Plugin): never {
+    return this.#parts.settings.pick({ ...coreOptions, ...plugin.options }) as never
+  }
+
+  async #contextOf(member: Member, plugin: Plugin): Promise<AnyContext> {
+    const { hooks } = this
+    const { listeners } = this.#parts
+    const router = (option: string) => listeners.router(plugin.name, option)
+    let httpd: ReturnType<typeof router> | undefined
+    return {
+      config: this.#configOf(plugin),
+      log: member.log,
+      needs: this.#services(plugin.needs) as never,
+      wants: this.#services(plugin.wants) as never,
+      store: (await this.#openCollections(plugin)) as never,
+      http: {
+        get router() {
+          httpd ??= router('httpd-port')
+          return httpd
+        },
+        listener: router,
+      },
+      signal: member.drain.signal,
+      tap: (hook, fn, order) => member.undo.add(hooks.tap(hook, plugin.name, fn, order)),
+      ask: (hook, question) => hooks.ask(hook, question),
+      gather: (hook, answer, question) => hooks.gather(hook, answer, question),
+      tell: (hook, event) => hooks.tell(hook, event),
+      on: (moment, fn) => void member.moments[moment].push(fn),
+      every: (seconds, job) => member.undo.add(repeat(seconds, job, member)),
+      defer: (undo) => member.undo.add(undo),
+      health: (what, check) => void member.health.push({ what, check }),
+      command: (name, run) => {
+        if (plugin.commands[name] === undefined) throw broken(plugin, `the command "${name}" is not declared`)
+        member.commands.set(name, run)
+      },
+    }
+  }
+
+  async #openCollections(plugin: Plugin): Promise<Record<string, Collection<Doc>>> {
+    const opened: Record<string, Collection<Doc>> = {}
+    for (const [name, spec] of Object.entries(plugin.collections)) {
+      if (!this.#shelf.isRegistered(Store.id)) {
+        this.#ownStore = this.#parts.store()
+        this.#shelf.registerInstance(Store.id, this.#ownStore)
+      }
+      opened[name] = await this.#shelf.resolve<Store>(Store.id).open(`${plugin.name}/${name}`, spec)
+    }
+    return Object.freeze(opened)
+  }
+}
+
+const broken = (plugin: Plugin, message: string): PluginError =>
+  new PluginError('SERVICE_UNDECLARED', `${plugin.name}: ${message}`, { plugin: plugin.name })
+
+const blockedBy = (member: Member, by: { name: string }): PluginError =>
+  new PluginError('SERVICE_MISSING', `${member.name} uses ${by.name}, which does not run`, {
+    plugin: member.name,
+    hint: `see why ${by.name} does not run`,
+  })
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+/** Runs a job again and again with a pause between. @returns the undo: it waits for a run under way */
+function repeat(seconds: number, job: () => unknown, member: Member): () => Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  let running: Promise<void> = Promise.resolve()
+  let ended = false
+  const run = async () => {
+    try {
+      await job()
+    } catch (error) {
+      member.log.error({ err: error }, `a job of ${member.name} failed; it runs again in ${seconds} s`)
+    }
+    plan()
+  }
+  const plan = () => {
+    if (!ended) timer = setTimeout(() => (running = run()), seconds * 1000)
+  }
+  plan()
+  return () => {
+    ended = true
+    clearTimeout(timer)
+    return running
+  }
+}

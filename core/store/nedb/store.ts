@@ -1,0 +1,117 @@
+import { mkdir, open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { StoreError } from '../../errors.js'
+import type { Collection, CollectionSpec, Doc, Store, StoreStatus } from '../contract.js'
+import { isFull, NedbCollection, type Owner } from './collection.js'
+
+/** Room that must be there before writes are accepted again: more than a class's registrations at once. */
+const roomNeeded = 256 << 10
+const secondsBetweenTries = 1
+
+/** The store that needs nothing but a directory: a NeDB file for each collection. */
+export class NedbStore implements Store {
+  readonly #folder: string
+  readonly #log: Logger
+  readonly #collections = new Map<string, NedbCollection<Doc>>()
+  readonly #repairs: string[] = []
+  readonly #damaged = new Set<{ reload(): Promise<void> }>()
+  #failure: Error | undefined
+  #recovery: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(folder: string, log: Logger) {
+    this.#folder = folder
+    this.#log = log
+  }
+
+  async open<D extends Doc>(name: string, spec: CollectionSpec<D>): Promise<Collection<D>> {
+    if (!/^[a-z][a-z0-9-]*\/[a-z][a-z0-9-]*$/.test(name)) {
+      throw new StoreError('STORE_INVALID', `a collection's name looks like "id/users", not "${name}"`)
+    }
+    if (this.#collections.has(name))
+      throw new StoreError('STORE_INVALID', `collection ${name} is open already`)
+    const path = join(this.#folder, `${name.replace('/', '.')}.db`)
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    const collection = await NedbCollection.open(path, name, spec, this.#owner(name))
+    this.#collections.set(name, collection as unknown as NedbCollection<Doc>)
+    return collection
+  }
+
+  status(): StoreStatus {
+    return { driver: 'nedb', readOnly: this.#failure?.message, repairs: this.#repairs }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#recovery)
+    await Promise.all([...this.#collections.values()].map((collection) => collection.close()))
+  }
+
+  #owner(name: string): Owner {
+    return {
+      writable: () => this.#writable(),
+      failed: (collection, error) => this.#fail(name, collection, error),
+      repaired: (what) => {
+        this.#repairs.push(what)
+        this.#log.warn({ collection: name }, `store repaired: ${what}`)
+      },
+    }
+  }
+
+  #writable(): void {
+    if (this.#closed) throw new StoreError('STORE_CLOSED', 'the store is closed')
+    if (this.#failure === undefined) return
+    throw new StoreError('STORE_READ_ONLY', `nothing can be kept now: ${this.#failure.message}`, {
+      hint: isFull(this.#failure) ? 'make room on the disk' : 'check the disk, then restart sugar-server',
+      cause: this.#failure,
+    })
+  }
+
+  #fail(name: string, collection: { reload(): Promise<void> }, error: Error): void {
+    this.#damaged.add(collection)
+    if (this.#failure !== undefined) return
+    this.#failure = error
+    this.#log.error(
+      { collection: name, err: error },
+      'a write to the store failed: it is read-only from now on',
+    )
+    // After a failed sync the kernel may have dropped pages that it calls clean: only a restart can be trusted.
+    if (isFull(error)) this.#retry(0)
+  }
+
+  #retry(seconds: number): void {
+    this.#recovery = setTimeout(() => void this.#recover(), seconds * 1000).unref()
+  }
+
+  async #recover(): Promise<void> {
+    try {
+      for (const collection of this.#damaged) {
+        await collection.reload()
+        this.#damaged.delete(collection)
+      }
+      await this.#needRoom()
+      this.#failure = undefined
+      this.#log.warn('there is room again: the store accepts writes')
+    } catch (error) {
+      if (!isFull(error))
+        this.#log.error({ err: error }, 'the store could not be brought back; restart sugar-server')
+      if (!this.#closed) this.#retry(secondsBetweenTries)
+    }
+  }
+
+  async #needRoom(): Promise<void> {
+    const path = join(this.#folder, '.room')
+    try {
+      const file = await open(path, 'w', 0o600)
+      try {
+        await file.writeFile(Buffer.alloc(roomNeeded, 1))
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+    } finally {
+      await rm(path, { force: true })
+    }
+  }
+}

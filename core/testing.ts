@@ -1,0 +1,134 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Given } from './config/layers.js'
+import type { Options } from './config/option.js'
+import type { InputFile } from './control/command.js'
+import type { CommandReply } from './control/frames.js'
+import { Problems, problemOf, SugarError } from './errors.js'
+import { House, type HouseStatus } from './house.js'
+import { makePlan } from './loading/plan.js'
+import { claim, type Enlisted } from './loading/roster.js'
+import { checkShape } from './loading/shape.js'
+import { openLog } from './log/log.js'
+
+/** A house with real sockets and a real store, in a directory of its own. */
+export interface TestHouse {
+  readonly house: House
+  readonly root: string
+  status(): Promise<HouseStatus>
+  /** The base address of a listener: `url('httpd')`. */
+  url(listener: string): Promise<string>
+  /** Runs a plugin's command as the command line would. */
+  command(words: [plugin: string, command: string], call?: TestCall): Promise<TestReply>
+  /** Stops it and removes its directory. */
+  dispose(): Promise<void>
+}
+
+export interface TestCall {
+  args?: Record<string, string>
+  options?: Record<string, string>
+  files?: readonly InputFile[]
+  json?: boolean
+}
+
+export interface TestReply {
+  ended: CommandReply & { exit: number }
+  out: string
+  err: string
+}
+
+/**
+ * Boots plugins for a test: the kernel that serves schools, on free ports and a temporary root.
+ * @param plugins plugin objects, bundled ones included: the default exports of their modules
+ * @param settings option texts, as they would stand in a settings file
+ * @throws Problems when settings are wrong
+ */
+export async function boot({
+  plugins,
+  settings = {},
+  root,
+}: {
+  plugins: readonly unknown[]
+  settings?: Record<string, string>
+  /** A root to come back to; it is left in place. */
+  root?: string
+}): Promise<TestHouse> {
+  const folder = root ?? (await mkdtemp(join(tmpdir(), 'sugar-test-')))
+  const members = plugins.map(enlistObject)
+  claim(members)
+  const texts = {
+    root: folder,
+    'log-level': 'silent',
+    'drain-seconds': '2',
+    host: '127.0.0.1',
+    ...freePorts(members),
+    ...settings,
+  }
+  const given: Given[] = Object.entries(texts).map(([name, text]) => ({
+    name,
+    text,
+    origin: { from: 'flag', flag: name },
+    base: folder,
+  }))
+  const plan = await makePlan({ members, problems: [] }, given)
+  if (plan.problems.length > 0) throw new Problems(plan.problems)
+  const house = new House(plan, openLog(String(plan.settings.get('log-level'))))
+  await house.start({ listen: true })
+  return {
+    house,
+    root: folder,
+    status: () => house.status(),
+    async url(listener) {
+      const found = (await house.status()).listeners.find(({ name }) => name === listener)
+      if (found === undefined) throw new TypeError(`there is no listener ${listener}`)
+      return `http://127.0.0.1:${found.port}`
+    },
+    command: ([plugin, command], call = {}) => run(house, plugin, command, call),
+    async dispose() {
+      await house.stop()
+      if (root === undefined) await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function enlistObject(object: unknown): Enlisted {
+  try {
+    const plugin = checkShape(object, 'the plugin under test')
+    return { name: plugin.name, source: 'path', plugin }
+  } catch (error) {
+    if (!(error instanceof SugarError)) throw error
+    const name = (object as { name?: unknown } | null)?.name
+    return { name: typeof name === 'string' ? name : 'unnamed', source: 'path', problem: problemOf(error) }
+  }
+}
+
+function freePorts(members: readonly Enlisted[]): Record<string, string> {
+  const options: Options = Object.assign({}, ...members.map(({ plugin }) => plugin?.options ?? {}))
+  const ports = ['httpd-port', ...Object.keys(options)].filter((name) => name.endsWith('-port'))
+  return Object.fromEntries(ports.map((name) => [name, '0']))
+}
+
+async function run(house: House, plugin: string, command: string, call: TestCall): Promise<TestReply> {
+  const reply = { out: '', err: '' }
+  const output = {
+    out: (text: string) => {
+      reply.out += text
+    },
+    err: (text: string) => {
+      reply.err += text
+    },
+  }
+  const { args = {}, options = {}, files = [], json = false } = call
+  const ended = await house.command(
+    { plugin, command, args, options, json, cwd: '/' },
+    {
+      files: async function* () {
+        yield* files
+      },
+      output,
+      signal: new AbortController().signal,
+    },
+  )
+  return { ended, ...reply }
+}

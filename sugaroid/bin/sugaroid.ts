@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+import { main } from '../command.js'
+
+// A reader that has seen enough, such as `| head -1`, is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
+
+const code = await main(process.argv.slice(2), {
+  print: (line) => process.stdout.write(`${line}\n`),
+  warn: (line) => process.stderr.write(`${line}\n`),
+})
+// Not left to the event loop: a name server that does not answer would hold it for half a minute.
+process.exit(code)

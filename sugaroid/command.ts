@@ -1,0 +1,110 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { HomeError, UsageError } from './errors.js'
+import { exit } from './exit.js'
+import { nearest } from './nearest.js'
+import { describeOptions, type Given, type Options, parseOptions } from './options.js'
+import { printable } from './printable.js'
+
+/** Where a command writes, whole lines without their ends: results to `print`, complaints to `warn`. */
+export interface Terminal {
+  print(line: string): void
+  warn(line: string): void
+}
+
+/** A command: `sugaroid NAME`, where NAME is the name of its file in commands/, which exports `command`. */
+export interface Command {
+  readonly summary: string
+  readonly options: Options
+  /** Runs with the arguments after the command's name; returns the exit code. */
+  run(args: readonly string[], terminal: Terminal): Promise<number>
+}
+
+/** Makes a command from its options and a function that gets them parsed. */
+export function defineCommand<const O extends Options>(spec: {
+  readonly summary: string
+  readonly options: O
+  readonly run: (given: Given<O>, terminal: Terminal) => Promise<number>
+}): Command {
+  const { summary, options, run } = spec
+  return { summary, options, run: (args, terminal) => run(parseOptions(args, options), terminal) }
+}
+
+const folder = new URL('./commands/', import.meta.url)
+
+async function commandNames(): Promise<string[]> {
+  const files = await readdir(folder)
+  return files
+    .filter((file) => file.endsWith('.js'))
+    .map((file) => file.slice(0, -'.js'.length))
+    .sort()
+}
+
+async function load(name: string): Promise<Command> {
+  const { command }: { command: Command } = await import(new URL(`${name}.js`, folder).href)
+  return command
+}
+
+async function help(names: readonly string[]): Promise<string> {
+  const width = Math.max(...names.map((name) => name.length))
+  const lines = names.map(async (name) => `  ${name.padEnd(width)}  ${(await load(name)).summary}\n`)
+  return [
+    'A laptop in software: behaves towards a school server as Sugar does.\n\n',
+    'usage: sugaroid COMMAND [OPTIONS]\n\ncommands:\n',
+    ...(await Promise.all(lines)),
+    '\nsugaroid COMMAND --help tells the options of a command, sugaroid --version the version.',
+  ].join('')
+}
+
+function commandHelp(name: string, { summary, options }: Command): string {
+  const all = { ...options, help: { help: 'print this' } }
+  return `${summary}\n\nusage: sugaroid ${name} [OPTIONS]\n\noptions:\n${describeOptions(all).trimEnd()}`
+}
+
+async function version(): Promise<string> {
+  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
+  const { version }: { version: string } = JSON.parse(text)
+  return version
+}
+
+function unknownCommand(word: string, names: readonly string[]): UsageError {
+  const meant = nearest(word, [...names, '--help', '--version'])
+  return new UsageError(`unknown command '${word}'`, meant ? `did you mean ${meant}?` : undefined)
+}
+
+async function dispatch(args: readonly string[], terminal: Terminal): Promise<number> {
+  const names = await commandNames()
+  const [word, ...rest] = args
+  if (word === undefined) throw new UsageError('no command given')
+  if (word === '--help') terminal.print(await help(names))
+  else if (word === '--version') terminal.print(await version())
+  else if (!names.includes(word)) throw unknownCommand(word, names)
+  else {
+    const command = await load(word)
+    if (!rest.includes('--help')) return await command.run(rest, terminal)
+    terminal.print(commandHelp(word, command))
+  }
+  return exit.OK
+}
+
+function complain(error: unknown, terminal: Terminal): number {
+  const { message } = error instanceof Error ? error : { message: String(error) }
+  terminal.warn(`sugaroid: ${printable(message)}`)
+  if (error instanceof UsageError || error instanceof HomeError) terminal.warn(`  ${printable(error.hint)}`)
+  if (error instanceof UsageError) return exit.USAGE
+  if (error instanceof HomeError) return exit.IOERR
+  if (error instanceof Error && 'syscall' in error) {
+    terminal.warn('  check the home directory: it must exist or be creatable, writable, and not full')
+    return exit.IOERR
+  }
+  terminal.warn('  this is a fault of sugaroid: please report it with the command that led here')
+  return exit.SOFTWARE
+}
+
+/** Runs the command line `args` (without node and the script) and returns its exit code; never rejects. */
+export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
+  try {
+    return await dispatch(args, terminal)
+  } catch (error) {
+    return complain(error, terminal)
+  }
+}

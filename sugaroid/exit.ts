@@ -1,0 +1,19 @@
+/** Exit codes, by their names in sysexits.h. */
+export const exit = {
+  OK: 0,
+  USAGE: 64,
+  UNAVAILABLE: 69,
+  SOFTWARE: 70,
+  IOERR: 74,
+  PROTOCOL: 76,
+  NOPERM: 77,
+} as const
+
+/** The exit code that goes with the outcome of a conversation with the server. */
+export const exitOf = {
+  registered: exit.OK,
+  answered: exit.OK,
+  refused: exit.NOPERM,
+  unreachable: exit.UNAVAILABLE,
+  broken: exit.PROTOCOL,
+} as const

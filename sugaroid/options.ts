@@ -1,0 +1,71 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { UsageError } from './errors.js'
+import { nearest } from './nearest.js'
+
+/** An option of a command. With `value`, the word that stands for its value in the help, it takes one. */
+export interface Option {
+  readonly value?: string
+  readonly help: string
+}
+
+export type Options = Readonly<Record<string, Option>>
+
+/** What was given on the command line: a text for options that take one, true for the others. */
+export type Given<O extends Options> = {
+  readonly [Name in keyof O]?: O[Name] extends { readonly value: string } ? string : true
+}
+
+/** Options that several commands share, so that they mean the same everywhere. */
+export const common = {
+  home: { value: 'DIR', help: 'where the laptop lives (default: ~/.sugaroid)' },
+  json: { help: 'print one JSON object' },
+} as const satisfies Options
+
+export function homeDirectory(given: string | undefined): string {
+  return given ?? join(homedir(), '.sugaroid')
+}
+
+function unknownOption(rawName: string, known: readonly string[]): UsageError {
+  const meant = nearest(rawName.replace(/^-+/, ''), [...known, 'help'])
+  return new UsageError(`unknown option ${rawName}`, meant ? `did you mean --${meant}?` : undefined)
+}
+
+/** Reads the arguments of a command. Throws a UsageError for what is not among its options. */
+export function parseOptions<O extends Options>(args: readonly string[], options: O): Given<O> {
+  const given: Record<string, string | true> = {}
+  const names = Object.keys(options)
+  const types = Object.entries(options).map(
+    ([name, { value }]) => [name, { type: value ? 'string' : 'boolean' } as const] as const,
+  )
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(types),
+    strict: false,
+    tokens: true,
+  })
+  for (const token of tokens) {
+    if (token.kind === 'option-terminator') continue
+    if (token.kind === 'positional') throw new UsageError(`unexpected argument '${token.value}'`)
+    const { name, rawName, value, inlineValue } = token
+    const option = Object.hasOwn(options, name) ? options[name] : undefined
+    if (!option) throw unknownOption(rawName, names)
+    if (option.value && (value === undefined || (!inlineValue && value.startsWith('-')))) {
+      throw new UsageError(`--${name} needs a value`, `write --${name}=${option.value}`)
+    }
+    if (!option.value && value !== undefined) throw new UsageError(`--${name} takes no value`)
+    given[name] = value ?? true
+  }
+  return given as Given<O>
+}
+
+/** The options as lines of help, one each, in columns. */
+export function describeOptions(options: Options): string {
+  const rows = Object.entries(options).map(([name, { value, help }]) => ({
+    flag: value ? `--${name} ${value}` : `--${name}`,
+    help,
+  }))
+  const width = Math.max(...rows.map(({ flag }) => flag.length))
+  return rows.map(({ flag, help }) => `  ${flag.padEnd(width)}  ${help}\n`).join('')
+}
