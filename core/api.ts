@@ -29,6 +29,7 @@ export {
   SystemError,
 } from './errors.js'
 export { type Chapter, explain, type Story } from './explain.js'
+export { greeting, type Reachable } from './greeting.js'
 export { bodyLimit, readJson, readText } from './http/body.js'
 export { clientText, escapeHtml, logFault, requestId } from './http/edge.js'
 export type { Context, PluginHttp, PrepareContext } from './kernel/context.js'
@@ -36,8 +37,10 @@ export { type Awaitable, type Fold, fold, type Gate, gate, type News, news } fro
 export { definePlugin, type Plugin, type PluginSpec } from './kernel/plugin.js'
 export { type Probe, program, writable } from './kernel/probe.js'
 export { type Optional, type Services, type Token, type Tokens, token } from './kernel/token.js'
+export type { Logger } from './log/log.js'
 export { printable } from './log/printable.js'
 export {
+  type Change,
   type Collection,
   type CollectionSpec,
   type Doc,

@@ -5,7 +5,7 @@ import { execute, type Surroundings } from './control/execute.js'
 import type { CommandReply, CommandRequest } from './control/frames.js'
 import { takeLock } from './control/lock.js'
 import { openControl } from './control/server.js'
-import { asError, exit, SugarError, SystemError, systemCode } from './errors.js'
+import { asError, SugarError, SystemError, systemCode } from './errors.js'
 import { explain, type Story } from './explain.js'
 import { type ListenerStatus, Listeners } from './http/listeners.js'
 import { Kernel } from './kernel/kernel.js'
@@ -229,6 +229,3 @@ function makeRoot(root: string): void {
     })
   }
 }
-
-/** The exit code of an end: 1 when something could not be undone. */
-export const exitCodeOf = (errors: readonly Error[]): number => (errors.length === 0 ? exit.ok : exit.failure)

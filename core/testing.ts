@@ -55,26 +55,14 @@ export async function boot({
   root?: string
 }): Promise<TestHouse> {
   const folder = root ?? (await mkdtemp(join(tmpdir(), 'sugar-test-')))
-  const members = plugins.map(enlistObject)
-  claim(members)
-  const texts = {
-    root: folder,
-    'log-level': 'silent',
-    'drain-seconds': '2',
-    host: '127.0.0.1',
-    ...freePorts(members),
-    ...settings,
+  const remove = () => (root === undefined ? rm(folder, { recursive: true, force: true }) : undefined)
+  let house: House
+  try {
+    house = await start(plugins, settings, folder)
+  } catch (error) {
+    await remove()
+    throw error
   }
-  const given: Given[] = Object.entries(texts).map(([name, text]) => ({
-    name,
-    text,
-    origin: { from: 'flag', flag: name },
-    base: folder,
-  }))
-  const plan = await makePlan({ members, problems: [] }, given)
-  if (plan.problems.length > 0) throw new Problems(plan.problems)
-  const house = new House(plan, openLog(String(plan.settings.get('log-level'))))
-  await house.start({ listen: true })
   return {
     house,
     root: folder,
@@ -87,9 +75,37 @@ export async function boot({
     command: ([plugin, command], call = {}) => run(house, plugin, command, call),
     async dispose() {
       await house.stop()
-      if (root === undefined) await rm(folder, { recursive: true, force: true })
+      await remove()
     },
   }
+}
+
+async function start(
+  plugins: readonly unknown[],
+  settings: Record<string, string>,
+  root: string,
+): Promise<House> {
+  const members = plugins.map(enlistObject)
+  claim(members)
+  const texts = {
+    root,
+    'log-level': 'silent',
+    'drain-seconds': '2',
+    host: '127.0.0.1',
+    ...freePorts(members),
+    ...settings,
+  }
+  const given: Given[] = Object.entries(texts).map(([name, text]) => ({
+    name,
+    text,
+    origin: { from: 'flag', flag: name },
+    base: root,
+  }))
+  const plan = await makePlan({ members, problems: [] }, given)
+  if (plan.problems.length > 0) throw new Problems(plan.problems)
+  const house = new House(plan, openLog(String(plan.settings.get('log-level'))))
+  await house.start({ listen: true })
+  return house
 }
 
 function enlistObject(object: unknown): Enlisted {

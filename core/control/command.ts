@@ -50,6 +50,8 @@ export interface Call<S extends CommandSpec = CommandSpec> {
   note(line: string): void
   /** Rows, as a table or as JSON. */
   list<R>(rows: readonly R[], columns: readonly Column<R>[]): void
+  /** One thing: lines for people, or its facts as JSON. */
+  show(lines: readonly string[], facts: Readonly<Record<string, unknown>>): void
   /** Text as it is, on standard output: a file's content. */
   write(text: string): void
   /** Aborted when the person at the command line gives up. */

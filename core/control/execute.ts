@@ -1,6 +1,6 @@
 import { asError, exit, RequestError, SugarError } from '../errors.js'
 import type { Kernel } from '../kernel/kernel.js'
-import { printable } from '../log/printable.js'
+import { printable, printableJson } from '../log/printable.js'
 import type { Call, CommandSpec, InputFile } from './command.js'
 import type { CommandReply, CommandRequest } from './frames.js'
 import { listing, type Output } from './output.js'
@@ -59,6 +59,10 @@ function callOf(spec: CommandSpec, request: CommandRequest, { files, output, sig
     print: (line) => output.out(`${printable(line)}\n`),
     note: (line) => output.err(`${printable(line)}\n`),
     list: (rows, columns) => output.out(listing(rows, columns, request.json)),
+    show: (lines, facts) =>
+      output.out(
+        request.json ? `${printableJson(facts)}\n` : lines.map((line) => `${printable(line)}\n`).join(''),
+      ),
     write: (text) => output.out(text),
     signal,
   }

@@ -85,6 +85,12 @@ export class FrameReader {
     }
   }
 
+  /** Reads on to the end and forgets it: whoever still writes must not find the door shut. */
+  async drain(): Promise<void> {
+    this.#rest = Buffer.alloc(0)
+    while (!(await this.#chunks.next()).done);
+  }
+
   async #more(): Promise<boolean> {
     const { value, done } = await this.#chunks.next()
     if (done === true) return false

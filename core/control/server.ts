@@ -103,5 +103,6 @@ async function serveCommand(
     err: (text: string) => void response.write(frame({ err: text })),
   }
   const ended = await controlled.command(wanted, { files: () => frames.files(), output, signal: gone.signal })
+  await frames.drain()
   response.end(frame(ended))
 }

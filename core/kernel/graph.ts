@@ -17,11 +17,11 @@ export function usedBy(plugin: Plugin, providers: ReadonlyMap<string, Plugin>): 
   return [...new Set(used as Plugin[])]
 }
 
-/** Tokens that a plugin needs and nobody provides. */
+/** Tokens that a plugin needs and nobody else provides. */
 export const missingFor = (plugin: Plugin, providers: ReadonlyMap<string, Plugin>): string[] =>
   Object.values(plugin.needs)
     .map(({ id }) => id)
-    .filter((id) => !providers.has(id))
+    .filter((id) => (providers.get(id) ?? plugin) === plugin)
 
 /**
  * The order in which plugins start: whoever is used comes first, else as listed.

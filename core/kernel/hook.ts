@@ -26,7 +26,7 @@ export interface News<E> extends HookName {
   readonly tells?: E
 }
 
-export type AnyHook = Gate<never> | Fold<never, never> | News<never>
+export type AnyHook = Gate<unknown> | Fold<object, unknown> | News<unknown>
 
 const defaultSeconds = 2
 const newsSeconds = 300

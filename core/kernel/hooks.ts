@@ -31,7 +31,7 @@ export class Hooks {
       this.#fold(hook.id).tapPromise(options, async (answer, question) => {
         if (!live) return answer
         try {
-          return merge(answer, await call(answer, question), (key) => {
+          return merge(answer, await call(Object.freeze({ ...answer }), question), (key) => {
             this.#failed(plugin, hook.id, new Error(`"${key}" is in the answer already`))
           })
         } catch (error) {
@@ -72,9 +72,9 @@ export class Hooks {
     this.#telling.add(telling)
   }
 
-  /** Resolves when all news told so far has been heard. */
+  /** Resolves when all news has been heard, and what was told on hearing it. */
   async settled(): Promise<void> {
-    await Promise.all(this.#telling)
+    while (this.#telling.size > 0) await Promise.all(this.#telling)
   }
 
   #gate(id: string) {
@@ -108,7 +108,7 @@ async function within(hook: AnyHook, plugin: string, work: () => unknown): Promi
   let timer: NodeJS.Timeout | undefined
   try {
     const result = work()
-    if (!(result instanceof Promise)) return result
+    if (typeof (result as { then?: unknown } | null | undefined)?.then !== 'function') return result
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         const message = `${plugin} did not answer ${hook.id} within ${hook.seconds} s`
@@ -128,10 +128,10 @@ async function within(hook: AnyHook, plugin: string, work: () => unknown): Promi
 /** The answer with what is new in `addition`. */
 function merge(answer: object, addition: unknown, taken: (key: string) => void): object {
   if (addition === undefined || addition === null) return answer
-  const merged: Record<string, unknown> = { ...answer }
-  for (const [key, value] of Object.entries(addition)) {
-    if (Object.hasOwn(merged, key)) taken(key)
-    else merged[key] = value
-  }
-  return merged
+  const fresh = Object.entries(addition).filter(([key]) => {
+    if (!Object.hasOwn(answer, key)) return true
+    taken(key)
+    return false
+  })
+  return { ...answer, ...Object.fromEntries(fresh) }
 }

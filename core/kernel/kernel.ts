@@ -28,6 +28,9 @@ type AnyContext = Context<Record<never, never>, Tokens, Tokens, Collections, Com
 
 const slowSeconds = 5
 
+// Node takes a longer one for 1 ms.
+const longestTimeout = 2 ** 31 - 1
+
 /**
  * Runs plugins: works out what each is given, starts them in order, contains failures, and undoes everything in
  * reverse. tsyringe is the shelf on which finished services stand; nobody else touches the container.
@@ -46,7 +49,8 @@ export class Kernel {
     this.members = parts.members.map(
       ({ name, plugin, problem }) => new Member(name, plugin, problem, parts.log.child({ plugin: name })),
     )
-    this.#providers = providersOf(this.#able().map(({ plugin }) => plugin as Plugin))
+    // Those that cannot run count, behind those that can: documents must not go to another store meanwhile.
+    this.#providers = providersOf(this.members.flatMap(({ plugin }) => plugin ?? []).reverse())
     this.hooks = new Hooks((plugin, hook, err) =>
       this.#logOf(plugin).error({ hook, err }, `a tap of ${hook} failed: ${err.message}`),
     )
@@ -54,7 +58,9 @@ export class Kernel {
 
   /** The phases *prepare* and *start*. Plugins that fail are marked; nothing is thrown for them. */
   async start(): Promise<void> {
-    for (const member of this.#able()) await this.#step(member, 'prepare', () => this.#prepare(member))
+    for (const member of this.#able()) {
+      if (!this.#stopping) await this.#step(member, 'prepare', () => this.#prepare(member))
+    }
     for (const member of this.#able()) {
       if (!this.#stopping) await this.#step(member, 'start', () => this.#start(member))
     }
@@ -63,6 +69,8 @@ export class Kernel {
   /** The phase *ready*: every socket is bound. */
   async ready(): Promise<void> {
     for (const member of this.running()) {
+      // One that failed before it may have taken this one out.
+      if (member.state !== 'running') continue
       try {
         for (const fn of member.moments.ready) await fn()
       } catch (error) {
@@ -73,8 +81,11 @@ export class Kernel {
 
   /** The phase *drain*: signals abort, and plugins may finish what they began. @param signal gives up waiting */
   async drain(signal: AbortSignal): Promise<void> {
+    this.#stopping = true
     const running = this.running()
-    for (const member of running) member.drain.abort()
+    for (const member of this.members) {
+      if (member.state === 'running' || member.state === 'starting') member.drain.abort()
+    }
     const work = running.flatMap((member) =>
       member.moments.drain.map(async (fn) => {
         try {
@@ -84,7 +95,9 @@ export class Kernel {
         }
       }),
     )
-    await Promise.race([Promise.all([...work, this.hooks.settled()]), aborted(signal)])
+    // What they finish may be news.
+    const done = Promise.all(work).then(() => this.hooks.settled())
+    await Promise.race([done, aborted(signal)])
   }
 
   /** The phase *stop*: everything undone in reverse. @returns the errors of what could not be undone */
@@ -148,7 +161,9 @@ export class Kernel {
     try {
       await work()
     } catch (error) {
-      await this.#drop(member, 'failed', error)
+      // Giving up because of the stop is no failure; stop() undoes what it did so far.
+      if (this.#stopping) member.log.info({ err: error }, `${member.name} gave up ${what}`)
+      else await this.#drop(member, 'failed', error)
     } finally {
       clearInterval(slow)
       member.ms += performance.now() - began
@@ -177,9 +192,9 @@ export class Kernel {
     if (idle !== undefined) return this.#drop(member, 'blocked', blockedBy(member, idle))
     member.state = 'starting'
     const services = (await plugin.start(await this.#contextOf(member, plugin))) ?? {}
-    this.#shelve(plugin, services as Record<string, unknown>)
     const silent = Object.keys(plugin.commands).find((name) => !member.commands.has(name))
     if (silent !== undefined) throw broken(plugin, `start() did not say what the command "${silent}" does`)
+    this.#shelve(plugin, services as Record<string, unknown>)
     // Unless it was stopped behind its back: then what it deferred has been undone already.
     if (member.state === 'starting') member.state = 'running'
   }
@@ -207,7 +222,11 @@ export class Kernel {
   async #contextOf(member: Member, plugin: Plugin): Promise<AnyContext> {
     const { hooks } = this
     const { listeners } = this.#parts
-    const router = (option: string) => listeners.router(plugin.name, option)
+    const router = (option: string) => {
+      const made = listeners.router(plugin.name, option)
+      member.undo.add(() => listeners.release(plugin.name))
+      return made
+    }
     let httpd: ReturnType<typeof router> | undefined
     return {
       config: this.#configOf(plugin),
@@ -280,7 +299,7 @@ function repeat(seconds: number, job: () => unknown, member: Member): () => Prom
     plan()
   }
   const plan = () => {
-    if (!ended) timer = setTimeout(() => (running = run()), seconds * 1000)
+    if (!ended) timer = setTimeout(() => (running = run()), Math.min(seconds * 1000, longestTimeout))
   }
   plan()
   return () => {

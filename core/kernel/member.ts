@@ -32,9 +32,6 @@ export interface HealthCheck {
   check: () => Awaitable<string | undefined>
 }
 
-// A plugin's undo that hangs must not keep the others from being undone.
-const undoSeconds = 10
-
 /** An enabled plugin on its way through the lifecycle. */
 export class Member {
   readonly name: string
@@ -43,7 +40,9 @@ export class Member {
   state: State = 'waiting'
   ms = 0
   problem: Problem | undefined
-  readonly undo = new UndoStack()
+  readonly undo = new UndoStack((err) =>
+    this.log.error({ err }, `${this.name}: an undo failed: ${err.message}`),
+  )
   readonly drain = new AbortController()
   readonly moments = { ready: [] as (() => Awaitable<void>)[], drain: [] as (() => Awaitable<void>)[] }
   readonly health: HealthCheck[] = []
@@ -70,7 +69,7 @@ export class Member {
     return { name, state, ms: Math.round(ms), ...why }
   }
 
-  /** Undoes what it did and notes why. @returns errors of undos that failed */
+  /** Undoes what it did and notes why. */
   async fail(state: 'unavailable' | 'blocked' | 'failed', thrown: unknown): Promise<void> {
     this.state = state
     this.problem =
@@ -84,19 +83,9 @@ export class Member {
     await this.dispose()
   }
 
-  /** @returns errors of undos that failed, or hung */
-  async dispose(): Promise<Error[]> {
+  /** @returns errors of undos that failed */
+  dispose(): Promise<Error[]> {
     this.drain.abort()
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<Error[]>((resolve) => {
-      timer = setTimeout(
-        () => resolve([new Error(`its undo took longer than ${undoSeconds} s`)]),
-        undoSeconds * 1000,
-      )
-    })
-    const errors = await Promise.race([this.undo.dispose(), late])
-    clearTimeout(timer)
-    for (const err of errors) this.log.error({ err }, `${this.name}: an undo failed: ${err.message}`)
-    return errors
+    return this.undo.dispose()
   }
 }

@@ -2,10 +2,13 @@ import { asError } from '../errors.js'
 
 export type Undoing = () => unknown
 
+// An undo that hangs must not keep the others from being undone.
+const undoSeconds = 10
+
 /**
  * What must be undone, last in, first out.
  *
- * - Every undo runs, whatever the others do; their errors are collected.
+ * - Every undo runs, whatever the others do; their errors are collected. One that hangs has failed.
  * - Disposing twice gives the same promise, so each undo runs once.
  * - What is added after disposal began is undone at once: a start that goes on behind our back leaves nothing.
  */
@@ -14,6 +17,14 @@ export class UndoStack {
   #disposal: Promise<Error[]> | undefined
   #late: Promise<void>[] = []
   #errors: Error[] = []
+  readonly #failed: (error: Error) => void
+  readonly #seconds: number
+
+  /** @param failed told of each error as it happens: nobody may be left to ask for that of a late undo */
+  constructor(failed: (error: Error) => void = () => undefined, seconds = undoSeconds) {
+    this.#failed = failed
+    this.#seconds = seconds
+  }
 
   add(undo: Undoing): void {
     if (this.#disposal === undefined) {
@@ -38,10 +49,19 @@ export class UndoStack {
   }
 
   async #attempt(undo: Undoing): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      const error = new Error(`it took longer than ${this.#seconds} s`)
+      timer = setTimeout(() => reject(error), this.#seconds * 1000)
+    })
     try {
-      await undo()
-    } catch (error) {
-      this.#errors.push(asError(error))
+      await Promise.race([undo(), late])
+    } catch (thrown) {
+      const error = asError(thrown)
+      this.#errors.push(error)
+      this.#failed(error)
+    } finally {
+      clearTimeout(timer)
     }
   }
 }

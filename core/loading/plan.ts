@@ -64,7 +64,7 @@ function requireServices(members: readonly Enlisted[]): void {
       if (member.plugin === undefined || member.problem !== undefined) continue
       const missing = missingFor(member.plugin, providers)
       if (missing.length === 0) continue
-      const message = `${member.name} needs ${missing.join(' and ')}, which no enabled plugin provides`
+      const message = `${member.name} needs ${missing.join(' and ')}, which no other enabled plugin provides`
       const hint = `enable the plugin ${missing.map((id) => id.split('/')[0]).join(' and ')}`
       member.problem = problemOf(new PluginError('SERVICE_MISSING', message, { hint, plugin: member.name }))
       marked = true

@@ -32,6 +32,9 @@ export interface CollectionSpec<D extends Doc> {
 
 export type Where<D extends Doc> = { readonly [K in keyof D]?: string | number }
 
+/** Fields to replace; `undefined` removes one. */
+export type Change<D extends Doc> = { readonly [K in keyof D]?: D[K] | undefined }
+
 export interface Page<D extends Doc> {
   /** At most so many documents, 1,000 if not said. */
   limit?: number
@@ -54,8 +57,7 @@ export interface Collection<D extends Doc> {
   find(where: Where<D>, page?: Page<D>): Promise<Stored<D>[]>
   count(where: Where<D>): Promise<number>
   insert(doc: D): Promise<Stored<D>>
-  /** Replaces fields of the document; `undefined` removes one. */
-  update(key: string, rev: number, change: Partial<D>): Promise<Stored<D>>
+  update(key: string, rev: number, change: Change<D>): Promise<Stored<D>>
   /** @returns whether it was there */
   remove(key: string): Promise<boolean>
 }

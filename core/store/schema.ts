@@ -1,5 +1,5 @@
 import { StoreError } from '../errors.js'
-import type { CollectionSpec, Doc, Stored } from './contract.js'
+import type { Change, CollectionSpec, Doc, Stored } from './contract.js'
 
 /** A document in the form that drivers keep: indexed fields beside the document's own text. */
 export interface Row {
@@ -60,7 +60,7 @@ export const docOf = <D extends Doc>(row: Pick<Row, 'body' | 'rev'>): Stored<D> 
 })
 
 /** The document with its fields replaced; a field that `change` sets to undefined is gone. */
-export function changed<D extends Doc>(doc: Stored<D>, change: Partial<D>, key: keyof D): D {
+export function changed<D extends Doc>(doc: Stored<D>, change: Change<D>, key: keyof D): D {
   if (key in change && change[key] !== doc[key]) throw invalid('a document keeps its key')
   const { rev: _, ...fields } = { ...doc, ...change }
   return fields as unknown as D

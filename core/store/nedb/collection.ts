@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import Datastore from 'nedb-promises'
 import { asError, StoreError, systemCode } from '../../errors.js'
-import type { Collection, CollectionSpec, Doc, Page, Stored, Where } from '../contract.js'
+import type { Change, Collection, CollectionSpec, Doc, Page, Stored, Where } from '../contract.js'
 import { changed, checkIndexed, checkKey, docOf, migrate, type Row, rowOf, versionOf } from '../schema.js'
 import { Journal } from './journal.js'
 import { repair } from './repair.js'
@@ -127,7 +127,7 @@ export class NedbCollection<D extends Doc> implements Collection<D> {
     return docOf<D>(row)
   }
 
-  async update(key: string, rev: number, change: Partial<D>): Promise<Stored<D>> {
+  async update(key: string, rev: number, change: Change<D>): Promise<Stored<D>> {
     checkKey(key)
     await this.#admit()
     const kept = await this.#kept(key)

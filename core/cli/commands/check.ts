@@ -1,0 +1,79 @@
+import { createServer } from 'node:net'
+import { ControlClient } from '../../control/client.js'
+import { exit, type Problem, problemOf, SystemError, systemCode } from '../../errors.js'
+import { writable } from '../../kernel/probe.js'
+import type { Plan } from '../../loading/plan.js'
+import { able } from '../../loading/roster.js'
+import { printable, printableJson } from '../../log/printable.js'
+import type { HouseCommand } from '../command.js'
+
+export const check: HouseCommand = {
+  name: 'check',
+  summary: 'Check plugins, settings and machine; start nothing. Exit code 0: all is well, 1: it is not.',
+  lists: true,
+  async run({ plan, files, json, output }) {
+    const problems = [
+      ...plan.problems,
+      ...plan.members.flatMap(({ problem }) => problem ?? []),
+      ...(await machine(plan)),
+    ]
+    const well = problems.length === 0
+    if (json) {
+      const names = plan.members.map(({ name }) => name)
+      output.out(`${printableJson({ ok: well, files, plugins: names, problems })}\n`)
+    } else {
+      for (const file of files) output.out(`settings  ${printable(file)}\n`)
+      for (const { name, problem } of plan.members)
+        output.out(`plugin    ${printable(name)}${problem ? ': cannot run' : ''}\n`)
+      for (const { message, hint } of problems) {
+        output.out(`PROBLEM   ${printable(message)}\n`)
+        if (hint !== undefined) output.out(`          ${printable(hint)}\n`)
+      }
+      output.out(
+        well ? 'all is well\n' : `${problems.length} ${problems.length === 1 ? 'problem' : 'problems'}\n`,
+      )
+    }
+    return well ? exit.ok : exit.failure
+  },
+}
+
+/** What the machine lacks: programs, directories, free ports. */
+async function machine({ members, settings }: Plan): Promise<Problem[]> {
+  const plugins = able(members)
+  const probes = [writable('root'), ...plugins.flatMap(({ system }) => system)]
+  const found = await Promise.all(probes.map((probe) => probe.look(settings)))
+  const problems = found.flatMap((problem) => (problem === undefined ? [] : [problemOf(problem)]))
+  if (await running(String(settings.get('root')))) return problems
+  const host = String(settings.get('host'))
+  for (const { name } of settings.all()) {
+    const port = settings.get(name)
+    if (!name.endsWith('-port') || typeof port !== 'number' || port === 0) continue
+    const code = await refusal(host, port)
+    if (code === undefined) continue
+    const message = `${settings.describe(name)}: port ${port} on ${host} cannot be had (${code})`
+    problems.push(
+      problemOf(
+        new SystemError('PORT_BUSY', message, { hint: 'stop the other program, or choose another port' }),
+      ),
+    )
+  }
+  return problems
+}
+
+/** Whether our own server runs: then its ports are taken, and rightly so. */
+async function running(root: string): Promise<boolean> {
+  try {
+    await new ControlClient(root).get('/status')
+    return true
+  } catch {
+    return false
+  }
+}
+
+function refusal(host: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', (error) => resolve(systemCode(error) ?? error.message))
+    server.listen({ host, port }, () => server.close(() => resolve(undefined)))
+  })
+}

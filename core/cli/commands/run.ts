@@ -1,0 +1,90 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Output } from '../../control/output.js'
+import { exit } from '../../errors.js'
+import { greeting } from '../../greeting.js'
+import type { House } from '../../house.js'
+import type { Log } from '../../log/log.js'
+import { printable } from '../../log/printable.js'
+import { version } from '../../version.js'
+import type { HouseCommand } from '../command.js'
+import { reportProblems, reportThrown } from '../report.js'
+
+export const run: HouseCommand = {
+  name: 'run',
+  summary: 'Run the server in the foreground; the same as no command.',
+  async run({ plan, output }) {
+    if (plan.problems.length > 0) return reportProblems(plan.problems, output)
+    process.umask(0o077)
+    process.title = 'sugar-server'
+    // Imported only now: no other command needs the whole house.
+    const [{ openLog }, { House }] = await Promise.all([import('../../log/log.js'), import('../../house.js')])
+    const log = openLog(String(plan.settings.get('log-level')))
+    const house = new House(plan, log)
+    const ended = untilStopped(house, log)
+    try {
+      await house.start({ listen: true })
+    } catch (error) {
+      log.flush()
+      return reportThrown(error, output)
+    }
+    await greet(house, output)
+    return ended
+  },
+}
+
+/** Ends the house on signals and on request. @returns the exit code, when it has ended */
+function untilStopped(house: House, log: Log): Promise<number> {
+  return new Promise((resolve) => {
+    const stop = (why: string) => {
+      log.logger.info(`${why}: stopping`)
+      void house.stop().then((errors) => {
+        log.logger.info('stopped')
+        log.flush()
+        resolve(errors.length === 0 ? exit.ok : exit.failure)
+      })
+    }
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop(signal))
+    house.onStopRequest = () => stop('asked to stop')
+    // A promise that nobody awaited says nothing about the rest of the house; an exception out of the blue does.
+    process.on('unhandledRejection', (err) =>
+      log.logger.error({ err }, 'a promise failed and nobody listened'),
+    )
+    process.on('uncaughtException', (err) => {
+      log.logger.fatal(
+        { err },
+        'an exception that nobody caught: the server ends, so that it can be started afresh',
+      )
+      void Promise.race([house.stop(), house.stop(), sleep(2000)]).then(() => {
+        log.flush()
+        process.exit(exit.software)
+      })
+    })
+  })
+}
+
+/** Says what runs where, and what to type next. */
+async function greet(house: House, output: Output): Promise<void> {
+  const { listeners, plugins, phase } = await house.status()
+  if (phase !== 'ready') return
+  const url = (listener: string): string | undefined => {
+    const found = listeners.find(({ name }) => name === listener)
+    return found === undefined ? undefined : `http://${local(found.host)}:${found.port}`
+  }
+  const lines = [`sugar-server ${version} runs on ${house.root}`]
+  for (const { name, state, message, hint } of plugins) {
+    if (state !== 'running')
+      lines.push(`  ${name} is ${state}: ${[message, hint].filter(Boolean).join('; ')}`)
+  }
+  const words = await house.kernel.hooks.gather(greeting, {}, { url })
+  for (const [plugin, said] of Object.entries(words))
+    for (const line of said) lines.push(`  ${plugin.padEnd(8)} ${line}`)
+  lines.push(`  health   ${url('httpd')}/health`, `  next     npx sugar-server status --root ${house.root}`)
+  output.out(`${lines.map(printable).join('\n')}\n`)
+}
+
+/** An address under which this machine reaches itself. */
+function local(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
+}

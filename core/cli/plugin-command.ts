@@ -1,0 +1,75 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join, relative, resolve } from 'node:path'
+import { text } from 'node:stream/consumers'
+import type { CommandSpec, InputFile } from '../control/command.js'
+import { largestFile } from '../control/frames.js'
+import { exit, SystemError, systemCode } from '../errors.js'
+import type { Environment } from './command.js'
+import { reportProblems } from './report.js'
+import { withServer } from './solo.js'
+
+/** Runs `sugar-server PLUGIN COMMAND` where the store is. @returns its exit code */
+export async function runPluginCommand(
+  plugin: string,
+  command: string,
+  spec: CommandSpec,
+  around: Environment,
+): Promise<number> {
+  const { plan, args, options, json, output, cwd } = around
+  const input = Object.entries(spec.args ?? {}).find(([, { input }]) => input === true)?.[0]
+  const named = input === undefined ? undefined : args[input]
+  const files = () => (named === undefined ? none() : readInput(named, cwd))
+  if (named !== undefined && named !== '-') await mustExist(resolve(cwd, named))
+  const request = { plugin, command, args, options, cwd, json }
+  const gone = new AbortController()
+  const interrupt = () => gone.abort()
+  process.once('SIGINT', interrupt)
+  const ended = await withServer(
+    plan,
+    (server) => server.command(request, files(), output),
+    (house) => house.command(request, { files, output, signal: gone.signal }),
+  )
+  process.off('SIGINT', interrupt)
+  if ('message' in ended && ended.message !== undefined) {
+    reportProblems([{ code: 'INTERNAL', message: ended.message, hint: ended.hint }], output)
+  }
+  return ended.exit ?? exit.software
+}
+
+async function* none(): AsyncGenerator<InputFile> {}
+
+async function mustExist(path: string): Promise<void> {
+  try {
+    await stat(path)
+  } catch (cause) {
+    throw new SystemError('NOT_FOUND', `${path} cannot be read (${systemCode(cause)})`, {
+      hint: 'check the path',
+      cause,
+    })
+  }
+}
+
+/** A file, every file of a directory, or standard input. */
+async function* readInput(named: string, cwd: string): AsyncGenerator<InputFile> {
+  if (named === '-') {
+    yield { path: '-', bytes: Buffer.from(await text(process.stdin)) }
+    return
+  }
+  const top = resolve(cwd, named)
+  if ((await stat(top)).isFile()) {
+    yield { path: named, bytes: await readWhole(top) }
+    return
+  }
+  const entries = await readdir(top, { recursive: true, withFileTypes: true })
+  for (const entry of entries.filter((one) => one.isFile())) {
+    const path = join(entry.parentPath, entry.name)
+    yield { path: relative(top, path), bytes: await readWhole(path) }
+  }
+}
+
+async function readWhole(path: string): Promise<Buffer> {
+  if ((await stat(path)).size > largestFile) {
+    throw new SystemError('REQUEST_TOO_LARGE', `${path} is larger than 64 MiB`, { hint: 'split it' })
+  }
+  return readFile(path)
+}

@@ -1,0 +1,32 @@
+import { ControlClient } from '../control/client.js'
+import { Problems, SugarError } from '../errors.js'
+import type { House } from '../house.js'
+import type { Plan } from '../loading/plan.js'
+
+/**
+ * Asks the running server, or, when none runs, a house of our own with its doors shut: one process owns the store.
+ */
+export async function withServer<R>(
+  plan: Plan,
+  ask: (server: ControlClient) => Promise<R>,
+  alone: (house: House) => Promise<R>,
+): Promise<R> {
+  try {
+    return await ask(new ControlClient(String(plan.settings.get('root'))))
+  } catch (error) {
+    if (!(error instanceof SugarError && error.code === 'NOT_RUNNING')) throw error
+  }
+  if (plan.problems.length > 0) throw new Problems(plan.problems)
+  process.umask(0o077)
+  // Imported only now: a command that the running server answers needs none of it.
+  const [{ openLog }, { House }] = await Promise.all([import('../log/log.js'), import('../house.js')])
+  const log = openLog('error')
+  const house = new House(plan, log)
+  try {
+    await house.start({ listen: false })
+    return await alone(house)
+  } finally {
+    await house.stop()
+    log.flush()
+  }
+}

@@ -1,0 +1,41 @@
+import type { Chapter } from '../../core/api.js'
+import { learnerOf } from './directory.js'
+import type { Learner } from './public.js'
+import type { Shelves } from './registry.js'
+
+/** Everything that registration knows of a learner: keys, laptops, disputes. */
+export async function chapterOf({ users, machines }: Shelves, learner: Learner): Promise<Chapter> {
+  const keys = [learner, ...(await users.find({ aliasOf: learner.uid })).map(learnerOf)]
+  const owned = await machines.find({ uid: learner.uid })
+  const claimed = await machines.find({ claimants: learner.uid })
+  const lines = [`learner    ${learner.uid}  ${learner.nickname}`]
+  for (const key of keys) {
+    const joined = key.uid === learner.uid ? '' : ', joined by an operator'
+    lines.push(
+      `key        ${key.uid.slice(0, 12)}  ${key.keyType}, registered ${key.registeredAt}, last seen ${key.lastSeen}${joined}`,
+    )
+  }
+  for (const { serial, firstSeen, claims } of owned) {
+    lines.push(`laptop     ${serial}  since ${firstSeen}`)
+    for (const { uid, at } of claims)
+      lines.push(
+        `dispute    ${serial}  came with another key on ${at}: ${uid}; the same child? id alias ${uid} ${learner.uid}`,
+      )
+  }
+  for (const { serial, uid } of claimed) {
+    lines.push(`dispute    ${serial}  belongs to ${uid}; the same child? id alias ${learner.uid} ${uid}`)
+  }
+  const facts = {
+    ...learner,
+    keys: keys.map(({ uid, keyType, pubkey, registeredAt, lastSeen }) => ({
+      uid,
+      keyType,
+      pubkey,
+      registeredAt,
+      lastSeen,
+    })),
+    laptops: owned.map(({ serial, uuid, firstSeen, claims }) => ({ serial, uuid, firstSeen, claims })),
+    disputes: claimed.map(({ serial, uid }) => ({ serial, owner: uid })),
+  }
+  return { lines, facts }
+}

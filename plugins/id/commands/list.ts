@@ -1,0 +1,24 @@
+import { type Call, type Column, each } from '../../../core/api.js'
+import { learnerOf } from '../directory.js'
+import type { Learner } from '../public.js'
+import type { Shelves } from '../registry.js'
+
+type Row = Omit<Learner, 'pubkey'>
+
+const columns: readonly Column<Row>[] = [
+  { title: 'UID', text: ({ uid }) => uid.slice(0, 12) },
+  { title: 'NICKNAME', text: ({ nickname }) => nickname },
+  { title: 'SERIALS', text: ({ serials }) => serials.slice(-3).reverse().join(' ') },
+  { title: 'LAST SEEN', text: ({ lastSeen }) => lastSeen.slice(0, 16).replace('T', ' ') },
+  { title: 'FLAGS', text: ({ flags }) => flags.join(' ') },
+]
+
+/** `id list`: every key that registered. */
+export async function list({ users }: Shelves, call: Call): Promise<void> {
+  const rows: Row[] = []
+  for await (const user of each(users)) {
+    const { pubkey: _, ...row } = learnerOf(user)
+    rows.push(row)
+  }
+  call.list(rows, columns)
+}

@@ -1,0 +1,77 @@
+import { each } from '../../core/api.js'
+import type { UserDoc } from './documents.js'
+import { isSerialOfOne, isUuid, isUuidOfOne } from './identity.js'
+import { uidOf } from './key.js'
+import type { Flag, Learner, Users } from './public.js'
+import type { Shelves } from './registry.js'
+
+const wholeUid = /^[0-9a-f]{40}$/
+const partOfUid = /^[0-9a-f]{6,39}$/
+
+/** Finds learners by any of their names. */
+export class Directory implements Users {
+  readonly #shelves: Shelves
+
+  constructor(shelves: Shelves) {
+    this.#shelves = shelves
+  }
+
+  byKey(blob: string): Promise<Learner | undefined> {
+    return this.byUid(uidOf(blob))
+  }
+
+  async byUid(uid: string): Promise<Learner | undefined> {
+    const user = await this.#owner(await this.#user(uid))
+    return user === undefined ? undefined : learnerOf(user)
+  }
+
+  async find(who: string): Promise<Learner[]> {
+    const found = new Map<string, Learner>()
+    for (const user of await this.#named(who.trim())) {
+      const owner = await this.#owner(user)
+      if (owner !== undefined) found.set(owner.uid, learnerOf(owner))
+    }
+    return [...found.values()]
+  }
+
+  async *all(): AsyncGenerator<Learner> {
+    for await (const user of each(this.#shelves.users)) if (user.aliasOf === undefined) yield learnerOf(user)
+  }
+
+  async #named(who: string): Promise<UserDoc[]> {
+    const { users, machines } = this.#shelves
+    const lower = who.toLowerCase()
+    if (wholeUid.test(lower)) return present(await this.#user(lower))
+    if (isUuid(who)) return isUuidOfOne(lower) ? users.find({ uuidKeys: lower }) : []
+    const serial = who.toUpperCase()
+    if (serial === '' || serial.length > 200 || !isSerialOfOne(serial)) return []
+    const machine = await machines.get(serial)
+    if (machine !== undefined) return present(await this.#user(machine.uid))
+    return partOfUid.test(lower) ? this.#beginning(lower) : []
+  }
+
+  async #beginning(part: string): Promise<UserDoc[]> {
+    const found: UserDoc[] = []
+    for await (const user of each(this.#shelves.users)) if (user.uid.startsWith(part)) found.push(user)
+    return found
+  }
+
+  async #user(uid: string): Promise<UserDoc | undefined> {
+    return wholeUid.test(uid) ? this.#shelves.users.get(uid) : undefined
+  }
+
+  async #owner(user: UserDoc | undefined): Promise<UserDoc | undefined> {
+    return user?.aliasOf === undefined ? user : this.#user(user.aliasOf)
+  }
+}
+
+const present = (user: UserDoc | undefined): UserDoc[] => (user === undefined ? [] : [user])
+
+/** A record as others see it. */
+export function learnerOf(user: UserDoc): Learner {
+  const { uid, nickname, serials, uuids, keyType, pubkey, registeredAt, lastSeen } = user
+  const flags: Flag[] = []
+  if (user.aliasOf !== undefined) flags.push('alias')
+  if (user.conflicts.length > 0) flags.push('serial-conflict')
+  return { uid, nickname, serials, uuids, keyType, pubkey, registeredAt, lastSeen, flags }
+}

@@ -1,0 +1,44 @@
+import type { CollectionSpec } from '../../core/api.js'
+
+/** A key that registered, as it is kept. */
+export interface UserDoc {
+  uid: string
+  nickname: string
+  pubkey: string
+  keyType: string
+  serials: string[]
+  uuids: string[]
+  /** The uuids in lower case, to be found by. */
+  uuidKeys: string[]
+  registeredAt: string
+  lastSeen: string
+  /** Serials that came with another key as well. */
+  conflicts: string[]
+  /** The learner that an operator joined this key to. */
+  aliasOf?: string
+}
+
+/** A serial, and whose it is. */
+export interface MachineDoc {
+  serial: string
+  uuid: string
+  /** The learner who registered it first. */
+  uid: string
+  firstSeen: string
+  /** Other keys that came with this serial. Nobody of them gets at the owner's work. */
+  claims: { uid: string; at: string }[]
+  /** Uids in the claims, to be found by. */
+  claimants: string[]
+}
+
+/** A laptop that may register when registration is only for known ones. */
+export interface KnownDoc {
+  /** `serial:SHC00000000` or `uid:` with 40 hex digits. */
+  entry: string
+}
+
+const users: CollectionSpec<UserDoc> = { key: 'uid', indexes: ['serials', 'uuidKeys', 'aliasOf'] }
+const machines: CollectionSpec<MachineDoc> = { key: 'serial', indexes: ['claimants', 'uid'] }
+const known: CollectionSpec<KnownDoc> = { key: 'entry' }
+
+export const collections = { users, machines, known }

@@ -1,0 +1,40 @@
+import initSqlite from 'sql.js'
+import { RequestError } from '../../../core/api.js'
+import { type Findings, nothing } from './records.js'
+
+export const isSqlite = (bytes: Buffer): boolean =>
+  bytes.subarray(0, 16).toString('latin1') === 'SQLite format 3\0'
+
+/**
+ * Reads the registrations of an OLPC XS: idmgr's database, table `laptops` with the columns serial, nickname,
+ * pubkey (base64 alone) and uuid.
+ */
+export async function readIdmgr(path: string, bytes: Buffer): Promise<Findings> {
+  const found = nothing()
+  const sqlite = await initSqlite()
+  const database = new sqlite.Database(bytes)
+  try {
+    const statement = database.prepare(
+      'SELECT serial, nickname, pubkey, uuid, lastmodified FROM laptops ORDER BY rowid',
+    )
+    while (statement.step()) {
+      const { serial, nickname, pubkey, uuid, lastmodified } = statement.getAsObject()
+      const where = `${path}: laptop ${String(serial)}`
+      const seen = Date.parse(String(lastmodified ?? ''))
+      found.users.push({
+        where,
+        nickname: String(nickname ?? ''),
+        pubkey: String(pubkey ?? ''),
+        serials: [String(serial ?? '')],
+        uuids: [String(uuid ?? '')],
+        registeredAt: Number.isNaN(seen) ? undefined : new Date(seen).toISOString(),
+      })
+    }
+    statement.free()
+  } catch (error) {
+    throw new RequestError('REQUEST_INVALID', `${path} is no database of an XS: ${(error as Error).message}`)
+  } finally {
+    database.close()
+  }
+  return found
+}

@@ -1,0 +1,67 @@
+/** What other plugins may use of registration. */
+import { fold, gate, news, token } from '../../core/api.js'
+
+/** A child with a laptop, known by the laptop's key. */
+export interface Learner {
+  /** sha1 of the base64 key, 40 hex digits; also the local part of the learner's Jabber ID. */
+  readonly uid: string
+  readonly nickname: string
+  /** Serials of the laptops that registered with this key, newest last. */
+  readonly serials: readonly string[]
+  /** Their uuids as the laptops gave them: a secret, not for logs and addresses. */
+  readonly uuids: readonly string[]
+  readonly keyType: string
+  /** The key on one line: `ssh-dss AAAA...`. */
+  readonly pubkey: string
+  /** ISO 8601, UTC. */
+  readonly registeredAt: string
+  readonly lastSeen: string
+  /** `alias`: joined to another learner; `serial-conflict`: a serial came with two keys. */
+  readonly flags: readonly Flag[]
+}
+
+export type Flag = 'alias' | 'serial-conflict'
+
+/**
+ * Who is registered. A learner whose laptop was replaced has several keys; an operator joined the newer ones to the
+ * oldest ("same child"), and every lookup leads there.
+ */
+export interface Users {
+  /** @param blob the key as base64 */
+  byKey(blob: string): Promise<Learner | undefined>
+  byUid(uid: string): Promise<Learner | undefined>
+  /** Everyone who may be meant by a uid, the beginning of one (6 digits or more), a serial or a uuid. */
+  find(who: string): Promise<Learner[]>
+  /** All learners, one joined to another left out. */
+  all(): AsyncIterable<Learner>
+}
+
+export const Users = token<Users>('id/users@1')
+
+/** A laptop that asks to be registered, its values checked. */
+export interface Candidate {
+  readonly uid: string
+  readonly keyType: string
+  readonly serial: string
+  readonly uuid: string
+  readonly nickname: string
+  /** The laptop's network address. */
+  readonly address: string
+}
+
+/** Keys of the reply to a laptop. `config` maps to options of its sugar-client. */
+export interface Enrolment {
+  backupurl?: string
+  backuppath?: string
+  jabberserver?: string
+  config?: Readonly<Record<string, string>>
+}
+
+export const Registration = {
+  /** May this laptop register? Throw a RequestError to say no; its text is what the child may see. */
+  admit: gate<Candidate>('id/admit@1'),
+  /** Keys for the reply to a registered laptop. They must be the same each time the laptop asks. */
+  enrol: fold<Enrolment, Learner>('id/enrol@1'),
+  /** A laptop registered for the first time. */
+  registered: news<Learner>('id/registered@1'),
+}

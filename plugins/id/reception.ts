@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto'
+import { type Context, RequestError, StoreError } from '../../core/api.js'
+import { learnerOf } from './directory.js'
+import { parseNickname, parseSerial, parseUuid } from './identity.js'
+import { parsePublicKey } from './key.js'
+import { type Candidate, type Enrolment, type Learner, Registration, type Users } from './public.js'
+import type { Registry } from './registry.js'
+
+/** What a laptop says of itself, unchecked. */
+export interface Application {
+  serial: unknown
+  nickname: unknown
+  uuid: unknown
+  pubkey: unknown
+  /** Network address that it came from. */
+  address: string
+}
+
+/** What a registered laptop is told. */
+export interface Welcome {
+  uid: string
+  reply: Required<Pick<Enrolment, 'backupurl' | 'backuppath' | 'jabberserver'>> & Enrolment
+}
+
+type Hooks = Pick<Context<never, never, never, never, never>, 'ask' | 'gather' | 'tell' | 'log'>
+
+/** The way of a laptop through registration, whichever door it came by. */
+export class Reception {
+  readonly #registry: Registry
+  readonly #users: Users
+  readonly #hooks: Hooks
+  readonly #jabberServer: string
+
+  constructor(registry: Registry, users: Users, hooks: Hooks, jabberServer: string) {
+    this.#registry = registry
+    this.#users = users
+    this.#hooks = hooks
+    this.#jabberServer = jabberServer
+  }
+
+  /** @throws RequestError whose text the child may see */
+  async register(application: Application): Promise<Welcome> {
+    const { serial, nickname, uuid, pubkey, address } = application
+    const key = parsePublicKey(asText(pubkey, 'public key'))
+    const candidate: Candidate = {
+      uid: key.uid,
+      keyType: key.type,
+      serial: parseSerial(asText(serial, 'serial number')),
+      uuid: parseUuid(asText(uuid, 'uuid')),
+      nickname: parseNickname(asText(nickname, 'nickname')),
+      address,
+    }
+    await this.#hooks.ask(Registration.admit, candidate)
+    const { user, added, disputedWith } = await kept(() => this.#registry.register(candidate, key))
+    const learner =
+      user.aliasOf === undefined ? learnerOf(user) : ((await this.#users.byUid(user.uid)) ?? learnerOf(user))
+    if (disputedWith !== undefined) {
+      const facts = { uid: user.uid, serial: candidate.serial, owner: disputedWith }
+      this.#hooks.log.warn(
+        facts,
+        'a serial came with another key: if it is the same child, join the two with "id alias"',
+      )
+    }
+    if (added) this.#hooks.tell(Registration.registered, learner)
+    return { uid: user.uid, reply: await this.#enrol(learner) }
+  }
+
+  /** What a registered laptop was told. @returns undefined when it is not registered */
+  async recall(learner: Learner): Promise<Welcome & { stamp: string }> {
+    const reply = await this.#enrol(learner)
+    // Clients register again when the stamp changes (protocol: registration, JSON REST).
+    const stamp = createHash('sha1')
+      .update(JSON.stringify([learner.uid, reply]))
+      .digest('hex')
+    return { uid: learner.uid, reply, stamp }
+  }
+
+  async #enrol(learner: Learner): Promise<Welcome['reply']> {
+    const enrolled = await this.#hooks.gather(Registration.enrol, {}, learner)
+    // Sugar dies of a reply in which one of these is missing or no string (protocol: registration, XML-RPC).
+    return { backupurl: '', backuppath: '', jabberserver: this.#jabberServer, ...this.#sound(enrolled) }
+  }
+
+  /** The additions that are what they should be; plugins are not always. */
+  #sound(enrolled: Enrolment): Enrolment {
+    const sound: Record<string, unknown> = {}
+    for (const [name, value] of Object.entries(enrolled)) {
+      const isStruct =
+        typeof value === 'object' &&
+        value !== null &&
+        Object.values(value).every((one) => typeof one === 'string')
+      if (typeof value === 'string' || (name === 'config' && isStruct)) sound[name] = value
+      else this.#hooks.log.error({ key: name }, `the reply's ${name} was left out: it must be text`)
+    }
+    return sound
+  }
+}
+
+function asText(value: unknown, what: string): string {
+  if (typeof value !== 'string') throw new RequestError('REQUEST_INVALID', `the ${what} must be text`)
+  return value
+}
+
+/** Tells a child what a store that cannot write means for it. */
+async function kept<R>(work: () => Promise<R>): Promise<R> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof StoreError && error.status === 503)) throw error
+    throw new RequestError(
+      'UNAVAILABLE',
+      'the school server has no room to keep this; tell your teacher, and try again later',
+      {
+        cause: error,
+      },
+    )
+  }
+}

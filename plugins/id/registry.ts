@@ -1,0 +1,168 @@
+import { type Collection, RequestError, type Stored, StoreError } from '../../core/api.js'
+import type { Allowance } from './allowance.js'
+import type { MachineDoc, UserDoc } from './documents.js'
+import { isSerialOfOne } from './identity.js'
+import type { PublicKey } from './key.js'
+import type { Candidate } from './public.js'
+
+export interface Shelves {
+  users: Collection<UserDoc>
+  machines: Collection<MachineDoc>
+}
+
+/** What came of a registration. */
+export interface Registered {
+  user: Stored<UserDoc>
+  /** Whether the key is new here. */
+  added: boolean
+  /** The learner who had the serial first, when that is somebody else. */
+  disputedWith?: string
+}
+
+/** Serials and uuids that are kept of one key: laptops that are no XO make up new ones each time. */
+const mostAliases = 16
+const mostClaims = 32
+const mostTries = 8
+const seenEvery = 3_600_000
+
+/**
+ * Who registered with which key and serial. The key is the identity; serials and uuids are names that several
+ * learners may bring, and only the first owner of one is found by it.
+ */
+export class Registry {
+  readonly #shelves: Shelves
+  readonly #allowance: Allowance
+  readonly #now: () => Date
+
+  constructor(shelves: Shelves, allowance: Allowance, now = () => new Date()) {
+    this.#shelves = shelves
+    this.#allowance = allowance
+    this.#now = now
+  }
+
+  /**
+   * Registers a key, or notes that it came again. Both records are on the disk when this resolves; a registration
+   * cut short in between is completed when the laptop asks again.
+   * @throws RequestError TOO_MANY when the address has used up its allowance
+   */
+  async register(candidate: Candidate, key: PublicKey): Promise<Registered> {
+    const before = await this.#shelves.users.get(candidate.uid)
+    const owner = before?.aliasOf ?? candidate.uid
+    const [kept, rival] = await Promise.all([
+      insistently(
+        before,
+        () => this.#shelves.users.get(candidate.uid),
+        (user) => this.#keepUser(user, candidate, key),
+      ),
+      this.#keepMachine(candidate, owner),
+    ])
+    if (rival === undefined) return kept
+    await this.#noteConflict(rival, candidate.serial)
+    return { ...kept, user: await this.#noteConflict(candidate.uid, candidate.serial), disputedWith: rival }
+  }
+
+  async #keepUser(
+    user: Stored<UserDoc> | undefined,
+    candidate: Candidate,
+    key: PublicKey,
+  ): Promise<Registered> {
+    const { users } = this.#shelves
+    const now = this.#now().toISOString()
+    const change = user === undefined ? undefined : changeOf(user, candidate)
+    if ((user === undefined || change !== undefined) && !this.#allowance.take(candidate.address)) {
+      throw new RequestError('TOO_MANY', 'too many new laptops from this network; try again in an hour')
+    }
+    if (user === undefined) return { user: await users.insert(newUser(candidate, key, now)), added: true }
+    const stale = Date.parse(now) - Date.parse(user.lastSeen) >= seenEvery
+    if (change === undefined && !stale) return { user, added: false }
+    const written = await users.update(user.uid, user.rev, { ...change, lastSeen: now })
+    await this.#forget(user, written)
+    return { user: written, added: false }
+  }
+
+  /** @returns the learner who had the serial before, when that is somebody else */
+  async #keepMachine({ uid, serial, uuid }: Candidate, owner: string): Promise<string | undefined> {
+    if (!isSerialOfOne(serial)) return undefined
+    const { machines } = this.#shelves
+    const look = () => machines.get(serial)
+    return insistently(await look(), look, async (machine) => {
+      const now = this.#now().toISOString()
+      if (machine === undefined) {
+        await machines.insert({ serial, uuid, uid: owner, firstSeen: now, claims: [], claimants: [] })
+        return undefined
+      }
+      if (machine.uid === owner) {
+        if (machine.uuid !== uuid) await machines.update(serial, machine.rev, { uuid })
+        return undefined
+      }
+      if (!machine.claimants.includes(uid)) {
+        const claims = [...machine.claims, { uid, at: now }].slice(-mostClaims)
+        await machines.update(serial, machine.rev, { claims, claimants: claims.map((claim) => claim.uid) })
+      }
+      return machine.uid
+    })
+  }
+
+  /** Notes a dispute with one of its parties, so that an operator who looks at either sees it. */
+  async #noteConflict(uid: string, serial: string): Promise<Stored<UserDoc>> {
+    const { users } = this.#shelves
+    const look = () => users.get(uid)
+    return insistently(await look(), look, async (user) => {
+      if (user === undefined)
+        throw new RequestError('NOT_FOUND', 'this registration was removed; register again')
+      if (user.conflicts.includes(serial)) return user
+      return users.update(uid, user.rev, { conflicts: [...user.conflicts, serial].slice(-mostAliases) })
+    })
+  }
+
+  /** Removes the serials that a key has outgrown. */
+  async #forget(before: UserDoc, after: UserDoc): Promise<void> {
+    for (const serial of before.serials) {
+      if (after.serials.includes(serial)) continue
+      const machine = await this.#shelves.machines.get(serial)
+      if (machine?.uid === after.uid && machine.claims.length === 0)
+        await this.#shelves.machines.remove(serial)
+    }
+  }
+}
+
+/** Works on a document until nobody else has changed it in between. */
+async function insistently<D, R>(first: D, look: () => Promise<D>, work: (doc: D) => Promise<R>): Promise<R> {
+  for (let doc = first, tries = 1; ; doc = await look(), tries += 1) {
+    try {
+      return await work(doc)
+    } catch (error) {
+      if (!(error instanceof StoreError && error.code === 'STORE_CONFLICT') || tries === mostTries)
+        throw error
+    }
+  }
+}
+
+function newUser(candidate: Candidate, key: PublicKey, now: string): UserDoc {
+  const { uid, nickname, serial, uuid } = candidate
+  return {
+    uid,
+    nickname,
+    pubkey: `${key.type} ${key.blob}`,
+    keyType: key.type,
+    serials: [serial],
+    uuids: [uuid],
+    uuidKeys: [uuid.toLowerCase()],
+    registeredAt: now,
+    lastSeen: now,
+    conflicts: [],
+  }
+}
+
+/** What is new about a key that came again; undefined when nothing is. */
+function changeOf(user: UserDoc, candidate: Candidate): Partial<UserDoc> | undefined {
+  const { nickname, serial, uuid } = candidate
+  const change: Partial<UserDoc> = {}
+  if (user.nickname !== nickname) change.nickname = nickname
+  if (!user.serials.includes(serial)) change.serials = [...user.serials, serial].slice(-mostAliases)
+  if (!user.uuids.includes(uuid)) {
+    change.uuids = [...user.uuids, uuid].slice(-mostAliases)
+    change.uuidKeys = change.uuids.map((one) => one.toLowerCase())
+  }
+  return Object.keys(change).length === 0 ? undefined : change
+}

@@ -1,0 +1,79 @@
+import CustomType from 'xmlrpc/lib/customtype.js'
+import Deserializer from 'xmlrpc/lib/deserializer.js'
+import serializer from 'xmlrpc/lib/serializer.js'
+
+/** A value in a reply: text, or a struct of it. */
+export type Value = string | { readonly [name: string]: Value }
+
+export interface MethodCall {
+  method: string
+  params: readonly unknown[]
+}
+
+/** A reply for what is no call of a method of ours. Codes as in the specification of fault code interoperability. */
+export class Fault extends Error {
+  readonly code: number
+
+  constructor(code: number, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+const notWellFormed = -32700
+export const methodNotFound = -32601
+
+/**
+ * Reads a method call with the package xmlrpc, which is lenient and knows documents that no client sends: what it
+ * would let pass is refused first.
+ * @throws Fault
+ */
+export function decodeCall(text: string): MethodCall {
+  // Entities of its own and other encodings than the one we decoded: nobody who speaks XML-RPC sends either.
+  if (/<!(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST|NOTATION)/i.test(text))
+    throw new Fault(notWellFormed, 'a DOCTYPE is not allowed')
+  const encoding = /^\s*<\?xml[^>]*\sencoding\s*=\s*["']([^"']*)["']/i.exec(text)?.[1]
+  if (encoding !== undefined && !/^(?:utf-?8|us-ascii)$/i.test(encoding))
+    throw new Fault(notWellFormed, 'only UTF-8 is understood')
+  if (!/<\/methodCall\s*>\s*$/.test(text))
+    throw new Fault(notWellFormed, 'not an XML-RPC method call, or cut off')
+  let call: MethodCall | undefined
+  let problem: Error | null = null
+  new Deserializer('utf8').deserializeMethodCall(
+    {
+      setEncoding: () => undefined,
+      on: () => undefined,
+      pipe(parser) {
+        parser.write(text)
+        parser.end()
+      },
+    },
+    (error, method, params) => {
+      problem ??= error
+      if (!error) call = { method, params }
+    },
+  )
+  if (problem !== null || call === undefined) throw new Fault(notWellFormed, 'not an XML-RPC method call')
+  return call
+}
+
+/** A string whose text goes out escaped: the package would put some into CDATA, where `]]>` breaks out. */
+class Text extends CustomType {
+  override serialize(xml: Parameters<CustomType['serialize']>[0]): ReturnType<CustomType['serialize']> {
+    return xml.ele('string').txt(this.raw)
+  }
+}
+
+/** Text that XML can carry: what it cannot is replaced, since the serializer would throw. */
+const carried = (text: string): string =>
+  text.toWellFormed().replace(/[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, '\ufffd')
+
+const wrapped = (value: Value): unknown =>
+  typeof value === 'string'
+    ? new Text(carried(value))
+    : Object.fromEntries(Object.entries(value).map(([name, one]) => [carried(name), wrapped(one)]))
+
+export const encodeReply = (value: Value): string => serializer.serializeMethodResponse(wrapped(value))
+
+export const encodeFault = ({ code, message }: Fault): string =>
+  serializer.serializeFault({ faultCode: code, faultString: new Text(carried(message)) })
