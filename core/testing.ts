@@ -8,7 +8,7 @@ import type { CommandReply } from './control/frames.js'
 import { Problems, problemOf, SugarError } from './errors.js'
 import { House, type HouseStatus } from './house.js'
 import { makePlan } from './loading/plan.js'
-import { claim, type Enlisted } from './loading/roster.js'
+import { claim, type Enlisted, listedTwice } from './loading/roster.js'
 import { checkShape } from './loading/shape.js'
 import { openLog } from './log/log.js'
 
@@ -86,6 +86,8 @@ async function start(
   root: string,
 ): Promise<House> {
   const members = plugins.map(enlistObject)
+  const names = members.map(({ name }) => name)
+  const problems = names.filter((name, index) => names.indexOf(name) !== index).map(listedTwice)
   claim(members)
   const texts = {
     root,
@@ -101,7 +103,7 @@ async function start(
     origin: { from: 'flag', flag: name },
     base: root,
   }))
-  const plan = await makePlan({ members, problems: [] }, given)
+  const plan = await makePlan({ members, problems }, given)
   if (plan.problems.length > 0) throw new Problems(plan.problems)
   const house = new House(plan, openLog(String(plan.settings.get('log-level'))))
   await house.start({ listen: true })

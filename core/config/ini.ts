@@ -20,6 +20,7 @@ export interface Ini {
 // Python's str.strip() and \s; JavaScript's trim() takes U+FEFF as well and leaves these separators.
 const blank = '\\t\\n\\v\\f\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
 const edges = new RegExp(`^[${blank}]+|[${blank}]+$`, 'g')
+const end = new RegExp(`[${blank}]+$`)
 const firstInk = new RegExp(`[^${blank}]`)
 const header = /^\[([^\n]+)\]/
 const option = new RegExp(`^([^\\n]*?)[${blank}]*[=:][${blank}]*([^\\n]*)$`)
@@ -43,7 +44,7 @@ export function parseIni(text: string): Ini {
   let indent = 0
 
   const finish = () => {
-    if (current !== undefined) current.entry.value = current.lines.join('\n').replace(edges, '')
+    if (current !== undefined) current.entry.value = current.lines.join('\n').replace(end, '')
     current = undefined
   }
 

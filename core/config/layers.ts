@@ -60,10 +60,11 @@ function readLayer(file: string, layers: Layers, { optional }: { optional: boole
   for (const { line, message } of ini.mistakes) {
     layers.problems.push({ code: 'CONFIG_INVALID', message: `${file}:${line}: ${message}` })
   }
+  const told = new Set(ini.mistakes.map(({ line }) => line))
   const seen = new Map<string, number>()
   for (const { name, value, line, section } of ini.entries) {
     const before = seen.get(name)
-    if (before !== undefined) {
+    if (before !== undefined && !told.has(line)) {
       const message = `${file}:${line}: option ${name} in [${section}] was set on line ${before} already`
       layers.problems.push({ code: 'CONFIG_INVALID', message, hint: 'keep one of the two' })
     }
@@ -71,7 +72,8 @@ function readLayer(file: string, layers: Layers, { optional }: { optional: boole
     layers.given.push({
       name,
       section,
-      text: value,
+      // A value may begin on the line behind its name; to Python the line end is then part of it.
+      text: value.replace(/^\n+/, ''),
       origin: { from: 'file', file, line },
       base: dirname(file),
     })

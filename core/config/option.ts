@@ -144,7 +144,14 @@ export function list(spec: {
         .split(/[,\n]/)
         .map((word) => word.trim())
         .filter((word) => word !== '')
-        .map((word) => (isPath(word) ? absolute(word, reading) : word)),
+        .map((word) => {
+          if (!isPath(word)) return word
+          const found = absolute(word, reading)
+          // It could not be written down: blanks around words are nobody's.
+          if (found !== found.trim())
+            throw new Error(`must name no path that ends in a blank, as "${word}" does`)
+          return found
+        }),
     write: (value) => value.join(', '),
   }
 }

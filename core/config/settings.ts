@@ -20,6 +20,8 @@ export interface Setting {
 /** A mistake in a setting, and whose setting it is where that can be told. */
 export interface SettingProblem extends Problem {
   owner?: string | undefined
+  /** An unknown name, and not even like a known one: nobody can tell whose it is. */
+  strange?: boolean
 }
 
 export const originText = (origin: Origin): string => {
@@ -90,15 +92,20 @@ export async function settle(
         problems.push({ code: 'CONFIG_INVALID', message, owner: setting.owner })
       }
     } else if (!Object.hasOwn(await asleep(), one.name)) {
-      const message = `${originText(one.origin)}: unknown option ${one.name}${didYouMean(one.name, settings.keys())}`
+      const near = didYouMean(one.name, settings.keys())
+      const message = `${originText(one.origin)}: unknown option ${one.name}${near}`
       const hint = 'sugar-server config lists the options'
-      problems.push({ code: 'CONFIG_INVALID', message, hint, owner: ownerOf(one, owned) })
+      const owner = ownerOf(one, owned)
+      const strange = owner === undefined && near === ''
+      problems.push({ code: 'CONFIG_INVALID', message, hint, owner, strange })
     }
   }
   return { settings: new Settings(settings.values()), problems }
 }
 
-/** Whom an unknown option was meant for: the plugin that its section or its name begins with. */
-function ownerOf(given: Given, owned: readonly Owned[]): string | undefined {
-  return owned.find(({ owner }) => given.section === owner || given.name.startsWith(`${owner}-`))?.owner
+/** Whom an unknown option was meant for: the plugin whose section it stands in, else whose name it begins with. */
+function ownerOf({ section, name }: Given, owned: readonly Owned[]): string | undefined {
+  const owners = owned.map(({ owner }) => owner)
+  const likely = owners.filter((owner) => name.startsWith(`${owner}-`)).sort((a, b) => b.length - a.length)
+  return owners.find((owner) => owner === section) ?? likely[0]
 }

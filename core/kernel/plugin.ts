@@ -44,7 +44,7 @@ export interface PluginSpec<
   /** Makes files and directories; run at each start, so repeatable. */
   prepare?(ctx: PrepareContext<O>): Awaitable<void>
   /** Builds, taps, routes. Whatever it opens it hands to `ctx.defer`. */
-  start(ctx: Context<O, N, W, C, M>): Awaitable<keyof P extends never ? void : Services<P>>
+  start(ctx: Context<O, N, W, C, M>): Awaitable<keyof P extends never ? void : Services<NoInfer<P>>>
 }
 
 /** A plugin as the kernel sees it, its types forgotten. */

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createRequire, register } from 'node:module'
-import { dirname, join, resolve, sep } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { trusted } from '../config/layers.js'
 import { isPath } from '../config/option.js'
@@ -27,13 +27,14 @@ export const bundledNames = (): string[] =>
 
 /**
  * Finds and imports a plugin: a path, a bundled name, or an npm package, in this order.
- * @param base directory of the settings that name it; packages are looked for from there and from the server's own
+ * @param base directory of the settings that name it; packages are looked for from there and from the server's own,
+ *   never from the working directory, which may be a stranger's
  * @throws ConfigError PLUGIN_NOT_FOUND with every place tried; PluginError PLUGIN_INVALID
  */
 export async function loadPlugin(word: string, base: string): Promise<Loaded> {
   const { file, source } = find(word, base)
   if (source !== 'bundled') trusted(file)
-  if (!file.startsWith(house + sep)) letImportUs()
+  if (!file.startsWith(house)) letImportUs()
   let exported: { default?: unknown }
   try {
     exported = (await import(pathToFileURL(file).href)) as { default?: unknown }
@@ -51,23 +52,17 @@ export async function loadPlugin(word: string, base: string): Promise<Loaded> {
 function find(word: string, base: string): { file: string; source: Source } {
   const tried: string[] = []
   if (isPath(word)) {
-    const path = resolve(base, word)
-    for (const file of candidates(path)) {
-      tried.push(file)
-      if (existsSync(file) && statSync(file).isFile()) return { file, source: 'path' }
-    }
+    const file = moduleAt(resolve(base, word), tried)
+    if (file !== undefined) return { file, source: 'path' }
   } else {
     const file = join(bundle, word, 'plugin.js')
     tried.push(file)
     if (/^[a-z][a-z0-9-]*$/.test(word) && existsSync(file)) return { file, source: 'bundled' }
-    for (const from of new Set([base, process.cwd(), house])) {
-      const modules = join(from, 'node_modules', word)
-      tried.push(modules)
-      try {
-        return { file: createRequire(join(from, 'x.js')).resolve(word), source: 'package' }
-      } catch {
-        // The next place, or the error that lists them all.
-      }
+    for (const folder of new Set([...modulesAbove(base), ...modulesAbove(house)])) {
+      const path = join(folder, word)
+      tried.push(path)
+      const module = moduleAt(path)
+      if (module !== undefined) return { file: module, source: 'package' }
     }
   }
   throw new ConfigError(
@@ -77,6 +72,18 @@ function find(word: string, base: string): { file: string; source: Source } {
       hint: 'name a bundled plugin, an installed npm package, or a path that begins with / or ./',
     },
   )
+}
+
+/** The folders in which Node looks for the packages that a module in `folder` imports. */
+const modulesAbove = (folder: string): string[] =>
+  createRequire(join(folder, 'x.js')).resolve.paths('a-package') ?? []
+
+function moduleAt(path: string, tried: string[] = []): string | undefined {
+  for (const file of candidates(path)) {
+    tried.push(file)
+    if (existsSync(file) && statSync(file).isFile()) return file
+  }
+  return undefined
 }
 
 /** The files that a path may mean: itself, or the main module of a directory. */
@@ -91,12 +98,22 @@ function candidates(path: string): string[] {
       main?: unknown
       exports?: unknown
     }
-    const entry = typeof exports === 'string' ? exports : main
-    if (typeof entry === 'string') found.splice(1, 0, resolve(dirname(manifest), entry))
+    const entry = entryOf(exports) ?? main
+    if (typeof entry === 'string') found.splice(1, 0, resolve(path, entry), `${resolve(path, entry)}.js`)
   } catch {
     // No manifest, or none that can be read: the usual names are left.
   }
   return found
+}
+
+/** What a manifest's `exports` says of the package as a whole, to those who import it. */
+function entryOf(exports: unknown): string | undefined {
+  if (typeof exports === 'string') return exports
+  if (typeof exports !== 'object' || exports === null) return undefined
+  const targets = Object.entries(exports).filter(([name]) =>
+    ['.', 'node', 'import', 'default'].includes(name),
+  )
+  return targets.map(([, target]) => entryOf(target)).find((entry) => entry !== undefined)
 }
 
 let letIn = false

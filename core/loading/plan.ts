@@ -44,12 +44,16 @@ export async function makePlan(
 const rank = (order: readonly Plugin[], { plugin, problem }: Enlisted): number =>
   plugin === undefined || problem !== undefined ? order.length : order.indexOf(plugin)
 
-/** A mistake in a third-party plugin's own settings is that plugin's; any other stops the boot. */
+/**
+ * A mistake in a third-party plugin's own settings is that plugin's; any other stops the boot. What nobody knows
+ * may be an option of a plugin that could not be loaded.
+ */
 function blame(
-  { owner, ...problem }: SettingProblem,
+  { owner, strange, ...problem }: SettingProblem,
   members: readonly Enlisted[],
   problems: Problem[],
 ): void {
+  if (strange && members.some(({ plugin }) => plugin === undefined)) return
   const member = members.find(({ name, source }) => name === owner && source !== 'bundled')
   if (member === undefined) problems.push(problem)
   else member.problem ??= { ...problem, plugin: member.name }

@@ -64,14 +64,18 @@ async function add(word: string, base: string, { members, problems }: Roster): P
   }
   const { plugin, source } = loaded
   if (members.some(({ name }) => name === plugin.name)) {
-    const hint = 'list it once in the option plugins'
-    problems.push(
-      problemOf(new ConfigError('PLUGIN_CONFLICT', `plugin ${plugin.name} is listed twice`, { hint })),
-    )
+    problems.push(listedTwice(plugin.name))
     return
   }
   members.push({ name: plugin.name, source, plugin })
 }
+
+export const listedTwice = (name: string): Problem =>
+  problemOf(
+    new ConfigError('PLUGIN_CONFLICT', `plugin ${name} is listed twice`, {
+      hint: 'list it once in the option plugins',
+    }),
+  )
 
 /** Marks plugins that claim what another has already: an option's name or a service. */
 export function claim(members: readonly Enlisted[]): void {

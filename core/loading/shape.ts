@@ -91,7 +91,7 @@ export function checkShape(exported: unknown, source: string): Plugin {
     )
   }
   const wrong: string[] = []
-  for (const key of required) if (!(key in exported)) wrong.push(`${key} is missing`)
+  for (const key of required) if (exported[key] === undefined) wrong.push(`${key} is missing`)
   for (const [key, value] of Object.entries(exported)) {
     const rule = rules[key]
     if (rule === undefined) wrong.push(`unknown key ${key}${didYouMean(key, Object.keys(rules))}`)
@@ -109,5 +109,6 @@ export function checkShape(exported: unknown, source: string): Plugin {
       },
     )
   }
-  return definePlugin(exported as unknown as Parameters<typeof definePlugin>[0])
+  const said = Object.fromEntries(Object.entries(exported).filter(([, value]) => value !== undefined))
+  return definePlugin(said as unknown as Parameters<typeof definePlugin>[0])
 }

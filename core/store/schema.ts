@@ -40,18 +40,17 @@ export function checkIndexed<D extends Doc>(spec: CollectionSpec<D>, fields: rea
 }
 
 export function rowOf<D extends Doc>(spec: CollectionSpec<D>, doc: D, rev: number): Row {
-  if ('rev' in doc && doc.rev !== rev) throw invalid('"rev" is the store\'s own field')
-  const { rev: _, ...fields } = doc as D & { rev?: unknown }
+  if ('rev' in doc) throw invalid('"rev" is the store\'s own field')
   const key: unknown = doc[spec.key]
   checkKey(key)
-  const body = JSON.stringify(fields)
-  if (body.length > largestBody) throw invalid(`document ${key} is larger than 1 MiB`)
+  const body = JSON.stringify(doc)
+  if (Buffer.byteLength(body) > largestBody) throw invalid(`document ${key} is larger than 1 MiB`)
   const indexed: Row['indexed'] = {}
   for (const index of spec.indexes ?? []) {
     const value: unknown = doc[index]
     if (value !== undefined && value !== null) indexed[index] = indexable(value, index)
   }
-  return { key, rev, version: versionOf(spec), indexed, body }
+  return { key: detached(key), rev, version: versionOf(spec), indexed, body }
 }
 
 export const docOf = <D extends Doc>(row: Pick<Row, 'body' | 'rev'>): Stored<D> => ({
@@ -91,10 +90,14 @@ export function migrate<D extends Doc>(
   return rowOf(spec, doc as D, row.rev + 1)
 }
 
+/** The same text in memory of its own: a word cut from a request would keep the whole request alive. */
+const detached = (word: string): string => JSON.parse(JSON.stringify(word)) as string
+
 function indexable(value: unknown, field: string): Row['indexed'][string] {
   const scalars: unknown[] = Array.isArray(value) ? value : [value]
   if (!scalars.every((one): one is string | number => typeof one === 'string' || typeof one === 'number')) {
     throw invalid(`indexed field "${field}" holds text, numbers or lists of them`)
   }
-  return Array.isArray(value) ? scalars : (scalars[0] ?? '')
+  const kept = scalars.map((one) => (typeof one === 'string' ? detached(one) : one))
+  return Array.isArray(value) ? kept : (kept[0] ?? '')
 }

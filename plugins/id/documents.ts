@@ -37,7 +37,7 @@ export interface KnownDoc {
   entry: string
 }
 
-const users: CollectionSpec<UserDoc> = { key: 'uid', indexes: ['serials', 'uuidKeys', 'aliasOf'] }
+const users: CollectionSpec<UserDoc> = { key: 'uid', indexes: ['uuidKeys', 'aliasOf'] }
 const machines: CollectionSpec<MachineDoc> = { key: 'serial', indexes: ['claimants', 'uid'] }
 const known: CollectionSpec<KnownDoc> = { key: 'entry' }
 

@@ -92,7 +92,7 @@ export default definePlugin({
     serveRpc(ctx.http.listener('id-port'), reception, log)
     serveRest(ctx.http.router, reception, directory)
 
-    ctx.tap(Registration.admit, (candidate) => admit(candidate))
+    if (config.registration !== 'open') ctx.tap(Registration.admit, (candidate) => admit(candidate))
     ctx.tap(explain, async (_, wanted) => {
       const [learner] = await directory.find(wanted)
       return learner && { id: await (await commands()).chapterOf(store, learner) }
@@ -116,9 +116,8 @@ export default definePlugin({
     return { users: directory }
 
     async function admit({ uid, serial }: Candidate): Promise<void> {
-      const mode = config.registration
-      if (mode === 'open' || (await store.users.get(uid)) !== undefined) return
-      if (mode === 'known') {
+      if ((await store.users.get(uid)) !== undefined) return
+      if (config.registration === 'known') {
         if ((await store.known.get(`serial:${serial}`)) ?? (await store.known.get(`uid:${uid}`))) return
         throw new RequestError('REFUSED', 'this laptop is not on the list of the school; ask your teacher')
       }

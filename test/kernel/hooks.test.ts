@@ -1,5 +1,14 @@
 import t from 'tap'
-import { type Fold, fold, type Gate, gate, type News, news, PluginError, RequestError } from '../../core/api.js'
+import {
+  type Fold,
+  fold,
+  type Gate,
+  gate,
+  type News,
+  news,
+  PluginError,
+  RequestError,
+} from '../../core/api.js'
 import { Hooks } from '../../core/kernel/hooks.js'
 import { booted, plugin, promised, unstarted } from './houses.js'
 

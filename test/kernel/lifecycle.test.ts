@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import {
-  type Collection,
+  type CollectionSpec,
   definePlugin,
   explain,
   flag,
@@ -14,9 +14,9 @@ import {
   port,
   program,
   RequestError,
-  SystemError,
   Store,
   type Stored,
+  SystemError,
   text,
   token,
   writable,
@@ -246,7 +246,10 @@ t.test('containment', async (t) => {
     let touched = false
     const lacking = plugin('lacking', {
       provides: { bell },
-      system: [program('sh', { package: 'dash' }), program('no-such-program', { package: 'no-such-package' })],
+      system: [
+        program('sh', { package: 'dash' }),
+        program('no-such-program', { package: 'no-such-package' }),
+      ],
       prepare() {
         touched = true
       },
@@ -290,7 +293,10 @@ t.test('containment', async (t) => {
     t.match(await problemsOf(house), {
       made: { state: 'running' },
       taken: { state: 'unavailable', code: 'NOT_WRITABLE', message: `taken-path: cannot write ${file}` },
-      under: { state: 'unavailable', hint: `give this user the directory ${file}, or set under-path to another` },
+      under: {
+        state: 'unavailable',
+        hint: `give this user the directory ${file}, or set under-path to another`,
+      },
       shut: { state: isRoot ? 'running' : 'unavailable' },
     })
     t.notOk(existsSync(join(folder, 'a')), 'looking makes nothing')
@@ -469,27 +475,30 @@ t.test('ports', async (t) => {
     t.same(await states(house), { well: 'running' })
   })
 
-  t.test('plugins that name the same port share it, with the house too; one leaves, the other stays', async (t) => {
-    const shared = String(await freePort())
-    const house = await booted(t, [onPort('one'), onPort('two'), onPort('own')], {
-      'one-port': shared,
-      'two-port': shared,
-      'httpd-port': shared,
-    })
-    const at = `http://127.0.0.1:${shared}`
-    t.equal(await house.url('one'), at)
-    t.equal(await house.url('two'), at)
-    t.equal(await house.url('httpd'), at)
-    t.not(await house.url('own'), at)
-    t.equal(await (await fetch(`${at}/one`)).text(), 'one')
-    t.equal(await (await fetch(`${at}/two`)).text(), 'two')
-    t.equal((await fetch(`${at}/health`)).status, 200)
-    const { kernel } = house.house
-    const one = kernel.members.find(({ name }) => name === 'one')
-    if (one !== undefined) await kernel.fail(one, new Error('taken out'))
-    t.equal((await fetch(`${at}/one`)).status, 404)
-    t.equal(await (await fetch(`${at}/two`)).text(), 'two')
-  })
+  t.test(
+    'plugins that name the same port share it, with the house too; one leaves, the other stays',
+    async (t) => {
+      const shared = String(await freePort())
+      const house = await booted(t, [onPort('one'), onPort('two'), onPort('own')], {
+        'one-port': shared,
+        'two-port': shared,
+        'httpd-port': shared,
+      })
+      const at = `http://127.0.0.1:${shared}`
+      t.equal(await house.url('one'), at)
+      t.equal(await house.url('two'), at)
+      t.equal(await house.url('httpd'), at)
+      t.not(await house.url('own'), at)
+      t.equal(await (await fetch(`${at}/one`)).text(), 'one')
+      t.equal(await (await fetch(`${at}/two`)).text(), 'two')
+      t.equal((await fetch(`${at}/health`)).status, 200)
+      const { kernel } = house.house
+      const one = kernel.members.find(({ name }) => name === 'one')
+      if (one !== undefined) await kernel.fail(one, new Error('taken out'))
+      t.equal((await fetch(`${at}/one`)).status, 404)
+      t.equal(await (await fetch(`${at}/two`)).text(), 'two')
+    },
+  )
 })
 
 t.test('jobs', async (t) => {
@@ -642,15 +651,16 @@ t.test('documents', async (t) => {
     name: string
     text: string
   }
+  const kind: CollectionSpec<Note> = { key: 'name' }
   const notes = (name: string) =>
     definePlugin({
       name,
       api: 1,
       summary: 'keeps notes',
-      collections: { notes: { key: 'name' } as { key: keyof Note } },
+      collections: { notes: kind },
       commands: { count: { summary: 'count notes' }, add: { summary: 'add a note' } },
       start(ctx) {
-        const kept = ctx.store.notes as Collection<Note>
+        const kept = ctx.store.notes
         ctx.command('count', async (call) => call.print(String(await kept.count({}))))
         ctx.command('add', async () => void (await kept.insert({ name: 'one', text: name })))
       },
@@ -846,7 +856,8 @@ t.test('commands', async (t) => {
       )
       ctx.command('fail', ({ args }) => {
         if (args.how === 'code') return 3
-        if (args.how === 'refusal') throw new RequestError('NOT_FOUND', 'no such laptop', { hint: 'look again' })
+        if (args.how === 'refusal')
+          throw new RequestError('NOT_FOUND', 'no such laptop', { hint: 'look again' })
         throw new Error('oh')
       })
       ctx.command('take', async (call) => {
@@ -868,14 +879,17 @@ t.test('commands', async (t) => {
         err: '2 times, not again, /sub\n',
       },
     )
-    t.match(await house.command(['commanding', 'greet'], { args: { who: 'Ana' }, options: { times: '10' } }), {
-      ended: {
-        exit: 64,
-        code: 'USAGE',
-        message: '--times must be a whole number from 1 to 9, not "10"',
+    t.match(
+      await house.command(['commanding', 'greet'], { args: { who: 'Ana' }, options: { times: '10' } }),
+      {
+        ended: {
+          exit: 64,
+          code: 'USAGE',
+          message: '--times must be a whole number from 1 to 9, not "10"',
+        },
+        out: '',
       },
-      out: '',
-    })
+    )
   })
 
   t.test('list rows for people, and whole for programs; neither can act on a terminal', async (t) => {
@@ -883,12 +897,9 @@ t.test('commands', async (t) => {
     const table = await house.command(['commanding', 'all'])
     t.equal(
       table.out,
-      [
-        `${'name'.padEnd(24)}  size`,
-        `${'Ana'.padEnd(24)}  3`,
-        'E\\u001b[2Jva\\u000a\\u202e  12',
-        '',
-      ].join('\n'),
+      [`${'name'.padEnd(24)}  size`, `${'Ana'.padEnd(24)}  3`, 'E\\u001b[2Jva\\u000a\\u202e  12', ''].join(
+        '\n',
+      ),
     )
     const json = await house.command(['commanding', 'all'], { json: true })
     t.same(JSON.parse(json.out), rows)
@@ -940,7 +951,8 @@ t.test('commands', async (t) => {
 
   t.test('must be declared to be given', async (t) => {
     const hasty = plugin('hasty', {
-      start: (ctx) => (ctx as unknown as { command(name: string, run: () => void): void }).command('dance', () => {}),
+      start: (ctx) =>
+        (ctx as unknown as { command(name: string, run: () => void): void }).command('dance', () => {}),
     })
     const house = await booted(t, [hasty, plugin('well')])
     t.match(await problemsOf(house), {

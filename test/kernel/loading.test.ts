@@ -12,6 +12,7 @@ import { checkShape } from '../../core/loading/shape.js'
 import { boot } from '../../core/testing.js'
 import { booted, plugin, problemOf, states, temporaryDirectory } from './houses.js'
 
+const ours = fileURLToPath(new URL('../../..', import.meta.url))
 const isRoot = process.getuid?.() === 0
 
 /** What stands in a settings file of `folder`. */
@@ -83,13 +84,15 @@ t.test('a path may name a module or a directory, from the settings file on', asy
     'by-main/package.json': '{ "main": "lib/main.mjs" }',
     'by-main/lib/main.mjs': source('by-main'),
     'by-exports/package.json': '{ "exports": "./out.mjs", "main": "nowhere.js" }',
+    'by-stem/package.json': '{ "type": "module", "main": "lib" }',
+    'by-stem/lib.js': source('by-stem'),
     'by-exports/out.mjs': source('by-exports'),
     'by-condition/package.json': '{ "exports": { ".": { "types": "./x.d.ts", "import": "./esm.mjs" } } }',
     'by-condition/esm.mjs': source('by-condition'),
     'broken-manifest/package.json': '{ main: nowhere }',
     'broken-manifest/plugin.mjs': source('broken-manifest'),
   })
-  const names = ['by-name', 'by-index', 'by-main', 'by-exports', 'by-condition', 'broken-manifest']
+  const names = ['by-name', 'by-index', 'by-main', 'by-stem', 'by-exports', 'by-condition', 'broken-manifest']
   const { members, problems } = await enlisted(folder, './file.mjs', ...names.map((name) => `./${name}/`))
   t.same(problems, [])
   t.same(
@@ -119,6 +122,19 @@ t.test('an npm package lies in a node_modules above the settings file', async (t
   ])
 })
 
+t.test('a package that merely lies in the working directory is not run', async (t) => {
+  const folder = await laidOut(t, {
+    'node_modules/stranger/package.json': '{ "type": "module", "exports": "./out.js" }',
+    'node_modules/stranger/out.js': source('stranger'),
+    'etc/school.conf': '',
+  })
+  const before = process.cwd()
+  process.chdir(folder)
+  t.teardown(() => process.chdir(before))
+  t.match((await enlisted('/etc', 'stranger')).problems, [{ code: 'PLUGIN_NOT_FOUND' }])
+  t.same((await enlisted(folder, 'stranger')).problems, [])
+})
+
 t.test('a plugin that is not found is told with every place that was tried', async (t) => {
   const folder = await temporaryDirectory(t)
   const { members, problems } = await enlisted(folder, 'no-such-plugin', './gone', 'idd')
@@ -129,7 +145,8 @@ t.test('a plugin that is not found is told with every place that was tried', asy
   for (const place of [
     join('plugins', 'no-such-plugin', 'plugin.js'),
     join(folder, 'node_modules', 'no-such-plugin'),
-    join(process.cwd(), 'node_modules', 'no-such-plugin'),
+    join(dirname(folder), 'node_modules', 'no-such-plugin'),
+    join(ours, 'node_modules', 'no-such-plugin'),
   ]) {
     t.match(named?.message, place)
   }
@@ -169,7 +186,10 @@ t.test('a module that is no plugin fails alone, and says why', async (t) => {
       { code: 'PLUGIN_INVALID', message: /syntax\.mjs cannot be loaded: / },
       { code: 'PLUGIN_INVALID', message: `${file('throws')} cannot be loaded: oh` },
       { code: 'PLUGIN_INVALID', message: /no-such-package/ },
-      { code: 'PLUGIN_INVALID', message: `${file('empty')} is not a plugin: its default export is not an object` },
+      {
+        code: 'PLUGIN_INVALID',
+        message: `${file('empty')} is not a plugin: its default export is not an object`,
+      },
       { code: 'PLUGIN_INVALID', message: /its default export is not an object/ },
       { message: /api was written for plugin API 2, this server has 1: install a version that fits/ },
       {

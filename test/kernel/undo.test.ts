@@ -17,14 +17,7 @@ t.test('what was done last is undone first, one after the other', async (t) => {
     })
   }
   t.same(await undo.dispose(), [])
-  t.same(said, [
-    'third begins',
-    'third ends',
-    'second begins',
-    'second ends',
-    'first begins',
-    'first ends',
-  ])
+  t.same(said, ['third begins', 'third ends', 'second begins', 'second ends', 'first begins', 'first ends'])
 })
 
 t.test('disposing twice gives the same promise and undoes once', async (t) => {
@@ -194,65 +187,71 @@ t.test('stopping twice undoes once, and gives both the same answer', async (t) =
   t.equal(times, 1)
 })
 
-t.test('an undo that fails is logged under its plugin, stops no other, and is given back to whoever stops the house', async (t) => {
-  const said: string[] = []
-  const clumsy = plugin('clumsy', {
-    start(ctx) {
-      ctx.defer(() => said.push('clumsy'))
-      ctx.defer(() => {
-        throw new Error('it is stuck')
-      })
-    },
-  })
-  const deft = plugin('deft', { start: (ctx) => ctx.defer(() => said.push('deft')) })
-  const { house, log, root } = await unstarted(t, [deft, clumsy])
-  await house.start({ listen: true })
-  const errors = await house.stop()
-  t.match(errors, [{ message: 'it is stuck' }])
-  t.equal(errors.length, 1)
-  t.same(said, ['clumsy', 'deft'])
-  const stuck = log.filter(({ err }) => err?.message === 'it is stuck')
-  t.match(stuck, [{ plugin: 'clumsy', level: 50 }])
-  t.equal(stuck.length, 1, 'it is told once')
-  t.notOk(existsSync(join(root, 'run', 'control.sock')), 'the control socket has gone all the same')
-})
+t.test(
+  'an undo that fails is logged under its plugin, stops no other, and is given back to whoever stops the house',
+  async (t) => {
+    const said: string[] = []
+    const clumsy = plugin('clumsy', {
+      start(ctx) {
+        ctx.defer(() => said.push('clumsy'))
+        ctx.defer(() => {
+          throw new Error('it is stuck')
+        })
+      },
+    })
+    const deft = plugin('deft', { start: (ctx) => ctx.defer(() => said.push('deft')) })
+    const { house, log, root } = await unstarted(t, [deft, clumsy])
+    await house.start({ listen: true })
+    const errors = await house.stop()
+    t.match(errors, [{ message: 'it is stuck' }])
+    t.equal(errors.length, 1)
+    t.same(said, ['clumsy', 'deft'])
+    const stuck = log.filter(({ err }) => err?.message === 'it is stuck')
+    t.match(stuck, [{ plugin: 'clumsy', level: 50 }])
+    t.equal(stuck.length, 1, 'it is told once')
+    t.notOk(existsSync(join(root, 'run', 'control.sock')), 'the control socket has gone all the same')
+  },
+)
 
-t.test('stopped while a plugin starts: its signal aborts, what it defers later is undone at once', async (t) => {
-  const begun = promised()
-  const goOn = promised()
-  const said: string[] = []
-  let aborted = false
-  const slow = plugin('slow', {
-    async start(ctx) {
-      ctx.defer(() => said.push('early'))
-      begun.keep()
-      await goOn.promise
-      aborted = ctx.signal.aborted
-      ctx.defer(() => said.push('late'))
-      said.push('behind late')
-      ctx.defer(() => {
-        throw new Error('too late to undo')
-      })
-    },
-  })
-  const next = plugin('next', { start: () => void said.push('next started') })
-  const { house, log } = await unstarted(t, [slow, next])
-  const starting = house.start({ listen: true })
-  await begun.promise
-  const stopping = house.stop()
-  await stopping
-  t.same(said, ['early'])
-  goOn.keep()
-  await starting
-  t.ok(aborted)
-  t.same(said, ['early', 'late', 'behind late'], 'and no other plugin was started')
-  t.same(await states(house), { slow: 'stopped', next: 'waiting' })
-  t.match(
-    log.filter(({ err }) => err?.message === 'too late to undo'),
-    [{ plugin: 'slow', level: 50 }],
-    'that a late undo failed is told',
-  )
-})
+t.test(
+  'stopped while a plugin starts: its signal aborts, what it defers later is undone at once',
+  async (t) => {
+    const begun = promised()
+    const goOn = promised()
+    const said: string[] = []
+    let aborted = false
+    const slow = plugin('slow', {
+      async start(ctx) {
+        ctx.defer(() => said.push('early'))
+        begun.keep()
+        await goOn.promise
+        aborted = ctx.signal.aborted
+        ctx.defer(() => said.push('late'))
+        said.push('behind late')
+        ctx.defer(() => {
+          throw new Error('too late to undo')
+        })
+      },
+    })
+    const next = plugin('next', { start: () => void said.push('next started') })
+    const { house, log } = await unstarted(t, [slow, next])
+    const starting = house.start({ listen: true })
+    await begun.promise
+    const stopping = house.stop()
+    await stopping
+    t.same(said, ['early'])
+    goOn.keep()
+    await starting
+    t.ok(aborted)
+    t.same(said, ['early', 'late', 'behind late'], 'and no other plugin was started')
+    t.same(await states(house), { slow: 'stopped', next: 'waiting' })
+    t.match(
+      log.filter(({ err }) => err?.message === 'too late to undo'),
+      [{ plugin: 'slow', level: 50 }],
+      'that a late undo failed is told',
+    )
+  },
+)
 
 t.test('a start that gives up because it is stopped has not failed', async (t) => {
   const begun = promised()

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import type { Test } from 'tap'
-import { type Collection, type CollectionSpec, each, type Store, type Stored } from '../../core/api.js'
+import { type Collection, type CollectionSpec, each, type Migration, type Store, type Stored } from '../../core/api.js'
 import type { Page, Where } from '../../core/store/contract.js'
 
 /** A document with any further fields. */
@@ -302,8 +302,8 @@ export function conformance(t: Test, driver: string, openStore: (place: string) 
     })
 
     await t.test('a query is text or numbers: operators from a request have no power', async (t) => {
-      const operators = [{ $ne: 'x' }, { $gt: '' }, /./, ['ana'], null, true, undefined, { toString: () => 'ana' }]
-      for (const value of operators as unknown as string[]) {
+      const operators: unknown[] = [{ $ne: 'x' }, { $gt: '' }, /./, ['ana'], null, true, undefined]
+      for (const value of [...operators, { toString: () => 'ana' }] as string[]) {
         await t.rejects(it.papers.find({ name: value }), { code: 'STORE_INVALID' })
         await t.rejects(it.papers.count({ name: value }), { code: 'STORE_INVALID' })
       }
@@ -398,7 +398,7 @@ export function conformance(t: Test, driver: string, openStore: (place: string) 
       steps?: string[]
     }
     const first: CollectionSpec<Old> = { key: 'id' }
-    const step = (label: string) => (doc: Record<string, unknown>) => ({
+    const step = (label: string): Migration => (doc: Record<string, unknown>) => ({
       ...doc,
       steps: [...((doc['steps'] as string[] | undefined) ?? []), label],
     })
@@ -505,12 +505,12 @@ export function conformance(t: Test, driver: string, openStore: (place: string) 
     await t.test('a closed store says so, to reads and writes alike; closing twice is closing once', async (t) => {
       const it = await open(t)
       await it.papers.insert({ id: 'a' })
-      const underWay = Array.from({ length: 50 }, (_, n) => it.papers.insert({ id: `k${n}` }))
-      await Promise.all([it.store.close(), it.store.close()])
-      const acknowledged = (await Promise.allSettled(underWay)).flatMap((one) =>
-        one.status === 'fulfilled' ? [one.value.id] : [],
-      )
       const closed = { code: 'STORE_CLOSED' }
+      const underWay = Promise.all(Array.from({ length: 50 }, (_, n) => it.papers.insert({ id: `k${n}` })))
+      const closing = Promise.all([it.store.close(), it.store.close()])
+      const late = t.rejects(it.papers.insert({ id: 'late' }), closed, 'insert while it closes')
+      t.equal((await underWay).length, 50, 'what was under way is waited for')
+      await Promise.all([closing, late])
       await t.rejects(it.papers.get('a'), closed, 'get')
       await t.rejects(it.papers.find({}), closed, 'find')
       await t.rejects(it.papers.count({}), closed, 'count')
@@ -519,7 +519,7 @@ export function conformance(t: Test, driver: string, openStore: (place: string) 
       await t.rejects(it.papers.remove('a'), closed, 'remove')
       await t.rejects(it.store.open('test/more', papers), closed, 'open')
       await it.reopen()
-      for (const id of ['a', ...acknowledged]) t.ok(await it.papers.get(id), `${id} was acknowledged`)
+      t.equal(await it.papers.count({}), 51)
     })
 
     await t.test('status names the driver and nothing to worry about', async (t) => {
@@ -531,7 +531,7 @@ export function conformance(t: Test, driver: string, openStore: (place: string) 
     })
   })
 
-  t.test(`${driver}: whatever is done to it, it holds what a map would`, async (t) => {
+  t.test(`${driver}: whatever is done to it, it holds what a map would`, async () => {
     const key = fc.oneof(fc.constantFrom('a', 'A', 'b', '__proto__', '\u2028', '🦉'), fc.constantFrom(...hostile))
     const word = fc.oneof(fc.constantFrom('x', 'y', '', '__proto__', '\x85'), fc.string({ unit: 'grapheme', maxLength: 8 }))
     const extra = fc

@@ -1,4 +1,7 @@
+import { once } from 'node:events'
+import { createReadStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
 import Datastore from 'nedb-promises'
 import { asError, StoreError, systemCode } from '../../errors.js'
 import type { Change, Collection, CollectionSpec, Doc, Page, Stored, Where } from '../contract.js'
@@ -15,26 +18,56 @@ interface Kept {
   doc: string
 }
 
+/**
+ * The name a document goes by in NeDB, which gathers what it loads in an object: there `__proto__` is no key like
+ * others. No key holds a NUL, so that this one is free, and sorts in the same place.
+ */
+const idOf = (key: string): string => (key === '__proto__' ? '__proto__\0' : key)
+
 const keptOf = (row: Row): Kept => ({
-  _id: row.key,
+  _id: idOf(row.key),
   rev: row.rev,
   v: row.version,
   i: row.indexed,
   doc: row.body,
 })
 
+/** A collection whose memory runs ahead of its disk after a failed write. */
+export interface Reloaded {
+  /**
+   * Brings memory back to what the disk holds.
+   * @param mend also cuts off what the failed write left behind, so that the file takes writes again
+   */
+  reload(mend: boolean): Promise<void>
+}
+
 /** What a collection needs of the store it belongs to. */
 export interface Owner {
+  /** @throws StoreError once the store is closed */
+  readable(): void
   /** @throws StoreError when nothing may be written */
   writable(): void
-  failed(collection: { reload(): Promise<void> }, error: Error): void
+  failed(collection: Reloaded, error: Error): void
   repaired(what: string): void
 }
 
-// The parts of NeDB that nedb-promises hands through but does not describe.
-interface Persistence {
-  persistNewStateAsync(docs: readonly { _id?: string }[]): Promise<void>
+/** The parts of NeDB that nedb-promises hands through but does not describe. */
+interface Nedb {
+  persistence: {
+    persistNewStateAsync(docs: readonly { _id?: string }[]): Promise<void>
+    persistCachedDatabaseAsync(): Promise<void>
+    treatRawStreamAsync(stream: Readable): Promise<{ data: Kept[] }>
+  }
+  /** Runs one operation after the other. */
+  executor: { pushAsync<T>(task: () => Promise<T>): Promise<T> }
+  indexes: { _id: { getMatching(key: string): Kept[] } }
+  _resetIndexes(docs: readonly Kept[]): void
 }
+
+// NeDB ends a line at each of these when it loads, and JSON leaves them as they are.
+const separators = /[\u0085\u2028\u2029]/g
+const oneLine = (json: string): string =>
+  json.replace(separators, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 const defaultLimit = 1000
 const smallestCompaction = 4 << 20
@@ -44,8 +77,9 @@ const migrationBatch = 500
  * One NeDB file. NeDB holds the documents in memory, finds them and loads them; the appends are the journal's,
  * because NeDB's own are not synced and go on after a failure (docs/decisions/store.md).
  */
-export class NedbCollection<D extends Doc> implements Collection<D> {
+export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
   readonly #db: Datastore<Kept>
+  readonly #nedb: Nedb
   readonly #path: string
   readonly #spec: CollectionSpec<D>
   readonly #owner: Owner
@@ -61,8 +95,11 @@ export class NedbCollection<D extends Doc> implements Collection<D> {
     this.#owner = owner
     this.#db = Datastore.create({
       filename: path,
+      afterSerialization: oneLine,
+      beforeDeserialization: (line: string) => line,
       modes: { fileMode: 0o600, dirMode: 0o700 },
     } as object) as Datastore<Kept>
+    this.#nedb = (this.#db as unknown as { __original: Nedb }).__original
   }
 
   static async open<D extends Doc>(
@@ -71,24 +108,29 @@ export class NedbCollection<D extends Doc> implements Collection<D> {
     spec: CollectionSpec<D>,
     owner: Owner,
   ): Promise<NedbCollection<D>> {
-    const repaired = await repair(path)
-    if (repaired !== undefined) owner.repaired(repaired)
     const collection = new NedbCollection(path, spec, owner)
     await collection.#load()
-    await collection.#migrate(name)
+    try {
+      await collection.#migrate(name)
+    } catch (error) {
+      await collection.close()
+      throw error
+    }
     return collection
   }
 
   async get(key: string): Promise<Stored<D> | undefined> {
     checkKey(key)
-    const kept = await this.#kept(key)
-    if (kept !== undefined) await this.#durable([kept])
+    this.#owner.readable()
+    const kept = this.#kept(key)
+    await this.#written(key)
     return kept === undefined ? undefined : docOf<D>(bodyOf(kept))
   }
 
   async find(where: Where<D>, page: Page<D> = {}): Promise<Stored<D>[]> {
+    this.#owner.readable()
     const query = this.#query(where)
-    const { by, after } = page
+    const { by, after, limit = defaultLimit } = page
     if (by !== undefined && by !== this.#spec.key) {
       checkIndexed(this.#spec, [by])
       Object.assign(query, {
@@ -98,24 +140,25 @@ export class NedbCollection<D extends Doc> implements Collection<D> {
         ],
       })
     } else if (after !== undefined) {
-      Object.assign(query, { $and: [{ _id: { $gt: String(after[this.#spec.key]) } }] })
+      Object.assign(query, { $and: [{ _id: { $gt: idOf(String(after[this.#spec.key])) } }] })
     }
     const order = by === undefined || by === this.#spec.key ? { _id: 1 } : { [`i.${by}`]: 1, _id: 1 }
-    const kept = await this.#db
-      .find(query)
-      .sort(order)
-      .limit(page.limit ?? defaultLimit)
+    // To NeDB a limit of 0 is none at all.
+    const kept = limit === 0 ? [] : await this.#db.find(query).sort(order).limit(limit)
     await this.#durable(kept)
     return kept.map((one) => docOf<D>(bodyOf(one)))
   }
 
   async count(where: Where<D>): Promise<number> {
-    return this.#db.count(this.#query(where))
+    this.#owner.readable()
+    const found = await this.#db.count(this.#query(where))
+    for (const id of [...this.#pending.keys()]) await this.#writtenId(id)
+    return found
   }
 
   async insert(doc: D): Promise<Stored<D>> {
     const row = rowOf(this.#spec, doc, 1)
-    await this.#admit()
+    this.#owner.writable()
     try {
       await this.#db.insert(keptOf(row))
     } catch (error) {
@@ -129,12 +172,12 @@ export class NedbCollection<D extends Doc> implements Collection<D> {
 
   async update(key: string, rev: number, change: Change<D>): Promise<Stored<D>> {
     checkKey(key)
-    await this.#admit()
-    const kept = await this.#kept(key)
+    this.#owner.writable()
+    const kept = this.#kept(key)
     if (kept === undefined) throw conflict(key, 'is gone')
     if (kept.rev !== rev) throw conflict(key, `has moved from revision ${rev} to ${kept.rev}`)
     const row = rowOf(this.#spec, changed(docOf<D>(bodyOf(kept)), change, this.#spec.key), rev + 1)
-    const matched = await this.#db.update({ _id: key, rev }, keptOf(row), {})
+    const matched = await this.#db.update({ _id: idOf(key), rev }, keptOf(row), {})
     if (Number(matched) === 0) throw conflict(key, `has moved from revision ${rev}`)
     await this.#written(key)
     return docOf<D>(row)
@@ -142,34 +185,49 @@ export class NedbCollection<D extends Doc> implements Collection<D> {
 
   async remove(key: string): Promise<boolean> {
     checkKey(key)
-    await this.#admit()
-    const removed = await this.#db.remove({ _id: key }, {})
+    this.#owner.writable()
+    const removed = await this.#db.remove({ _id: idOf(key) }, {})
     await this.#written(key)
     return removed > 0
   }
 
-  /** Brings memory back to what the disk holds, after a failed write. */
-  async reload(): Promise<void> {
-    await this.#journal.recover()
-    try {
-      await this.#db.load()
-    } catch (error) {
-      // NeDB has read everything by then and only could not write its fresh copy: the old file serves on.
-      if (!isFull(error)) throw error
-      await rm(`${this.#path}~`, { force: true })
-    }
-    await this.#journal.reopen()
-    this.#pending.clear()
+  reload(mend: boolean): Promise<void> {
+    return this.#alone(async () => {
+      // Whoever wrote before the failure hears of it first.
+      await new Promise(setImmediate)
+      await this.#journal.settled()
+      if (mend) await this.#journal.recover()
+      const sound = this.#journal.durable
+      // Only read: NeDB's own load() would write the file anew, on a disk that cannot be written.
+      const kept = sound === 0 ? [] : await this.#read(sound)
+      this.#nedb._resetIndexes(kept)
+      this.#pending.clear()
+    })
+  }
+
+  async #read(bytes: number): Promise<Kept[]> {
+    const stream = createReadStream(this.#path, { encoding: 'utf8', end: bytes - 1 })
+    const failed = once(stream, 'error').then(([error]) => Promise.reject(error))
+    return (await Promise.race([this.#nedb.persistence.treatRawStreamAsync(stream), failed])).data
   }
 
   async close(): Promise<void> {
-    await this.#compaction
-    await this.#journal.close()
+    // Calls that were made in this turn of the event loop have not reached NeDB yet.
+    await new Promise(setImmediate)
+    await this.#alone(() => this.#journal.close())
+  }
+
+  /** Does something with the file while NeDB holds all writes. */
+  #alone(task: () => Promise<void>): Promise<void> {
+    return this.#nedb.executor.pushAsync(task)
   }
 
   async #load(): Promise<void> {
     try {
-      await this.#db.load()
+      const repaired = await repair(this.#path)
+      if (repaired !== undefined) this.#owner.repaired(repaired)
+      await this.#copying()
+      this.#journal = await Journal.open(this.#path, (error) => this.#owner.failed(this, error))
     } catch (error) {
       const cause = asError(error)
       const hint = isFull(error)
@@ -180,13 +238,22 @@ export class NedbCollection<D extends Doc> implements Collection<D> {
         cause,
       })
     }
-    this.#journal = await Journal.open(this.#path, (error) => this.#owner.failed(this, error))
     this.#compactAt = Math.max(smallestCompaction, this.#journal.durable * 4)
-    const persistence = (this.#db as unknown as { persistence: Persistence }).persistence
-    persistence.persistNewStateAsync = async (docs) => this.#append(docs)
+    this.#nedb.persistence.persistNewStateAsync = async (docs) => this.#append(docs)
     for (const index of this.#spec.indexes ?? [])
       await this.#db.ensureIndex({ fieldName: `i.${index}`, sparse: true })
     await this.#journal.settled()
+  }
+
+  /** NeDB writes what it loaded, or holds, into a fresh copy beside the file, and puts that in its place. */
+  async #copying(copying = () => this.#db.load() as Promise<unknown>): Promise<void> {
+    try {
+      await copying()
+    } catch (error) {
+      // Half a copy would take the room that is needed.
+      await rm(`${this.#path}~`, { force: true })
+      throw error
+    }
   }
 
   async #migrate(name: string): Promise<void> {
@@ -196,17 +263,17 @@ export class NedbCollection<D extends Doc> implements Collection<D> {
       await Promise.all(
         batch.map(async (kept) => {
           const row = migrate(name, this.#spec, { body: kept.doc, version: kept.v, rev: kept.rev })
-          if (row.key !== kept._id)
+          if (idOf(row.key) !== kept._id)
             throw new StoreError('STORE_INVALID', `${name}: a migration changed the key ${kept._id}`)
           await this.#db.update({ _id: kept._id }, keptOf(row), {})
-          await this.#written(kept._id)
+          await this.#written(row.key)
         }),
       )
     }
   }
 
   #append(docs: readonly { _id?: string }[]): void {
-    const line = docs.map((doc) => JSON.stringify(doc)).join('\n')
+    const line = docs.map((doc) => oneLine(JSON.stringify(doc))).join('\n')
     const written = this.#journal.append(line)
     for (const { _id: key } of docs) {
       if (key === undefined) continue
@@ -230,24 +297,30 @@ export class NedbCollection<D extends Doc> implements Collection<D> {
       if (typeof value !== 'string' && typeof value !== 'number') {
         throw new StoreError('STORE_INVALID', `"${field}" is compared with text or a number`)
       }
-      query[field === this.#spec.key ? '_id' : `i.${field}`] = value
+      if (field === this.#spec.key) query._id = idOf(String(value))
+      else query[`i.${field}`] = value
     }
     return query
   }
 
-  async #kept(key: string): Promise<Kept | undefined> {
-    return (await this.#db.findOne<Kept>({ _id: key })) ?? undefined
+  /** Straight from NeDB's index of keys: findOne() would queue behind all writes and copy the row. */
+  #kept(key: string): Kept | undefined {
+    return this.#nedb.indexes._id.getMatching(idOf(key))[0]
   }
 
   /** Waits until what was read is on the disk too: nobody is told of what may yet be lost. */
   async #durable(kept: readonly Kept[]): Promise<void> {
     if (this.#pending.size === 0) return
-    for (const { _id: key } of kept) await this.#written(key)
+    for (const { _id } of kept) await this.#writtenId(_id)
   }
 
-  async #written(key: string): Promise<void> {
+  #written(key: string): Promise<void> {
+    return this.#writtenId(idOf(key))
+  }
+
+  async #writtenId(id: string): Promise<void> {
     try {
-      await this.#pending.get(key)
+      await this.#pending.get(id)
     } catch (error) {
       this.#owner.writable()
       throw error
@@ -255,25 +328,21 @@ export class NedbCollection<D extends Doc> implements Collection<D> {
     if (this.#journal.durable > this.#compactAt) this.#compact()
   }
 
-  async #admit(): Promise<void> {
-    this.#owner.writable()
-    if (this.#compaction !== undefined) await this.#compaction
-  }
-
   #compact(): void {
-    this.#compaction ??= (async () => {
+    this.#compaction ??= this.#alone(async () => {
+      await this.#journal.settled()
+      if (this.#journal.failed) return
       try {
-        // Writes are held off by #admit; those under way are in memory before NeDB writes its copy.
-        await (this.#db as unknown as { compactDatafileAsync(): Promise<void> }).compactDatafileAsync()
-        await this.#journal.settled()
-        await this.#journal.reopen()
-      } catch (error) {
-        this.#owner.failed(this, asError(error))
+        await this.#copying(() => this.#nedb.persistence.persistCachedDatabaseAsync())
       } finally {
+        await this.#journal.reopen()
+      }
+    })
+      .catch((error) => this.#owner.failed(this, asError(error)))
+      .finally(() => {
         this.#compactAt = Math.max(smallestCompaction, this.#journal.durable * 4)
         this.#compaction = undefined
-      }
-    })()
+      })
   }
 }
 
@@ -285,7 +354,9 @@ function behind<D extends Doc>(
   key: keyof D & string,
 ): Record<string, unknown> {
   const value: unknown = after[by]
-  return { $or: [{ [`i.${by}`]: { $gt: value } }, { [`i.${by}`]: value, _id: { $gt: after[key] } }] }
+  return {
+    $or: [{ [`i.${by}`]: { $gt: value } }, { [`i.${by}`]: value, _id: { $gt: idOf(String(after[key])) } }],
+  }
 }
 
 const conflict = (key: string, what: string): StoreError =>

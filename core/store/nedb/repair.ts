@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { copyFile, open, rename, stat } from 'node:fs/promises'
+import { copyFile, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { systemCode } from '../../errors.js'
 
@@ -21,15 +21,33 @@ interface Damage {
  * @returns what was done, as a sentence; undefined when the file is sound or absent
  */
 export async function repair(path: string): Promise<string | undefined> {
+  await adopt(path)
   const damage = await inspect(path)
   if (damage === undefined || damage.bad === 0) return undefined
   const copy = `${path}.damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`
-  await copyFile(path, copy)
-  await synced(copy)
+  try {
+    await copyFile(path, copy)
+    await synced(copy)
+  } catch (error) {
+    await rm(copy, { force: true })
+    throw error
+  }
   if (damage.within) await rewrite(path, copy)
   else await truncate(path, damage.goodEnd)
   const what = damage.within ? `${damage.bad} damaged lines were taken out of` : 'a torn end was cut off'
   return `${what} ${basename(path)}; the file as it was is ${copy}`
+}
+
+/** NeDB renames a fresh copy over the file. Where only the copy is left it is taken up, and looked at like any. */
+async function adopt(path: string): Promise<void> {
+  try {
+    await stat(path)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+    await rename(`${path}~`, path).catch((missing) => {
+      if (systemCode(missing) !== 'ENOENT') throw missing
+    })
+  }
 }
 
 async function inspect(path: string): Promise<Damage | undefined> {
@@ -92,6 +110,9 @@ async function rewrite(path: string, from: string): Promise<void> {
       if (isRecord(line)) await file.write(Buffer.concat([line, Buffer.from('\n')]))
     }
     await file.sync()
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
   } finally {
     await file.close()
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { StoreError } from '../../errors.js'
 import type { Collection, CollectionSpec, Doc, Store, StoreStatus } from '../contract.js'
-import { isFull, NedbCollection, type Owner } from './collection.js'
+import { isFull, NedbCollection, type Owner, type Reloaded } from './collection.js'
 
 /** Room that must be there before writes are accepted again: more than a class's registrations at once. */
 const roomNeeded = 256 << 10
@@ -15,9 +15,11 @@ export class NedbStore implements Store {
   readonly #log: Logger
   readonly #collections = new Map<string, NedbCollection<Doc>>()
   readonly #repairs: string[] = []
-  readonly #damaged = new Set<{ reload(): Promise<void> }>()
+  /** Collections whose memory runs ahead of the disk. */
+  readonly #damaged = new Set<Reloaded>()
   #failure: Error | undefined
   #recovery: NodeJS.Timeout | undefined
+  #recovering: Promise<void> | undefined
   #closed = false
 
   constructor(folder: string, log: Logger) {
@@ -29,6 +31,7 @@ export class NedbStore implements Store {
     if (!/^[a-z][a-z0-9-]*\/[a-z][a-z0-9-]*$/.test(name)) {
       throw new StoreError('STORE_INVALID', `a collection's name looks like "id/users", not "${name}"`)
     }
+    this.#readable()
     if (this.#collections.has(name))
       throw new StoreError('STORE_INVALID', `collection ${name} is open already`)
     const path = join(this.#folder, `${name.replace('/', '.')}.db`)
@@ -45,11 +48,13 @@ export class NedbStore implements Store {
   async close(): Promise<void> {
     this.#closed = true
     clearTimeout(this.#recovery)
+    await this.#recovering
     await Promise.all([...this.#collections.values()].map((collection) => collection.close()))
   }
 
   #owner(name: string): Owner {
     return {
+      readable: () => this.#readable(),
       writable: () => this.#writable(),
       failed: (collection, error) => this.#fail(name, collection, error),
       repaired: (what) => {
@@ -59,8 +64,12 @@ export class NedbStore implements Store {
     }
   }
 
-  #writable(): void {
+  #readable(): void {
     if (this.#closed) throw new StoreError('STORE_CLOSED', 'the store is closed')
+  }
+
+  #writable(): void {
+    this.#readable()
     if (this.#failure === undefined) return
     throw new StoreError('STORE_READ_ONLY', `nothing can be kept now: ${this.#failure.message}`, {
       hint: isFull(this.#failure) ? 'make room on the disk' : 'check the disk, then restart sugar-server',
@@ -68,36 +77,52 @@ export class NedbStore implements Store {
     })
   }
 
-  #fail(name: string, collection: { reload(): Promise<void> }, error: Error): void {
+  #fail(name: string, collection: Reloaded, error: Error): void {
     this.#damaged.add(collection)
-    if (this.#failure !== undefined) return
-    this.#failure = error
-    this.#log.error(
-      { collection: name, err: error },
-      'a write to the store failed: it is read-only from now on',
-    )
-    // After a failed sync the kernel may have dropped pages that it calls clean: only a restart can be trusted.
-    if (isFull(error)) this.#retry(0)
+    if (this.#failure === undefined || (this.#passes() && !isFull(error))) {
+      this.#failure = error
+      this.#log.error(
+        { collection: name, err: error },
+        'a write to the store failed: it is read-only from now on',
+      )
+    }
+    this.#retry(0)
+  }
+
+  /** After a failed sync the kernel may have dropped pages that it calls clean: only a restart can be trusted. */
+  #passes(): boolean {
+    return isFull(this.#failure)
   }
 
   #retry(seconds: number): void {
-    this.#recovery = setTimeout(() => void this.#recover(), seconds * 1000).unref()
+    if (this.#closed || this.#recovering !== undefined) return
+    clearTimeout(this.#recovery)
+    this.#recovery = setTimeout(() => {
+      this.#recovering = this.#recover().then((again) => {
+        this.#recovering = undefined
+        if (again) this.#retry(secondsBetweenTries)
+      })
+    }, seconds * 1000).unref()
   }
 
-  async #recover(): Promise<void> {
+  /** @returns whether to try again */
+  async #recover(): Promise<boolean> {
     try {
       for (const collection of this.#damaged) {
-        await collection.reload()
+        await collection.reload(this.#passes())
         this.#damaged.delete(collection)
       }
+      if (!this.#passes()) return false
       await this.#needRoom()
-      this.#failure = undefined
-      this.#log.warn('there is room again: the store accepts writes')
     } catch (error) {
       if (!isFull(error))
         this.#log.error({ err: error }, 'the store could not be brought back; restart sugar-server')
-      if (!this.#closed) this.#retry(secondsBetweenTries)
+      return true
     }
+    if (this.#damaged.size > 0 || !this.#passes()) return true
+    this.#failure = undefined
+    this.#log.warn('there is room again: the store accepts writes')
+    return false
   }
 
   async #needRoom(): Promise<void> {
