@@ -25,9 +25,9 @@ export const coreOptions = {
     placeholder: 'NAME,NAME',
   }),
   root: path({
-    help: 'Directory of everything the server keeps.',
+    help: 'Directory of everything the server keeps; when not run as root, ~/.local/sugar-server.',
     default: isRoot ? systemRoot : join(homedir(), '.local', 'sugar-server'),
-    defaultText: `${systemRoot} when run as root, else ~/.local/sugar-server`,
+    defaultText: systemRoot,
   }),
   strict: flag({
     help: 'Stop at start when any plugin cannot run, where otherwise the others would serve.',

@@ -1,6 +1,8 @@
-import { chmod, chown, mkdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { chmod, chown, mkdir, readFile, realpath, symlink, truncate, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import {
@@ -243,35 +245,49 @@ t.test('layers', async (t) => {
     )
   })
 
-  t.test(
-    'no code comes with settings: neither from the working directory nor by the name of a file',
-    async (t) => {
-      const stranger = await temporaryDirectory(t)
-      const trap = `require('node:fs').writeFileSync(${JSON.stringify(join(stranger, 'was-run'))}, '')`
-      const esm = `import fs from 'node:fs'; fs.writeFileSync(${JSON.stringify(join(stranger, 'was-run'))}, '')`
-      const bait: Record<string, string> = {
-        '.config/config.js': trap,
-        '.config/config.cjs': trap,
-        '.config/config.mjs': esm,
-        '.config/sugar-serverrc.js': trap,
-        'sugar-server.config.js': trap,
-        '.sugar-serverrc.js': trap,
-        'package.json': '{ "cosmiconfig": { "searchPlaces": ["sugar-server.config.js"] } }',
-      }
+  // cosmiconfig takes settings of its own from the working directory, JavaScript included, as soon as it is called;
+  // it imports them behind the caller's back, so only the end of the process shows that they were not.
+  t.test('code that lies where we happen to be started is not run', async (t) => {
+    const layers = new URL('../../core/config/layers.js', import.meta.url)
+    const code = `
+      const { readLayers } = await import(${JSON.stringify(layers.href)})
+      const { given, problems } = readLayers(process.argv[1])
+      console.log(JSON.stringify([given.at(-1)?.text, problems, process.cwd()]))`
+    const baits = [
+      '.config/config.js',
+      '.config/config.cjs',
+      '.config/config.mjs',
+      '.config/config.ts',
+      'package.json',
+    ]
+    for (const bait of baits) {
+      const stranger = await realpath(await temporaryDirectory(t))
+      const ran = join(stranger, 'ran')
+      const trap = `import('node:fs').then((fs) => fs.writeFileSync(${JSON.stringify(ran)}, ''))`
+      const manifest = { cosmiconfig: { loaders: { '.conf': './trap.js' } } }
       await mkdir(join(stranger, '.config'))
-      for (const [name, content] of Object.entries(bait)) await writeFile(join(stranger, name), content)
-      const before = process.cwd()
-      process.chdir(stranger)
-      t.teardown(() => process.chdir(before))
-      for (const name of ['a.conf', 'a.js', 'a.cjs', 'a.mjs', 'a.json', 'a.yaml', 'a.ts', 'plain', '.dot']) {
-        const file = join(stranger, name)
-        await writeFile(file, `[core]\nhostname = school\n;${trap}\n`, { mode: 0o644 })
-        t.same(values(read(file)), [['hostname', 'school']], `${name} is read as what it is`)
-      }
-      await t.rejects(readFile(join(stranger, 'was-run')), { code: 'ENOENT' })
-      t.equal(process.cwd(), stranger, 'and the working directory is what it was')
-    },
-  )
+      await writeFile(join(stranger, 'trap.js'), trap)
+      await writeFile(join(stranger, bait), bait === 'package.json' ? JSON.stringify(manifest) : trap)
+      const file = await settingsFile(t, '[core]\nhostname = school\n')
+      const env = { ...process.env, NODE_OPTIONS: '', HOME: stranger }
+      const args = ['--input-type=module', '-e', code, file]
+      const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: stranger, env })
+      t.same(JSON.parse(stdout), ['school', [], stranger], bait)
+      await t.rejects(readFile(ran), { code: 'ENOENT' })
+    }
+  })
+
+  t.test('a settings file is read as what it is, whatever its name looks like', async (t) => {
+    const folder = await temporaryDirectory(t)
+    const ran = join(folder, 'ran')
+    const trap = `[core]\nhostname = school\n;require('node:fs').writeFileSync(${JSON.stringify(ran)}, '')\n`
+    for (const name of ['a.conf', 'a.js', 'a.cjs', 'a.mjs', 'a.ts', 'a.json', 'a.yaml', 'plain', '.dot']) {
+      const file = join(folder, name)
+      await writeFile(file, trap, { mode: 0o644 })
+      t.same(values(read(file)), [['hostname', 'school']], name)
+    }
+    await t.rejects(readFile(ran), { code: 'ENOENT' })
+  })
 })
 
 t.test('settings', async (t) => {
@@ -375,10 +391,11 @@ t.test('settings', async (t) => {
       '[core]\nplugins = ./well.mjs, ./broken.mjs\n[broken]\nbroken-word = 1\nhostnam = x\n',
     )
     const folder = join(file, '..')
-    await writeFile(join(folder, 'broken.mjs'), 'export default {')
+    await writeFile(join(folder, 'broken.mjs'), 'export default {', { mode: 0o644 })
     await writeFile(
       join(folder, 'well.mjs'),
       "export default { name: 'well', api: 1, summary: 'is well', start() {} }",
+      { mode: 0o644 },
     )
     const { given } = read(file)
     const { members, problems } = await makePlan(await enlist(given), given)

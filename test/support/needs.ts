@@ -11,10 +11,14 @@ import type { Test } from 'tap'
  */
 export function needs(t: Pick<Test, 'fail' | 'pass'>, program: string, debianPackage: string): boolean {
   if (onPath(program)) return true
-  const reason = `${program} is not installed (apt-get install ${debianPackage})`
-  if (process.env.CI === 'true') t.fail(reason)
-  else t.pass(`needs ${program}`, { skip: reason })
+  lacks(t, `needs ${program}`, `${program} is not installed (apt-get install ${debianPackage})`)
   return false
+}
+
+/** Skips a test by name for want of something that is no program. */
+export function lacks(t: Pick<Test, 'fail' | 'pass'>, name: string, reason: string): void {
+  if (process.env.CI === 'true') t.fail(reason)
+  else t.pass(name, { skip: reason })
 }
 
 function onPath(program: string): boolean {

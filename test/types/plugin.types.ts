@@ -273,14 +273,6 @@ export const generous = definePlugin({
   start: () => ({ clock: { now: () => 'noon' } }),
 })
 
-export const excessive = definePlugin({
-  name: 'excessive',
-  ...head,
-  provides: { clock },
-  // @ts-expect-error: who promised one service returns no second.
-  start: () => ({ clock: { now: () => 'noon' }, users: { count: () => 1 } }),
-})
-
 export const later = definePlugin({
   name: 'later',
   ...head,

@@ -1,0 +1,54 @@
+// Makes a fresh clone ready: dependencies, then the build. Each only when something has changed since.
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const home = fileURLToPath(new URL('..', import.meta.url))
+
+const oldest = [20, 19]
+
+/** Runs a program with its output on ours, and ends everything when it fails. */
+export function must(program, args, options = {}) {
+  const { status, error } = spawnSync(program, args, { cwd: home, stdio: 'inherit', ...options })
+  if (status === 0) return
+  console.error(`${program} ${args.join(' ')} failed${error ? `: ${error.message}` : ''}`)
+  process.exit(status || 1)
+}
+
+/** The path of a program that came with the dependencies. */
+export const tool = (name) => join(home, 'node_modules', '.bin', name)
+
+export function setUp() {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major < oldest[0] || (major === oldest[0] && minor < oldest[1])) {
+    console.error(`Node ${process.versions.node} is too old: install Node ${oldest.join('.')} or newer`)
+    process.exit(69)
+  }
+  const installed = join(home, 'node_modules', '.package-lock.json')
+  if (newer(join(home, 'package-lock.json'), installed)) {
+    console.error('installing dependencies ...')
+    // On standard error: standard output is the server's.
+    must('npm', ['ci', '--no-audit', '--no-fund'], { stdio: ['ignore', 2, 2] })
+    utimesSync(installed, new Date(), new Date())
+  }
+  const built = join(home, 'dist', '.built')
+  const sources = ['core', 'plugins', 'sugaroid', 'test', 'bench', 'tsconfig.json', 'package.json']
+  if (sources.some((source) => newer(join(home, source), built))) {
+    console.error('building ...')
+    must(tool('tsc'), ['-p', 'tsconfig.json'], { stdio: ['ignore', 2, 2] })
+    writeFileSync(built, '')
+  }
+}
+
+/** Whether a file, or anything in a folder, is newer than another file, or that one is missing. */
+function newer(path, than) {
+  if (!existsSync(than)) return true
+  const time = statSync(than).mtimeMs
+  const files = statSync(path).isDirectory()
+    ? readdirSync(path, { recursive: true, withFileTypes: true }).map((entry) =>
+        join(entry.parentPath, entry.name),
+      )
+    : []
+  return [path, ...files].some((file) => statSync(file).mtimeMs > time)
+}
