@@ -1,5 +1,6 @@
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type Router from 'koa-router'
 import { execute, type Surroundings } from './control/execute.js'
 import type { CommandReply, CommandRequest } from './control/frames.js'
@@ -17,6 +18,9 @@ import { notify } from './notify.js'
 import type { StoreStatus } from './store/contract.js'
 import { NedbStore } from './store/nedb/store.js'
 import { version } from './version.js'
+
+/** How long a plugin's health check may take. */
+const checkSeconds = 2
 
 export type Phase = 'prepare' | 'start' | 'ready' | 'drain' | 'stop' | 'stopped'
 
@@ -43,6 +47,7 @@ export class House {
   readonly #undo = new UndoStack()
   readonly #hurry = new AbortController()
   #phase: Phase = 'prepare'
+  #opening: Promise<void> | undefined
   #stopping: Promise<Error[]> | undefined
   /** Called when somebody asks for the end over the control socket. */
   onStopRequest: () => void = () => undefined
@@ -76,12 +81,14 @@ export class House {
       if (this.#strict) this.#insist()
       await this.kernel.start()
       if (this.#stopping !== undefined) return
-      if (listen) await this.#open()
+      this.#opening = listen ? this.#open() : undefined
+      await this.#opening
       this.#insist()
+      if (this.#stopping !== undefined) return
       this.#phase = 'ready'
       if (listen) await notify('READY=1', `STATUS=${this.kernel.running().length} plugins run`)
     } catch (error) {
-      await this.stop()
+      await (this.#stopping ?? this.stop())
       throw error
     }
   }
@@ -162,6 +169,8 @@ export class House {
 
   async #stop(): Promise<Error[]> {
     this.#phase = 'drain'
+    // A socket that is being bound must be there before it can be closed; why it could not be is start()'s to tell.
+    if (this.#opening !== undefined) await this.#opening.catch(() => undefined)
     const seconds = Number(this.#plan.settings.get('drain-seconds'))
     const giveUp = AbortSignal.any([this.#hurry.signal, AbortSignal.timeout(seconds * 1000)])
     void notify('STOPPING=1')
@@ -195,7 +204,10 @@ export class House {
     const checks = this.kernel.running().flatMap((member) =>
       member.health.map(async ({ what, check }) => {
         try {
-          return { plugin: member.name, what, problem: await check() }
+          const late = sleep(checkSeconds * 1000, `it did not answer within ${checkSeconds} s`, {
+            ref: false,
+          })
+          return { plugin: member.name, what, problem: await Promise.race([check(), late]) }
         } catch (error) {
           return { plugin: member.name, what, problem: asError(error).message }
         }

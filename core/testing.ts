@@ -21,8 +21,8 @@ export interface TestHouse {
   url(listener: string): Promise<string>
   /** Runs a plugin's command as the command line would. */
   command(words: [plugin: string, command: string], call?: TestCall): Promise<TestReply>
-  /** Stops it and removes its directory. */
-  dispose(): Promise<void>
+  /** Stops it and removes its directory. @returns the errors of undos that failed */
+  dispose(): Promise<Error[]>
 }
 
 export interface TestCall {
@@ -74,8 +74,9 @@ export async function boot({
     },
     command: ([plugin, command], call = {}) => run(house, plugin, command, call),
     async dispose() {
-      await house.stop()
+      const errors = await house.stop()
       await remove()
+      return errors
     },
   }
 }

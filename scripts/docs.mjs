@@ -6,12 +6,13 @@ import ts from 'typescript'
 import { home, setUp } from './setup.mjs'
 
 setUp()
-const [{ printSample, defaultOf }, { bundledNames, loadPlugin }, { codes }, { coreOptions }] = await Promise.all([
-  import('../dist/core/config/print.js'),
-  import('../dist/core/loading/load.js'),
-  import('../dist/core/errors.js'),
-  import('../dist/core/config/core-options.js'),
-])
+const [{ printSample, defaultOf }, { bundledNames, loadPlugin }, { codes }, { coreOptions }] =
+  await Promise.all([
+    import('../dist/core/config/print.js'),
+    import('../dist/core/loading/load.js'),
+    import('../dist/core/errors.js'),
+    import('../dist/core/config/core-options.js'),
+  ])
 const plugins = await Promise.all(bundledNames().map(async (name) => (await loadPlugin(name, '/')).plugin))
 const made = '<!-- Made by "npm run docs" from the code. -->'
 const cell = (text) => text.replaceAll('|', '\\|')
@@ -31,8 +32,17 @@ const pages = {
 }
 
 function options() {
-  const lines = ['# Options', '', made, '', 'The same names in settings files and, with `--`, on the command line.']
-  for (const [owner, group] of [['core', coreOptions], ...plugins.map(({ name, options: own }) => [name, own])]) {
+  const lines = [
+    '# Options',
+    '',
+    made,
+    '',
+    'The same names in settings files and, with `--`, on the command line.',
+  ]
+  for (const [owner, group] of [
+    ['core', coreOptions],
+    ...plugins.map(({ name, options: own }) => [name, own]),
+  ]) {
     lines.push('', `## ${owner}`, '', '| option | default | |', '|---|---|---|')
     for (const [name, option] of Object.entries(group)) {
       const standard = option.secret ? '' : defaultOf(option)
@@ -43,11 +53,19 @@ function options() {
 }
 
 function commands() {
-  const lines = ['# Commands of plugins', '', made, '', '`sugar-server --help` lists the commands of the house itself.']
+  const lines = [
+    '# Commands of plugins',
+    '',
+    made,
+    '',
+    '`sugar-server --help` lists the commands of the house itself.',
+  ]
   for (const { name, commands: own } of plugins) {
     lines.push('', `## ${name}`, '')
     for (const [word, { summary, args = {}, lists }] of Object.entries(own)) {
-      const words = Object.entries(args).map(([arg, { optional }]) => (optional ? `[${arg.toUpperCase()}]` : arg.toUpperCase()))
+      const words = Object.entries(args).map(([arg, { optional }]) =>
+        optional ? `[${arg.toUpperCase()}]` : arg.toUpperCase(),
+      )
       lines.push(`- \`${[name, word, ...words, ...(lists ? ['[--json]'] : [])].join(' ')}\`: ${summary}`)
     }
   }
@@ -64,10 +82,20 @@ function errors() {
 
 /** The exports of a module with their declarations and docs. */
 function api(file, summary) {
-  const program = ts.createProgram([join(home, file)], { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, types: ['node'] })
+  const program = ts.createProgram([join(home, file)], {
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    types: ['node'],
+  })
   const checker = program.getTypeChecker()
   const module = checker.getSymbolAtLocation(program.getSourceFile(join(home, file)))
-  const lines = [`# ${file.includes('plugins') ? `Plugin ${file.split('/')[2]}` : 'Plugin API'}`, '', made, '', summary]
+  const lines = [
+    `# ${file.includes('plugins') ? `Plugin ${file.split('/')[2]}` : 'Plugin API'}`,
+    '',
+    made,
+    '',
+    summary,
+  ]
   const exported = checker.getExportsOfModule(module).sort((a, b) => (a.name < b.name ? -1 : 1))
   for (const symbol of exported) {
     const target = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol

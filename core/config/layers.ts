@@ -4,6 +4,7 @@ import { dirname, extname, join, resolve } from 'node:path'
 import { cosmiconfigSync } from 'cosmiconfig'
 import { ConfigError, type Problem, problemOf, systemCode } from '../errors.js'
 import { type Ini, parseIni } from './ini.js'
+import { mustBeTrusted } from './trust.js'
 
 /** Where a value came from. */
 export type Origin =
@@ -89,19 +90,8 @@ function check(file: string, optional: boolean): boolean {
   if (stats === undefined) return false
   if (!stats.isFile()) throw unreadable(`${file} is not a file`, 'name a settings file')
   if (stats.size > largest) throw unreadable(`${file} is larger than 1 MiB`, 'name a settings file')
-  trusted(file, stats)
+  mustBeTrusted(file, stats)
   return true
-}
-
-/** @throws ConfigError when someone else than this user and root can change the file */
-export function trusted(file: string, { mode, uid }: Stats = statSync(file)): void {
-  const me = process.getuid?.() ?? uid
-  if (uid !== 0 && uid !== me) {
-    throw unreadable(`${file} belongs to another user`, `give it to this user: chown ${me} ${file}`)
-  }
-  if ((mode & 0o022) !== 0) {
-    throw unreadable(`${file} can be written by other users`, `protect it: chmod go-w ${file}`)
-  }
 }
 
 function stat(file: string, optional: boolean): Stats | undefined {

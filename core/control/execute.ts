@@ -29,6 +29,11 @@ export async function execute(
       })
     }
     const spec = member.plugin?.commands[request.command]
+    if (member.plugin !== undefined && spec === undefined) {
+      throw new RequestError('NOT_FOUND', `${request.plugin} has no command ${request.command}`, {
+        hint: `see sugar-server ${request.plugin} --help`,
+      })
+    }
     const run = member.commands.get(request.command)
     if (spec === undefined || run === undefined || member.state !== 'running') {
       const why = member.problem?.message ?? `it is ${member.state}`

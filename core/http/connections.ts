@@ -1,24 +1,28 @@
 import { readFileSync } from 'node:fs'
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 
 /**
  * Keeps a server from being filled with idle connections. When the last place is taken, the address that holds
- * the most gives up its oldest connection without a request under way: a class behind one router is served,
- * a thousand half-open sockets of one laptop are not.
+ * the most gives up its oldest connection without a request under way, or else one whose request is still
+ * coming in: a class behind one router is served, a thousand half-open sockets of one laptop are not.
  */
 export class Connections {
   readonly #most: number
   readonly #byAddress = new Map<string, Set<Socket>>()
-  readonly #busy = new Set<Socket>()
+  /** The newest request of each connection that has one under way. */
+  readonly #busy = new Map<Socket, IncomingMessage>()
   #count = 0
 
   constructor(server: Server, most = placesByDescriptors()) {
     this.#most = most
     server.on('connection', (socket) => this.#add(socket))
     server.on('request', (request, response) => {
-      this.#busy.add(request.socket)
-      response.once('close', () => this.#busy.delete(request.socket))
+      const { socket } = request
+      this.#busy.set(socket, request)
+      response.once('close', () => {
+        if (this.#busy.get(socket) === request) this.#busy.delete(socket)
+      })
     })
   }
 
@@ -27,7 +31,16 @@ export class Connections {
   }
 
   destroyAll(): void {
-    for (const sockets of this.#byAddress.values()) for (const socket of sockets) socket.destroy()
+    for (const socket of this.#all()) socket.destroy()
+  }
+
+  /** Ends connections over which nothing ever came: node counts them as busy until their headers are overdue. */
+  destroySilent(): void {
+    for (const socket of this.#all()) if (socket.bytesRead === 0) socket.destroy()
+  }
+
+  #all(): Socket[] {
+    return [...this.#byAddress.values()].flatMap((sockets) => [...sockets])
   }
 
   #add(socket: Socket): void {
@@ -54,11 +67,13 @@ export class Connections {
   #evict(): boolean {
     const greediest = [...this.#byAddress.values()].sort((a, b) => b.size - a.size)
     for (const sockets of greediest) {
-      for (const socket of sockets) {
-        if (this.#busy.has(socket) || socket.destroyed) continue
-        socket.destroy()
-        return true
-      }
+      const open = [...sockets].filter((socket) => !socket.destroyed)
+      const oldest =
+        open.find((socket) => !this.#busy.has(socket)) ??
+        open.find((socket) => this.#busy.get(socket)?.complete === false)
+      if (oldest === undefined) continue
+      oldest.destroy()
+      return true
     }
     return false
   }

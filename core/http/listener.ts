@@ -77,11 +77,15 @@ export class Listener {
     this.#draining = true
     if (!this.#server.listening) return
     const closed = new Promise((resolve) => this.#server.close(resolve))
-    const idle = setInterval(() => this.#server.closeIdleConnections(), 20)
+    const closeIdle = () => {
+      this.#server.closeIdleConnections()
+      this.#connections.destroySilent()
+    }
+    const idle = setInterval(closeIdle, 20)
     const giveUp = () => this.#connections.destroyAll()
     signal.addEventListener('abort', giveUp, { once: true })
     if (signal.aborted) giveUp()
-    this.#server.closeIdleConnections()
+    closeIdle()
     await closed
     clearInterval(idle)
     signal.removeEventListener('abort', giveUp)

@@ -9,12 +9,16 @@ export function providersOf(plugins: readonly Plugin[]): Map<string, Plugin> {
   return providers
 }
 
-/** The plugins whose services a plugin uses. One that keeps documents uses whoever provides the store. */
-export function usedBy(plugin: Plugin, providers: ReadonlyMap<string, Plugin>): Plugin[] {
-  const ids = [...Object.values(plugin.needs), ...Object.values(plugin.wants)].map(({ id }) => id)
+/** The plugins without which a plugin cannot run. One that keeps documents needs whoever provides the store. */
+export function neededBy(plugin: Plugin, providers: ReadonlyMap<string, Plugin>): Plugin[] {
+  const ids = Object.values(plugin.needs).map(({ id }) => id)
   if (Object.keys(plugin.collections).length > 0) ids.push(Store.id)
-  const used = ids.map((id) => providers.get(id)).filter((one) => one !== undefined && one !== plugin)
-  return [...new Set(used as Plugin[])]
+  return others(plugin, ids, providers)
+}
+
+function others(plugin: Plugin, ids: readonly string[], providers: ReadonlyMap<string, Plugin>): Plugin[] {
+  const found = ids.map((id) => providers.get(id)).filter((one) => one !== undefined && one !== plugin)
+  return [...new Set(found as Plugin[])]
 }
 
 /** Tokens that a plugin needs and nobody else provides. */
@@ -40,7 +44,8 @@ export function startOrder(plugins: readonly Plugin[]): Plugin[] | SugarError {
       })
     }
     path.push(plugin)
-    for (const used of usedBy(plugin, providers)) {
+    const wanted = Object.values(plugin.wants).map(({ id }) => id)
+    for (const used of [...neededBy(plugin, providers), ...others(plugin, wanted, providers)]) {
       const circle = visit(used)
       if (circle !== undefined) return circle
     }
@@ -55,12 +60,16 @@ export function startOrder(plugins: readonly Plugin[]): Plugin[] | SugarError {
   return [...order]
 }
 
-/** The plugins that use a plugin's services, directly or through others. */
+/**
+ * The plugins that cannot run without a plugin, directly or through others. Those that merely want it go on: their
+ * calls to it then fail, which they must expect of any call.
+ */
 export function dependantsOf(plugin: Plugin, plugins: readonly Plugin[]): Set<Plugin> {
   const providers = providersOf(plugins)
   const found = new Set([plugin])
   // Users come behind what they use, so one pass in start order finds them all.
-  for (const other of plugins) if (usedBy(other, providers).some((used) => found.has(used))) found.add(other)
+  for (const other of plugins)
+    if (neededBy(other, providers).some((needed) => found.has(needed))) found.add(other)
   found.delete(plugin)
   return found
 }

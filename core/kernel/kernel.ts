@@ -8,7 +8,7 @@ import { asError, PluginError, type Problem } from '../errors.js'
 import type { Listeners } from '../http/listeners.js'
 import { type Collection, type Doc, Store } from '../store/contract.js'
 import type { Context } from './context.js'
-import { dependantsOf, providersOf, usedBy } from './graph.js'
+import { dependantsOf, neededBy, providersOf } from './graph.js'
 import { Hooks } from './hooks.js'
 import { Member, type PluginStatus } from './member.js'
 import type { Collections, Plugin } from './plugin.js'
@@ -118,7 +118,7 @@ export class Kernel {
     return errors
   }
 
-  /** Takes a plugin that runs out of the house, after those that use it. */
+  /** Takes a plugin that runs out of the house, after those that need it. */
   async fail(member: Member, thrown: unknown): Promise<void> {
     const plugins = this.running().map(({ plugin }) => plugin as Plugin)
     const users = member.plugin === undefined ? new Set<Plugin>() : dependantsOf(member.plugin, plugins)
@@ -186,8 +186,8 @@ export class Kernel {
 
   async #start(member: Member): Promise<void> {
     const { plugin } = member as { plugin: Plugin }
-    const idle = usedBy({ ...plugin, wants: {} }, this.#providers).find(
-      (used) => !this.running().some((other) => other.plugin === used),
+    const idle = neededBy(plugin, this.#providers).find(
+      (needed) => !this.running().some((other) => other.plugin === needed),
     )
     if (idle !== undefined) return this.#drop(member, 'blocked', blockedBy(member, idle))
     member.state = 'starting'

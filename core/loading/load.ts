@@ -2,9 +2,9 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createRequire, register } from 'node:module'
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { trusted } from '../config/layers.js'
 import { isPath } from '../config/option.js'
 import { didYouMean } from '../config/suggest.js'
+import { mustBeTrusted } from '../config/trust.js'
 import { asError, ConfigError, PluginError, SugarError } from '../errors.js'
 import type { Plugin } from '../kernel/plugin.js'
 import { checkShape } from './shape.js'
@@ -33,7 +33,7 @@ export const bundledNames = (): string[] =>
  */
 export async function loadPlugin(word: string, base: string): Promise<Loaded> {
   const { file, source } = find(word, base)
-  if (source !== 'bundled') trusted(file)
+  if (source !== 'bundled') mustBeTrusted(file)
   if (!file.startsWith(house)) letImportUs()
   let exported: { default?: unknown }
   try {

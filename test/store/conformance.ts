@@ -165,7 +165,7 @@ export function conformance(t: Test, driver: string, openStore: (place: string) 
         t.equal(Object.getPrototypeOf(found), Object.prototype, `${round}: the prototype is nobody's`)
         await it.reopen()
       }
-      t.equal(({} as Record<string, unknown>)['polluted'], undefined)
+      t.equal(({} as Record<string, unknown>).polluted, undefined)
     })
 
     await t.test('every kind of JSON value comes back as it was', async (t) => {
@@ -450,7 +450,7 @@ export function conformance(t: Test, driver: string, openStore: (place: string) 
       (label: string): Migration =>
       (doc: Record<string, unknown>) => ({
         ...doc,
-        steps: [...((doc['steps'] as string[] | undefined) ?? []), label],
+        steps: [...((doc.steps as string[] | undefined) ?? []), label],
       })
     const third = (two = step('two')): CollectionSpec<Old> => ({
       key: 'id',
