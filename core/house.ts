@@ -77,6 +77,7 @@ export class House {
   async start({ listen }: { listen: boolean }): Promise<void> {
     try {
       await this.#prepare(listen)
+      if (listen) this.#tellBroken()
       this.#phase = 'start'
       if (this.#strict) this.#insist()
       await this.kernel.start()
@@ -149,6 +150,15 @@ export class House {
       }
     }
     await this.kernel.ready()
+  }
+
+  /** Says which plugins were found wanting before anything ran; the kernel tells of the others. */
+  #tellBroken(): void {
+    for (const { name, state, problem, log } of this.kernel.members) {
+      if (problem === undefined) continue
+      const { code, hint, message } = problem
+      log.error({ code, hint }, `${name} is ${state}: ${message}`)
+    }
   }
 
   get #strict(): boolean {

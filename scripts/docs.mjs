@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { home, setUp } from './setup.mjs'
 
-setUp()
+const checking = process.argv.includes('--check')
+if (!checking) setUp()
 const [{ printSample, defaultOf }, { bundledNames, loadPlugin }, { codes }, { coreOptions }] =
   await Promise.all([
     import('../dist/core/config/print.js'),
@@ -123,11 +124,11 @@ for (const [path, text] of Object.entries(pages)) {
   }
   if (standing === text) continue
   stale += 1
-  if (process.argv.includes('--check')) console.error(`${path} is not what the code says: run "npm run docs"`)
+  if (checking) console.error(`${path} is not what the code says: run "npm run docs"`)
   else {
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, text)
     console.log(`wrote ${path}`)
   }
 }
-process.exitCode = process.argv.includes('--check') && stale > 0 ? 1 : 0
+process.exitCode = checking && stale > 0 ? 1 : 0

@@ -6,8 +6,12 @@ if (argv.length === 1 && argv[0] === '--version') {
   const { version } = await import('../version.js')
   process.stdout.write(`${version}\n`)
 } else {
-  const { main } = await import('../cli/main.js')
-  process.exitCode = await main(argv)
+  const [{ main }, { bearLostReaders, delivered }] = await Promise.all([
+    import('../cli/main.js'),
+    import('../cli/delivery.js'),
+  ])
+  bearLostReaders()
+  process.exitCode = await delivered(await main(argv))
   // A plugin's forgotten timer must not keep an ended server alive.
   process.exit()
 }

@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
-import { text } from 'node:stream/consumers'
+import { buffer } from 'node:stream/consumers'
 import type { CommandSpec, InputFile } from '../control/command.js'
 import { largestFile } from '../control/frames.js'
 import { exit, SystemError, systemCode } from '../errors.js'
@@ -49,10 +49,18 @@ async function mustExist(path: string): Promise<void> {
   }
 }
 
+let taken: Promise<Buffer> | undefined
+
+/** Standard input can be read only once, and a command that found no server asks for it again. */
+function standardInput(): Promise<Buffer> {
+  taken ??= buffer(process.stdin)
+  return taken
+}
+
 /** A file, every file of a directory, or standard input. */
 async function* readInput(named: string, cwd: string): AsyncGenerator<InputFile> {
   if (named === '-') {
-    yield { path: '-', bytes: Buffer.from(await text(process.stdin)) }
+    yield { path: '-', bytes: await standardInput() }
     return
   }
   const top = resolve(cwd, named)

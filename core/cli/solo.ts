@@ -4,6 +4,17 @@ import type { House } from '../house.js'
 import type { Plan } from '../loading/plan.js'
 
 /**
+ * The root of the server that a command talks to.
+ * @throws Problems when a settings file cannot be read that may name another: better no server than the wrong one
+ */
+export function rootOf({ settings, problems }: Plan): string {
+  const unread = problems.filter(({ code }) => code === 'CONFIG_UNREADABLE')
+  const typed = settings.all().some(({ name, origin }) => name === 'root' && origin.from === 'flag')
+  if (unread.length > 0 && !typed) throw new Problems(unread)
+  return String(settings.get('root'))
+}
+
+/**
  * Asks the running server, or, when none runs, a house of our own with its doors shut: one process owns the store.
  */
 export async function withServer<R>(
@@ -11,8 +22,9 @@ export async function withServer<R>(
   ask: (server: ControlClient) => Promise<R>,
   alone: (house: House) => Promise<R>,
 ): Promise<R> {
+  const root = rootOf(plan)
   try {
-    return await ask(new ControlClient(String(plan.settings.get('root'))))
+    return await ask(new ControlClient(root))
   } catch (error) {
     if (!(error instanceof SugarError && error.code === 'NOT_RUNNING')) throw error
   }

@@ -23,11 +23,9 @@ export class ControlClient {
   /** Asks the server to stop. @returns when it has closed the socket, its last act but the lock */
   async stop(): Promise<void> {
     const response = await this.#send('POST', '/stop')
-    response.resume()
-    const { socket } = response
-    await new Promise<void>((resolve) =>
-      socket.destroyed ? resolve() : socket.once('close', () => resolve()),
-    )
+    // The server closes the connection in the middle of its answer: to a stream that is an error.
+    response.on('error', () => undefined).resume()
+    if (!response.destroyed) await new Promise((resolve) => response.once('close', resolve))
   }
 
   /** Runs a command in the server. @returns its exit code */
@@ -40,13 +38,17 @@ export class ControlClient {
       yield frame(wanted)
       yield* fileFrames(files)
     })()
-    const response = await this.#send('POST', '/command', Readable.from(body, { objectMode: false }))
-    const replies = new FrameReader(response)
-    for (let reply = await replies.line(); reply !== undefined; reply = await replies.line()) {
-      const line = reply as CommandReply
-      if ('out' in line) output.out(line.out)
-      else if ('err' in line) output.err(line.err)
-      else return line
+    try {
+      const response = await this.#send('POST', '/command', Readable.from(body, { objectMode: false }))
+      const replies = new FrameReader(response)
+      for (let reply = await replies.line(); reply !== undefined; reply = await replies.line()) {
+        const line = reply as CommandReply
+        if ('out' in line) output.out(line.out)
+        else if ('err' in line) output.err(line.err)
+        else return line
+      }
+    } catch (error) {
+      if (systemCode(error) !== 'ECONNRESET') throw error
     }
     return { exit: exit.tempFail, message: 'the server ended before the command did', hint: 'see its log' }
   }

@@ -5,6 +5,9 @@ import type { Call, CommandSpec, InputFile } from './command.js'
 import type { CommandReply, CommandRequest } from './frames.js'
 import { listing, type Output } from './output.js'
 
+/** Characters of an error's message that fit into a reply. */
+const longestMessage = 8192
+
 /** What a command needs besides its request. */
 export interface Surroundings {
   files: () => AsyncIterable<InputFile>
@@ -50,7 +53,7 @@ export async function execute(
       error instanceof SugarError ? { code: error.code, ...(error.hint && { hint: error.hint }) } : {}
     return {
       exit: error instanceof SugarError ? error.exitCode : exit.software,
-      message: error.message,
+      message: error.message.slice(0, longestMessage),
       ...known,
     }
   }

@@ -48,7 +48,7 @@ export class FrameReader {
       if (end >= 0) {
         const text = this.#rest.subarray(0, end).toString('utf8')
         this.#rest = this.#rest.subarray(end + 1)
-        return JSON.parse(text)
+        return parse(text)
       }
       if (this.#rest.length > longestLine)
         throw new RequestError('REQUEST_TOO_LARGE', 'a line of the request is too long')
@@ -74,13 +74,12 @@ export class FrameReader {
   /** The files behind the command. */
   async *files(): AsyncGenerator<InputFile> {
     for (;;) {
-      const head = (await this.line()) as { path?: unknown; size?: unknown } | undefined
+      const head = (await this.line()) as { path?: unknown; size?: unknown } | null | undefined
       if (head === undefined) return
-      const { path, size } = head
-      if (typeof path !== 'string' || typeof size !== 'number' || !(size >= 0)) {
-        throw new RequestError('REQUEST_INVALID', 'the input is garbled')
-      }
+      const { path, size } = head ?? {}
+      if (typeof path !== 'string' || typeof size !== 'number' || size < 0) throw garbled()
       if (size > largestFile) throw new RequestError('REQUEST_TOO_LARGE', `${path} is larger than 64 MiB`)
+      if (!Number.isInteger(size)) throw garbled()
       yield { path, bytes: await this.bytes(size) }
     }
   }
@@ -96,5 +95,15 @@ export class FrameReader {
     if (done === true) return false
     this.#rest = this.#rest.length === 0 ? value : Buffer.concat([this.#rest, value])
     return true
+  }
+}
+
+const garbled = (): RequestError => new RequestError('REQUEST_INVALID', 'the input is garbled')
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    throw garbled()
   }
 }

@@ -1,7 +1,7 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
-import { asError, SystemError } from '../errors.js'
+import { asError, RequestError, SystemError } from '../errors.js'
 import type { Surroundings } from './execute.js'
 import { type CommandRequest, FrameReader, frame } from './frames.js'
 
@@ -58,6 +58,22 @@ export async function openControl(run: string, controlled: Controlled): Promise<
 /** Characters of output that go into one line of the reply. */
 const piece = 8192
 
+function* pieces(text: string): Generator<string> {
+  for (let at = 0, end = 0; at < text.length; at = end) {
+    end = at + piece
+    // The other end writes each piece by itself: a character of two halves must not be cut.
+    const last = text.charCodeAt(end - 1)
+    if (last >= 0xd800 && last < 0xdc00) end += 1
+    yield text.slice(at, end)
+  }
+}
+
+function isCommand(value: unknown): value is CommandRequest {
+  const { plugin, command, args, options } = (value ?? {}) as Record<string, unknown>
+  const named = typeof plugin === 'string' && typeof command === 'string'
+  return named && typeof args === 'object' && args !== null && typeof options === 'object' && options !== null
+}
+
 async function serve(
   controlled: Controlled,
   request: IncomingMessage,
@@ -74,7 +90,8 @@ async function serve(
       json(await controlled.explain(url.searchParams.get('who') ?? ''))
       return
     case 'POST /stop':
-      json({ stopping: true })
+      // Never ended: that this connection closes tells whoever asked that the server has stopped.
+      response.writeHead(200, { 'Content-Type': 'application/json' }).write(frame({ stopping: true }))
       controlled.stop()
       return
     case 'POST /command':
@@ -91,16 +108,18 @@ async function serveCommand(
   response: ServerResponse,
 ): Promise<void> {
   const frames = new FrameReader(request)
-  const wanted = (await frames.line()) as CommandRequest
+  const wanted = await frames.line()
+  if (!isCommand(wanted)) throw new RequestError('REQUEST_INVALID', 'the request is garbled')
   response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   const output = {
     out: (text: string) => {
-      for (let at = 0; at < text.length; at += piece)
-        response.write(frame({ out: text.slice(at, at + piece) }))
+      for (const out of pieces(text)) response.write(frame({ out }))
     },
-    err: (text: string) => void response.write(frame({ err: text })),
+    err: (text: string) => {
+      for (const err of pieces(text)) response.write(frame({ err }))
+    },
   }
   const ended = await controlled.command(wanted, { files: () => frames.files(), output, signal: gone.signal })
   await frames.drain()

@@ -67,12 +67,18 @@ export class Connections {
   #evict(): boolean {
     const greediest = [...this.#byAddress.values()].sort((a, b) => b.size - a.size)
     for (const sockets of greediest) {
-      const open = [...sockets].filter((socket) => !socket.destroyed)
-      const oldest =
-        open.find((socket) => !this.#busy.has(socket)) ??
-        open.find((socket) => this.#busy.get(socket)?.complete === false)
-      if (oldest === undefined) continue
-      oldest.destroy()
+      let incoming: Socket | undefined
+      for (const socket of sockets) {
+        if (socket.destroyed) continue
+        const request = this.#busy.get(socket)
+        if (request === undefined) {
+          socket.destroy()
+          return true
+        }
+        if (!request.complete) incoming ??= socket
+      }
+      if (incoming === undefined) continue
+      incoming.destroy()
       return true
     }
     return false

@@ -19,6 +19,8 @@ export function openLog(level: string, { tty } = { tty: process.stderr.isTTY ===
   const allow = limiter((count) => destination.write(`${lost(count)}\n`))
   // Never waits for the reader: a stuck terminal or journal must not stop a school.
   const stream = pino.destination({ fd: 2, sync: false, maxLength: backlog })
+  // A log that cannot be written, as on a full disk, must not either.
+  stream.on('error', () => undefined)
   const destination = { write: (line: string) => void stream.write(tty ? readable(line) : line) }
   const logger = pino(
     {

@@ -40,7 +40,10 @@ export interface Page<D extends Doc> {
   limit?: number
   /** Go on behind this document of the page before. */
   after?: Stored<D>
-  /** Order by this indexed field, then by key; by key alone if not said. Documents without it are left out. */
+  /**
+   * Order by this indexed field, then by key; by key alone if not said. Documents without it are left out. The field
+   * must hold text in all documents, or a number in all.
+   */
   by?: keyof D & string
 }
 

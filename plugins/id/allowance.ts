@@ -44,8 +44,9 @@ export class Allowance {
 function network(address: string): string {
   const v4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
   if (v4 !== undefined || !isIPv6(address)) return v4 ?? address
-  const [head = '', tail = ''] = address.split('%')[0]?.split('::') ?? []
-  const groups = head.split(':')
-  const missing = 8 - groups.length - (tail === '' ? 0 : tail.split(':').length)
-  return [...groups, ...Array<string>(Math.max(0, missing)).fill('0')].slice(0, 4).join(':')
+  const [head = [], tail = []] = (address.split('%')[0] ?? '')
+    .split('::')
+    .map((part) => (part === '' ? [] : part.split(':')))
+  const missing = Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0')
+  return [...head, ...missing, ...tail].slice(0, 4).join(':')
 }

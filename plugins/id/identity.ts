@@ -1,6 +1,6 @@
 import { RequestError } from '../../core/api.js'
 
-const serialForm = /^[A-Z0-9][A-Z0-9_-]{0,31}$/
+const serialForm = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/
 const uuidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const longestNickname = 1024
 
@@ -20,14 +20,14 @@ export const isUuidOfOne = (uuid: string): boolean => uuid !== noUuid
  * @throws RequestError
  */
 export function parseSerial(text: string): string {
-  const serial = text.toUpperCase()
-  if (!serialForm.test(serial) || serial.length !== text.length) {
+  // Before it is put in upper case: that makes plain letters of a few that are none.
+  if (!serialForm.test(text)) {
     throw new RequestError(
       'REQUEST_INVALID',
       'the serial number must be 1 to 32 letters and digits, such as SHC00000000',
     )
   }
-  return serial
+  return text.toUpperCase()
 }
 
 /**

@@ -47,7 +47,10 @@ export async function part(shelves: Shelves, uid: string): Promise<void> {
 export async function removeUser(shelves: Shelves, uid: string): Promise<void> {
   const { users, machines } = shelves
   for (const follower of await users.find({ aliasOf: uid })) await part(shelves, follower.uid)
-  for (const machine of await machines.find({ uid })) await machines.remove(machine.serial)
+  for (const { serial, claimants } of await machines.find({ uid })) {
+    await machines.remove(serial)
+    for (const claimant of claimants) await clear(shelves, claimant, serial)
+  }
   for (const machine of await machines.find({ claimants: uid })) {
     const claims = machine.claims.filter((claim) => claim.uid !== uid)
     await machines.update(machine.serial, machine.rev, {

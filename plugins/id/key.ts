@@ -31,7 +31,8 @@ export function parsePublicKey(text: string): PublicKey {
   if (blob === '') throw refuse('it is empty')
   const bytes = Buffer.from(blob, 'base64')
   // Node reads base64 leniently; only the usual form gives the same identity everywhere.
-  if (bytes.toString('base64') !== blob) throw refuse('it is not base64; send the second word of owner.key.pub')
+  if (bytes.toString('base64') !== blob)
+    throw refuse('it is not base64; send the second word of owner.key.pub')
   const type = checkBlob(bytes)
   if (said !== undefined && said !== type) throw refuse(`it says ${said} but is ${type}`)
   return { type, blob, uid: uidOf(blob) }
@@ -51,6 +52,8 @@ const ecdsa =
   (fields) => {
     if (fields.bytes().toString('latin1') !== curve) return 'its curve does not fit its type'
     const point = fields.bytes()
+    // Node knows compressed points and the one at infinity too; OpenSSH takes neither.
+    if (point[0] !== 4) return 'its point is not written in full'
     try {
       ECDH.convertKey(point, openssl)
       return undefined

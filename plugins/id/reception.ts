@@ -22,6 +22,9 @@ export interface Welcome {
   reply: Required<Pick<Enrolment, 'backupurl' | 'backuppath' | 'jabberserver'>> & Enrolment
 }
 
+/** Keys of the reply that no plugin may set: they say how it went, and whose it is. */
+const ours = new Set(['success', 'error', 'uid'])
+
 type Hooks = Pick<Context<never, never, never, never, never>, 'ask' | 'gather' | 'tell' | 'log'>
 
 /** The way of a laptop through registration, whichever door it came by. */
@@ -89,7 +92,9 @@ export class Reception {
         typeof value === 'object' &&
         value !== null &&
         Object.values(value).every((one) => typeof one === 'string')
-      if (typeof value === 'string' || (name === 'config' && isStruct)) sound[name] = value
+      if (ours.has(name))
+        this.#hooks.log.error({ key: name }, `the reply's ${name} was left out: no plugin may set it`)
+      else if (typeof value === 'string' || (name === 'config' && isStruct)) sound[name] = value
       else this.#hooks.log.error({ key: name }, `the reply's ${name} was left out: it must be text`)
     }
     return sound

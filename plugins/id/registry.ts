@@ -33,6 +33,7 @@ export class Registry {
   readonly #shelves: Shelves
   readonly #allowance: Allowance
   readonly #now: () => Date
+  readonly #turns = new Turns()
 
   constructor(shelves: Shelves, allowance: Allowance, now = () => new Date()) {
     this.#shelves = shelves
@@ -42,23 +43,36 @@ export class Registry {
 
   /**
    * Registers a key, or notes that it came again. Both records are on the disk when this resolves; a registration
-   * cut short in between is completed when the laptop asks again.
+   * cut short in between is completed when the laptop asks again, and stands in nobody's way if it never does.
    * @throws RequestError TOO_MANY when the address has used up its allowance
    */
-  async register(candidate: Candidate, key: PublicKey): Promise<Registered> {
-    const before = await this.#shelves.users.get(candidate.uid)
-    const owner = before?.aliasOf ?? candidate.uid
+  register(candidate: Candidate, key: PublicKey): Promise<Registered> {
+    return this.#turns.take(candidate.uid, () => this.#register(candidate, key))
+  }
+
+  async #register(candidate: Candidate, key: PublicKey): Promise<Registered> {
+    const { uid, serial } = candidate
+    const look = () => this.#shelves.users.get(uid)
+    const before = await look()
+    this.#charge(before, candidate)
+    const owner = before?.aliasOf ?? uid
     const [kept, rival] = await Promise.all([
-      insistently(
-        before,
-        () => this.#shelves.users.get(candidate.uid),
-        (user) => this.#keepUser(user, candidate, key),
-      ),
+      insistently(before, look, (user) => this.#keepUser(user, candidate, key)),
       this.#keepMachine(candidate, owner),
     ])
     if (rival === undefined) return kept
-    await this.#noteConflict(rival, candidate.serial)
-    return { ...kept, user: await this.#noteConflict(candidate.uid, candidate.serial), disputedWith: rival }
+    await this.#noteConflict(rival, serial)
+    const user = await this.#noteConflict(uid, serial)
+    if (user === undefined)
+      throw new RequestError('NOT_FOUND', 'this registration was removed; register again')
+    return { ...kept, user, disputedWith: rival }
+  }
+
+  /** Before anything is written: what is refused must leave nothing behind. */
+  #charge(before: UserDoc | undefined, candidate: Candidate): void {
+    if (before !== undefined && changeOf(before, candidate) === undefined) return
+    if (!this.#allowance.take(candidate.address))
+      throw new RequestError('TOO_MANY', 'too many new laptops from this network; try again in an hour')
   }
 
   async #keepUser(
@@ -69,9 +83,6 @@ export class Registry {
     const { users } = this.#shelves
     const now = this.#now().toISOString()
     const change = user === undefined ? undefined : changeOf(user, candidate)
-    if ((user === undefined || change !== undefined) && !this.#allowance.take(candidate.address)) {
-      throw new RequestError('TOO_MANY', 'too many new laptops from this network; try again in an hour')
-    }
     if (user === undefined) return { user: await users.insert(newUser(candidate, key, now)), added: true }
     const stale = Date.parse(now) - Date.parse(user.lastSeen) >= seenEvery
     if (change === undefined && !stale) return { user, added: false }
@@ -81,47 +92,82 @@ export class Registry {
   }
 
   /** @returns the learner who had the serial before, when that is somebody else */
-  async #keepMachine({ uid, serial, uuid }: Candidate, owner: string): Promise<string | undefined> {
+  async #keepMachine(candidate: Candidate, owner: string): Promise<string | undefined> {
+    const { serial } = candidate
     if (!isSerialOfOne(serial)) return undefined
-    const { machines } = this.#shelves
-    const look = () => machines.get(serial)
-    return insistently(await look(), look, async (machine) => {
-      const now = this.#now().toISOString()
-      if (machine === undefined) {
-        await machines.insert({ serial, uuid, uid: owner, firstSeen: now, claims: [], claimants: [] })
-        return undefined
-      }
-      if (machine.uid === owner) {
-        if (machine.uuid !== uuid) await machines.update(serial, machine.rev, { uuid })
-        return undefined
-      }
-      if (!machine.claimants.includes(uid)) {
-        const claims = [...machine.claims, { uid, at: now }].slice(-mostClaims)
-        await machines.update(serial, machine.rev, { claims, claimants: claims.map((claim) => claim.uid) })
-      }
-      return machine.uid
-    })
+    const look = () => this.#shelves.machines.get(serial)
+    return this.#turns.take(`serial ${serial}`, async () =>
+      insistently(await look(), look, (machine) => this.#claim(machine, candidate, owner)),
+    )
+  }
+
+  async #claim(
+    machine: Stored<MachineDoc> | undefined,
+    { uid, serial, uuid }: Candidate,
+    owner: string,
+  ): Promise<string | undefined> {
+    const { machines, users } = this.#shelves
+    const now = this.#now().toISOString()
+    if (machine === undefined) {
+      await machines.insert({ serial, uuid, uid: owner, firstSeen: now, claims: [], claimants: [] })
+      return undefined
+    }
+    if (machine.uid === owner) {
+      if (machine.uuid !== uuid) await machines.update(serial, machine.rev, { uuid })
+      return undefined
+    }
+    if (!this.#turns.taken(machine.uid) && (await users.get(machine.uid)) === undefined) {
+      // Left by a registration that was cut short.
+      await machines.update(serial, machine.rev, { uid: owner, uuid })
+      return undefined
+    }
+    if (!machine.claimants.includes(uid)) {
+      const claims = [...machine.claims, { uid, at: now }].slice(-mostClaims)
+      await machines.update(serial, machine.rev, { claims, claimants: claims.map((claim) => claim.uid) })
+    }
+    return machine.uid
   }
 
   /** Notes a dispute with one of its parties, so that an operator who looks at either sees it. */
-  async #noteConflict(uid: string, serial: string): Promise<Stored<UserDoc>> {
+  async #noteConflict(uid: string, serial: string): Promise<Stored<UserDoc> | undefined> {
     const { users } = this.#shelves
     const look = () => users.get(uid)
     return insistently(await look(), look, async (user) => {
-      if (user === undefined)
-        throw new RequestError('NOT_FOUND', 'this registration was removed; register again')
-      if (user.conflicts.includes(serial)) return user
+      if (user === undefined || user.conflicts.includes(serial)) return user
       return users.update(uid, user.rev, { conflicts: [...user.conflicts, serial].slice(-mostAliases) })
     })
   }
 
   /** Removes the serials that a key has outgrown. */
   async #forget(before: UserDoc, after: UserDoc): Promise<void> {
+    const { machines, users } = this.#shelves
     for (const serial of before.serials) {
       if (after.serials.includes(serial)) continue
-      const machine = await this.#shelves.machines.get(serial)
-      if (machine?.uid === after.uid && machine.claims.length === 0)
-        await this.#shelves.machines.remove(serial)
+      const machine = await machines.get(serial)
+      if (machine === undefined || machine.claims.length > 0) continue
+      const joined = machine.uid === after.aliasOf ? await users.get(machine.uid) : undefined
+      if (machine.uid === after.uid || joined?.serials.includes(serial) === false)
+        await machines.remove(serial)
+    }
+  }
+}
+
+/** Lets one in after the other for each name, so that a whole class does not race for one document. */
+class Turns {
+  readonly #last = new Map<string, Promise<unknown>>()
+
+  taken(name: string): boolean {
+    return this.#last.has(name)
+  }
+
+  async take<R>(name: string, work: () => Promise<R>): Promise<R> {
+    const before = this.#last.get(name)
+    const turn = before === undefined ? work() : before.then(work, work)
+    this.#last.set(name, turn)
+    try {
+      return await turn
+    } finally {
+      if (this.#last.get(name) === turn) this.#last.delete(name)
     }
   }
 }

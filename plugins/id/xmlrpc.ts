@@ -35,24 +35,30 @@ export function decodeCall(text: string): MethodCall {
   const encoding = /^\s*<\?xml[^>]*\sencoding\s*=\s*["']([^"']*)["']/i.exec(text)?.[1]
   if (encoding !== undefined && !/^(?:utf-?8|us-ascii)$/i.test(encoding))
     throw new Fault(notWellFormed, 'only UTF-8 is understood')
-  if (!/<\/methodCall\s*>\s*$/.test(text))
+  if (
+    !/<\/methodCall\s*>\s*$/.test(text) ||
+    text.indexOf('</methodCall') !== text.lastIndexOf('</methodCall')
+  )
     throw new Fault(notWellFormed, 'not an XML-RPC method call, or cut off')
   let call: MethodCall | undefined
   let problem: Error | null = null
-  new Deserializer('utf8').deserializeMethodCall(
-    {
-      setEncoding: () => undefined,
-      on: () => undefined,
-      pipe(parser) {
-        parser.write(text)
-        parser.end()
-      },
+  const source = {
+    setEncoding: () => undefined,
+    on: () => undefined,
+    pipe(parser: { write(text: string): void; end(): void }) {
+      parser.write(text)
+      parser.end()
     },
-    (error, method, params) => {
+  }
+  try {
+    new Deserializer('utf8').deserializeMethodCall(source, (error, method, params) => {
       problem ??= error
       if (!error) call = { method, params }
-    },
-  )
+    })
+  } catch (error) {
+    // The parser throws at a character reference beyond Unicode.
+    problem = error as Error
+  }
   if (problem !== null || call === undefined) throw new Fault(notWellFormed, 'not an XML-RPC method call')
   return call
 }

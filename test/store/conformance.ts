@@ -91,7 +91,10 @@ async function pages<D extends object>(
  */
 export function conformance(t: Test, driver: string, openStore: (place: string) => Promise<Store>): void {
   let places = 0
-  const newPlace = () => `p${(places += 1)}`
+  const newPlace = () => {
+    places += 1
+    return `p${places}`
+  }
 
   async function open(t: Test, spec = papers, place = newPlace()) {
     let store = await openStore(place)

@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { parseServer, type Registrant, type Registration, register, type Server } from '../../sugaroid/index.js'
+import {
+  parseServer,
+  type Registrant,
+  type Registration,
+  register,
+  type Server,
+} from '../../sugaroid/index.js'
 
 const field = (bytes: Buffer): Buffer => {
   const length = Buffer.alloc(4)
@@ -15,9 +21,13 @@ const number = (bits: number): Buffer => {
 
 /** A key of the shape and size that every Sugar makes (DSA of 1,024 bits), its numbers made up. */
 export const madeUpKey = (): string =>
-  Buffer.concat([field(Buffer.from('ssh-dss')), number(1024), number(160), number(1024), number(1024)]).toString(
-    'base64',
-  )
+  Buffer.concat([
+    field(Buffer.from('ssh-dss')),
+    number(1024),
+    number(160),
+    number(1024),
+    number(1024),
+  ]).toString('base64')
 
 let made = 0
 

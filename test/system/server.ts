@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
@@ -35,9 +36,17 @@ export interface Given {
 
 const patience = 60_000
 
-/** Collects what a child says, as whole text. */
+const running = new Set<ChildProcess>()
+// A test that dies must not leave servers behind.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+/** Collects what a child says, as whole text, and forgets the child when it has ended. */
 function collect(child: ChildProcess): { out: string; err: string } {
   const said = { out: '', err: '' }
+  running.add(child)
+  child.once('exit', () => running.delete(child))
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
     said.out += chunk
   })
@@ -194,4 +203,30 @@ export async function until(
     if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`)
     await sleep(20)
   }
+}
+
+/** Writes a plugin's module, or any other file. @returns its path */
+export async function written(t: Owner, name: string, text: string): Promise<string> {
+  const path = join(await temporaryDirectory(t), name)
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(path, text, { mode: 0o600 })
+  return path
+}
+
+/** A third-party plugin. @param body what its start() does with `ctx` */
+export const pluginSource = (name: string, more: string, body = '') => `
+import { definePlugin, program, secret, text } from 'sugar-server'
+export default definePlugin({
+  name: '${name}', api: 1, summary: 'the plugin ${name}', ${more}
+  start(ctx) { ${body} },
+})`
+
+/** A port on 127.0.0.1 that another program has. */
+export async function busyPort(t: Owner): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => new Promise((resolve) => server.close(resolve)))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
 }

@@ -4,6 +4,7 @@ import { exit, SugarError } from '../../errors.js'
 import type { HouseStatus } from '../../house.js'
 import { bundledNames, loadPlugin } from '../../loading/load.js'
 import type { HouseCommand } from '../command.js'
+import { rootOf } from '../solo.js'
 
 interface Row {
   name: string
@@ -20,7 +21,7 @@ export const plugins: HouseCommand = {
   summary: 'List bundled and enabled plugins and how they fare.',
   lists: true,
   async run({ plan, json, output }) {
-    const running = await states(String(plan.settings.get('root')))
+    const running = await states(rootOf(plan))
     const rows: Row[] = plan.members.map(({ name, source, plugin, problem }) => ({
       name,
       source,

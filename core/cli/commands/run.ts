@@ -17,14 +17,24 @@ export const run: HouseCommand = {
     process.umask(0o077)
     process.title = 'sugar-server'
     // Imported only now: no other command needs the whole house.
-    const [{ openLog }, { House }] = await Promise.all([import('../../log/log.js'), import('../../house.js')])
+    const [{ openLog, lastWord }, { House }] = await Promise.all([
+      import('../../log/log.js'),
+      import('../../house.js'),
+    ])
     const log = openLog(String(plan.settings.get('log-level')))
     const house = new House(plan, log)
-    const ended = untilStopped(house, log)
+    // A plugin that calls process.exit() must not make it look like an end in order.
+    const cutShort = () => {
+      lastWord('something called process.exit(): the server ends at once and nothing is undone')
+      process.exitCode = exit.software
+    }
+    process.once('exit', cutShort)
+    const ended = untilStopped(house, log, () => process.off('exit', cutShort))
     try {
       await house.start({ listen: true })
     } catch (error) {
       log.flush()
+      process.off('exit', cutShort)
       return reportThrown(error, output)
     }
     await greet(house, output)
@@ -32,14 +42,19 @@ export const run: HouseCommand = {
   },
 }
 
-/** Ends the house on signals and on request. @returns the exit code, when it has ended */
-function untilStopped(house: House, log: Log): Promise<number> {
+/**
+ * Ends the house on signals and on request.
+ * @param done called when it has ended in order
+ * @returns the exit code, then
+ */
+function untilStopped(house: House, log: Log, done: () => void): Promise<number> {
   return new Promise((resolve) => {
     const stop = (why: string) => {
       log.logger.info(`${why}: stopping`)
       void house.stop().then((errors) => {
         log.logger.info('stopped')
         log.flush()
+        done()
         resolve(errors.length === 0 ? exit.ok : exit.failure)
       })
     }
@@ -56,6 +71,7 @@ function untilStopped(house: House, log: Log): Promise<number> {
       )
       void Promise.race([house.stop(), house.stop(), sleep(2000)]).then(() => {
         log.flush()
+        done()
         process.exit(exit.software)
       })
     })

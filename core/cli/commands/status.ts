@@ -7,15 +7,17 @@ import { printable, printableJson } from '../../log/printable.js'
 import { version } from '../../version.js'
 import type { HouseCommand } from '../command.js'
 import { reportThrown } from '../report.js'
+import { rootOf } from '../solo.js'
 
 export const status: HouseCommand = {
   name: 'status',
   summary: 'Show what runs, what does not and why, and where it listens.',
   lists: true,
   async run({ plan, json, output }) {
+    const root = rootOf(plan)
     let found: HouseStatus
     try {
-      found = (await new ControlClient(String(plan.settings.get('root'))).get('/status')) as HouseStatus
+      found = (await new ControlClient(root).get('/status')) as HouseStatus
     } catch (error) {
       if (!(error instanceof SugarError && error.code === 'NOT_RUNNING')) throw error
       if (json)

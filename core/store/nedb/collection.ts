@@ -1,36 +1,11 @@
-import { once } from 'node:events'
-import { createReadStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import type { Readable } from 'node:stream'
 import Datastore from 'nedb-promises'
 import { asError, StoreError, systemCode } from '../../errors.js'
 import type { Change, Collection, CollectionSpec, Doc, Page, Stored, Where } from '../contract.js'
-import { changed, checkIndexed, checkKey, docOf, migrate, type Row, rowOf, versionOf } from '../schema.js'
+import { changed, checkIndexed, checkKey, docOf, migrate, rowOf, versionOf } from '../schema.js'
+import { type Datafile, readDatafile } from './datafile.js'
 import { Journal } from './journal.js'
-import { repair } from './repair.js'
-
-/** A row as NeDB keeps it. */
-interface Kept {
-  _id: string
-  rev: number
-  v: number
-  i: Row['indexed']
-  doc: string
-}
-
-/**
- * The name a document goes by in NeDB, which gathers what it loads in an object: there `__proto__` is no key like
- * others. No key holds a NUL, so that this one is free, and sorts in the same place.
- */
-const idOf = (key: string): string => (key === '__proto__' ? '__proto__\0' : key)
-
-const keptOf = (row: Row): Kept => ({
-  _id: idOf(row.key),
-  rev: row.rev,
-  v: row.version,
-  i: row.indexed,
-  doc: row.body,
-})
+import { type Kept, keptOf, rowOfKept, sizeOf } from './kept.js'
 
 /** A collection whose memory runs ahead of its disk after a failed write. */
 export interface Reloaded {
@@ -48,34 +23,34 @@ export interface Owner {
   /** @throws StoreError when nothing may be written */
   writable(): void
   failed(collection: Reloaded, error: Error): void
+  /** A repair, for status and the log. */
   repaired(what: string): void
+  /** Something for the log. */
+  note(what: string): void
 }
 
 /** The parts of NeDB that nedb-promises hands through but does not describe. */
 interface Nedb {
   persistence: {
+    loadDatabaseAsync(): Promise<void>
+    /** Appends to the file: rows, deletions, and changes of indexes, which have no `_id`. */
     persistNewStateAsync(docs: readonly { _id?: string }[]): Promise<void>
     persistCachedDatabaseAsync(): Promise<void>
-    treatRawStreamAsync(stream: Readable): Promise<{ data: Kept[] }>
   }
-  /** Runs one operation after the other. */
-  executor: { pushAsync<T>(task: () => Promise<T>): Promise<T> }
-  indexes: { _id: { getMatching(key: string): Kept[] } }
+  /** Runs one operation after the other; before processBuffer() it only gathers them. */
+  executor: { pushAsync<T>(task: () => Promise<T>): Promise<T>; processBuffer(): void }
+  indexes: { _id: { getMatching(key: string): Kept[]; getAll(): Kept[] } }
   _resetIndexes(docs: readonly Kept[]): void
 }
-
-// NeDB ends a line at each of these when it loads, and JSON leaves them as they are.
-const separators = /[\u0085\u2028\u2029]/g
-const oneLine = (json: string): string =>
-  json.replace(separators, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 const defaultLimit = 1000
 const smallestCompaction = 4 << 20
 const migrationBatch = 500
 
 /**
- * One NeDB file. NeDB holds the documents in memory, finds them and loads them; the appends are the journal's,
- * because NeDB's own are not synced and go on after a failure (docs/decisions/store.md).
+ * One NeDB file. NeDB holds the documents in memory, finds them, and writes fresh copies of the file. Reading it is
+ * datafile.ts's and appending to it the journal's, because NeDB's own reading loses damaged lines in silence, and
+ * its appends are not synced and go on after a failure (docs/decisions/store.md).
  */
 export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
   readonly #db: Datastore<Kept>
@@ -95,8 +70,6 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
     this.#owner = owner
     this.#db = Datastore.create({
       filename: path,
-      afterSerialization: oneLine,
-      beforeDeserialization: (line: string) => line,
       modes: { fileMode: 0o600, dirMode: 0o700 },
     } as object) as Datastore<Kept>
     this.#nedb = (this.#db as unknown as { __original: Nedb }).__original
@@ -124,7 +97,7 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
     this.#owner.readable()
     const kept = this.#kept(key)
     await this.#written(key)
-    return kept === undefined ? undefined : docOf<D>(bodyOf(kept))
+    return kept === undefined ? undefined : docOf<D>(rowOfKept(kept))
   }
 
   async find(where: Where<D>, page: Page<D> = {}): Promise<Stored<D>[]> {
@@ -140,19 +113,19 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
         ],
       })
     } else if (after !== undefined) {
-      Object.assign(query, { $and: [{ _id: { $gt: idOf(String(after[this.#spec.key])) } }] })
+      Object.assign(query, { $and: [{ _id: { $gt: after[this.#spec.key] } }] })
     }
     const order = by === undefined || by === this.#spec.key ? { _id: 1 } : { [`i.${by}`]: 1, _id: 1 }
     // To NeDB a limit of 0 is none at all.
     const kept = limit === 0 ? [] : await this.#db.find(query).sort(order).limit(limit)
     await this.#durable(kept)
-    return kept.map((one) => docOf<D>(bodyOf(one)))
+    return kept.map((one) => docOf<D>(rowOfKept(one)))
   }
 
   async count(where: Where<D>): Promise<number> {
     this.#owner.readable()
     const found = await this.#db.count(this.#query(where))
-    for (const id of [...this.#pending.keys()]) await this.#writtenId(id)
+    for (const id of [...this.#pending.keys()]) await this.#written(id)
     return found
   }
 
@@ -167,7 +140,7 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
       throw error
     }
     await this.#written(row.key)
-    return docOf<D>(row)
+    return { ...doc, rev: 1 }
   }
 
   async update(key: string, rev: number, change: Change<D>): Promise<Stored<D>> {
@@ -176,8 +149,8 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
     const kept = this.#kept(key)
     if (kept === undefined) throw conflict(key, 'is gone')
     if (kept.rev !== rev) throw conflict(key, `has moved from revision ${rev} to ${kept.rev}`)
-    const row = rowOf(this.#spec, changed(docOf<D>(bodyOf(kept)), change, this.#spec.key), rev + 1)
-    const matched = await this.#db.update({ _id: idOf(key), rev }, keptOf(row), {})
+    const row = rowOf(this.#spec, changed(docOf<D>(rowOfKept(kept)), change, this.#spec.key), rev + 1)
+    const matched = await this.#db.update({ _id: key, rev }, keptOf(row), {})
     if (Number(matched) === 0) throw conflict(key, `has moved from revision ${rev}`)
     await this.#written(key)
     return docOf<D>(row)
@@ -186,7 +159,7 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
   async remove(key: string): Promise<boolean> {
     checkKey(key)
     this.#owner.writable()
-    const removed = await this.#db.remove({ _id: idOf(key) }, {})
+    const removed = await this.#db.remove({ _id: key }, {})
     await this.#written(key)
     return removed > 0
   }
@@ -197,18 +170,10 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
       await new Promise(setImmediate)
       await this.#journal.settled()
       if (mend) await this.#journal.recover()
-      const sound = this.#journal.durable
-      // Only read: NeDB's own load() would write the file anew, on a disk that cannot be written.
-      const kept = sound === 0 ? [] : await this.#read(sound)
-      this.#nedb._resetIndexes(kept)
+      const { rows } = await readDatafile(this.#path, this.#journal.durable)
+      this.#nedb._resetIndexes(rows)
       this.#pending.clear()
     })
-  }
-
-  async #read(bytes: number): Promise<Kept[]> {
-    const stream = createReadStream(this.#path, { encoding: 'utf8', end: bytes - 1 })
-    const failed = once(stream, 'error').then(([error]) => Promise.reject(error))
-    return (await Promise.race([this.#nedb.persistence.treatRawStreamAsync(stream), failed])).data
   }
 
   async close(): Promise<void> {
@@ -223,10 +188,9 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
   }
 
   async #load(): Promise<void> {
+    let file: Datafile
     try {
-      const repaired = await repair(this.#path)
-      if (repaired !== undefined) this.#owner.repaired(repaired)
-      await this.#copying()
+      file = await readDatafile(this.#path)
       this.#journal = await Journal.open(this.#path, (error) => this.#owner.failed(this, error))
     } catch (error) {
       const cause = asError(error)
@@ -238,22 +202,25 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
         cause,
       })
     }
-    this.#compactAt = Math.max(smallestCompaction, this.#journal.durable * 4)
-    this.#nedb.persistence.persistNewStateAsync = async (docs) => this.#append(docs)
+    if (file.repaired !== undefined) this.#owner.repaired(file.repaired)
+    const { persistence, executor } = this.#nedb
+    persistence.loadDatabaseAsync = async () => {
+      this.#nedb._resetIndexes(file.rows)
+      executor.processBuffer()
+    }
+    persistence.persistNewStateAsync = async (docs) => this.#append(docs)
+    await this.#db.load()
     for (const index of this.#spec.indexes ?? [])
       await this.#db.ensureIndex({ fieldName: `i.${index}`, sparse: true })
-    await this.#journal.settled()
+    if (file.unended) await this.#journal.append('')
+    this.#setLimit()
+    if (this.#journal.durable > this.#compactAt) this.#compact()
   }
 
-  /** NeDB writes what it loaded, or holds, into a fresh copy beside the file, and puts that in its place. */
-  async #copying(copying = () => this.#db.load() as Promise<unknown>): Promise<void> {
-    try {
-      await copying()
-    } catch (error) {
-      // Half a copy would take the room that is needed.
-      await rm(`${this.#path}~`, { force: true })
-      throw error
-    }
+  /** Lets the file grow to four times what a fresh copy would have. */
+  #setLimit(): void {
+    const live = this.#nedb.indexes._id.getAll().reduce((sum, kept) => sum + sizeOf(kept), 0)
+    this.#compactAt = Math.max(smallestCompaction, live * 4)
   }
 
   async #migrate(name: string): Promise<void> {
@@ -262,8 +229,8 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
       const batch = old.slice(at, at + migrationBatch)
       await Promise.all(
         batch.map(async (kept) => {
-          const row = migrate(name, this.#spec, { body: kept.doc, version: kept.v, rev: kept.rev })
-          if (idOf(row.key) !== kept._id)
+          const row = migrate(name, this.#spec, rowOfKept(kept))
+          if (row.key !== kept._id)
             throw new StoreError('STORE_INVALID', `${name}: a migration changed the key ${kept._id}`)
           await this.#db.update({ _id: kept._id }, keptOf(row), {})
           await this.#written(row.key)
@@ -273,17 +240,17 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
   }
 
   #append(docs: readonly { _id?: string }[]): void {
-    const line = docs.map((doc) => oneLine(JSON.stringify(doc))).join('\n')
-    const written = this.#journal.append(line)
-    for (const { _id: key } of docs) {
-      if (key === undefined) continue
-      this.#pending.set(key, written)
-    }
+    // Indexes are made from the spec at each start: nothing about them is kept.
+    const rows = docs.flatMap((doc) =>
+      doc._id === undefined ? [] : [{ key: doc._id, line: JSON.stringify(doc) }],
+    )
+    if (rows.length === 0) return
+    const written = this.#journal.append(rows.map(({ line }) => line).join('\n'))
+    for (const { key } of rows) this.#pending.set(key, written)
     // A failure stays pending until reload(), so that whoever asks hears of it.
     written.then(
       () => {
-        for (const { _id: key } of docs)
-          if (key !== undefined && this.#pending.get(key) === written) this.#pending.delete(key)
+        for (const { key } of rows) if (this.#pending.get(key) === written) this.#pending.delete(key)
       },
       () => undefined,
     )
@@ -297,7 +264,7 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
       if (typeof value !== 'string' && typeof value !== 'number') {
         throw new StoreError('STORE_INVALID', `"${field}" is compared with text or a number`)
       }
-      if (field === this.#spec.key) query._id = idOf(String(value))
+      if (field === this.#spec.key) query._id = value
       else query[`i.${field}`] = value
     }
     return query
@@ -305,22 +272,19 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
 
   /** Straight from NeDB's index of keys: findOne() would queue behind all writes and copy the row. */
   #kept(key: string): Kept | undefined {
-    return this.#nedb.indexes._id.getMatching(idOf(key))[0]
+    return this.#nedb.indexes._id.getMatching(key)[0]
   }
 
   /** Waits until what was read is on the disk too: nobody is told of what may yet be lost. */
   async #durable(kept: readonly Kept[]): Promise<void> {
     if (this.#pending.size === 0) return
-    for (const { _id } of kept) await this.#writtenId(_id)
+    for (const { _id } of kept) await this.#written(_id)
   }
 
-  #written(key: string): Promise<void> {
-    return this.#writtenId(idOf(key))
-  }
-
-  async #writtenId(id: string): Promise<void> {
+  /** Waits until the newest version of a row is on the disk. */
+  async #written(key: string): Promise<void> {
     try {
-      await this.#pending.get(id)
+      await this.#pending.get(key)
     } catch (error) {
       this.#owner.writable()
       throw error
@@ -328,25 +292,29 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
     if (this.#journal.durable > this.#compactAt) this.#compact()
   }
 
+  /** NeDB writes what it holds into a fresh copy beside the file, and puts that in its place. */
   #compact(): void {
     this.#compaction ??= this.#alone(async () => {
       await this.#journal.settled()
       if (this.#journal.failed) return
       try {
-        await this.#copying(() => this.#nedb.persistence.persistCachedDatabaseAsync())
+        await this.#nedb.persistence.persistCachedDatabaseAsync()
+        this.#setLimit()
+      } catch (error) {
+        // The long file serves on. Half a copy would take the room that is needed.
+        this.#compactAt = this.#journal.durable * 2
+        this.#owner.note(`a fresh copy of ${this.#path} could not be written: ${asError(error).message}`)
+        await rm(`${this.#path}~`, { force: true })
       } finally {
         await this.#journal.reopen()
       }
     })
       .catch((error) => this.#owner.failed(this, asError(error)))
       .finally(() => {
-        this.#compactAt = Math.max(smallestCompaction, this.#journal.durable * 4)
         this.#compaction = undefined
       })
   }
 }
-
-const bodyOf = (kept: Kept): Pick<Row, 'body' | 'rev'> => ({ body: kept.doc, rev: kept.rev })
 
 function behind<D extends Doc>(
   by: keyof D & string,
@@ -355,7 +323,7 @@ function behind<D extends Doc>(
 ): Record<string, unknown> {
   const value: unknown = after[by]
   return {
-    $or: [{ [`i.${by}`]: { $gt: value } }, { [`i.${by}`]: value, _id: { $gt: idOf(String(after[key])) } }],
+    $or: [{ [`i.${by}`]: { $gt: value } }, { [`i.${by}`]: value, _id: { $gt: after[key] } }],
   }
 }
 

@@ -1,5 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { synced } from './datafile.js'
 
 const crowdMilliseconds = 2
 
@@ -36,6 +38,9 @@ export class Journal {
 
   static async open(path: string, onFailure: (error: Error) => void): Promise<Journal> {
     const file = await open(path, 'a+', 0o600)
+    // What a killed server wrote may not be on the disk yet, and neither may the file's name.
+    await file.sync()
+    await synced(dirname(path))
     return new Journal(path, file, (await file.stat()).size, onFailure)
   }
 

@@ -61,6 +61,7 @@ export class NedbStore implements Store {
         this.#repairs.push(what)
         this.#log.warn({ collection: name }, `store repaired: ${what}`)
       },
+      note: (what) => this.#log.warn({ collection: name }, what),
     }
   }
 

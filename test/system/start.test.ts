@@ -1,0 +1,257 @@
+import { chmod } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { enrol, newLaptop } from './laptops.js'
+import {
+  busyPort,
+  cli,
+  freePorts,
+  launch,
+  pluginSource,
+  startServer,
+  temporaryDirectory,
+  until,
+  written,
+} from './server.js'
+
+t.setTimeout(400_000)
+
+t.test('stop comes back when the server has stopped, and then nobody answers', async (t) => {
+  const slow = await written(
+    t,
+    'slow.mjs',
+    pluginSource('slow', '', "ctx.on('drain', () => new Promise((done) => setTimeout(done, 1500)))"),
+  )
+  const server = await startServer(t, { args: [...freePorts, '--plugins', `id,${slow}`] })
+  const { root } = server
+  t.match(await cli(t, ['stop', '--root', root]), { code: 0, out: 'stopped\n', err: '' })
+
+  const status = await cli(t, ['status', '--root', root])
+  t.match(status, { code: 69, out: '', err: /no sugar-server runs on .*\n {2}start it with "sugar-server"/ })
+  const json = await cli(t, ['status', '--json', '--root', root])
+  t.equal(json.code, 69)
+  t.match(JSON.parse(json.out), { phase: 'stopped', plugins: [], listeners: [] })
+  t.match(await cli(t, ['stop', '--root', root]), { code: 69, err: /no sugar-server runs/ })
+  t.match(await server.ended, { code: 0, signal: null })
+  t.match(server.log().at(-1), { msg: 'stopped' })
+
+  const again = await startServer(t, { root })
+  t.equal((await again.stop()).code, 0, 'and the next one can start')
+})
+
+t.test('a second server on the same root is sent away', async (t) => {
+  const server = await startServer(t)
+  const second = await cli(t, ['--root', server.root, ...freePorts])
+  t.equal(second.code, 75)
+  t.match(
+    second.err,
+    `sugar-server: another sugar-server uses ${server.root}\n  stop it with "sugar-server stop"`,
+  )
+  t.equal(second.out, '')
+  t.equal((await server.status()).phase, 'ready', 'the first one has not noticed')
+  t.equal((await enrol(newLaptop(), await server.url('id'))).outcome, 'registered')
+
+  await server.kill9()
+  const heir = await startServer(t, { root: server.root })
+  t.equal((await heir.status()).phase, 'ready', 'after kill -9 the root is free')
+})
+
+const slowRoute = (seconds: number): string =>
+  pluginSource(
+    'slow',
+    '',
+    `ctx.http.router.get('/slow', async (ctx) => {
+       await new Promise((done) => setTimeout(done, ${seconds * 1000}))
+       ctx.body = 'done'
+     })`,
+  )
+
+t.test('on SIGTERM what was begun is finished and nothing new is taken, then it ends with 0', async (t) => {
+  const plugin = await written(t, 'slow.mjs', slowRoute(1.5))
+  const server = await startServer(t, { args: [...freePorts, '--plugins', `id,${plugin}`] })
+  const url = await server.url('httpd')
+  const begun = fetch(`${url}/slow`).then((answer) => answer.text())
+  await sleep(300)
+  const ended = server.stop()
+  await until(() => server.said.err.includes('SIGTERM: stopping'), 'the signal to arrive')
+  const late = await fetch(`${url}/health`).then(
+    ({ status }) => status,
+    () => 'refused',
+  )
+  t.ok(late === 'refused' || late === 503, 'nothing new is taken')
+  t.equal(await begun, 'done')
+  t.match(await ended, { code: 0, signal: null })
+  t.match(server.log().at(-1), { msg: 'stopped' })
+})
+
+t.test('a second SIGTERM gives up what hangs', async (t) => {
+  const plugin = await written(t, 'slow.mjs', slowRoute(300))
+  const args = [...freePorts, '--plugins', `id,${plugin}`, '--drain-seconds', '300']
+  const server = await startServer(t, { args })
+  const hung = fetch(`${await server.url('httpd')}/slow`)
+  const lost = t.rejects(hung)
+  await sleep(300)
+  server.child.kill('SIGTERM')
+  await until(() => server.said.err.includes('SIGTERM: stopping'), 'the signal to arrive')
+  await sleep(500)
+  t.equal(server.child.exitCode, null, 'it waits for what was begun')
+  t.match(await server.stop(), { code: 0, signal: null })
+  await lost
+})
+
+t.test('work that never ends is given up after drain-seconds', async (t) => {
+  const plugin = await written(t, 'slow.mjs', slowRoute(300))
+  const args = [...freePorts, '--plugins', `id,${plugin}`, '--drain-seconds', '1']
+  const server = await startServer(t, { args })
+  const lost = t.rejects(fetch(`${await server.url('httpd')}/slow`))
+  await sleep(300)
+  t.match(await server.stop(), { code: 0, signal: null })
+  await lost
+})
+
+t.test('mistakes in settings stop the start with 78, each with its line, all at once', async (t) => {
+  const home = await temporaryDirectory(t)
+  const config = await written(
+    t,
+    'bad.conf',
+    [
+      'host = 1.2.3.4',
+      '[core]',
+      'httpd-port = 99999',
+      'httpd-prot = 1',
+      'log-level = loud',
+      'just words',
+      '[id]',
+      'id-port = eight',
+      'id-port = 8080',
+      '[id]',
+      '',
+    ].join('\n'),
+  )
+  const root = join(home, 'root')
+  const { code, out, err } = await cli(t, ['--root', root, '--config', config, '--strict=perhaps'], { home })
+  t.equal(code, 78)
+  t.equal(out, '')
+  for (const [line, says] of [
+    [1, /"host = 1\.2\.3\.4" stands before any \[section\]/],
+    [3, /httpd-port must be a whole number from 0 to 65535, not "99999"/],
+    [4, /unknown option httpd-prot; did you mean "httpd-port"\?/],
+    [5, /log-level must be one of .*, not "loud"/],
+    [6, /expected "option = value", found "just words"/],
+    [8, /id-port must be a whole number .*, not "eight"/],
+    [9, /option id-port again/],
+    [10, /section \[id\] again/],
+  ] as const) {
+    t.match(err, new RegExp(`^sugar-server: ${config}:${line}: ${says.source}`, 'm'))
+  }
+  t.match(err, /^sugar-server: the command line: strict must be yes or no, not "perhaps"/m)
+  t.rejects(chmod(root, 0o700), { code: 'ENOENT' }, 'nothing was begun')
+})
+
+t.test('settings as editors on Windows save them are read', async (t) => {
+  const config =
+    '\ufeff[core]\r\nhost = 127.0.0.1\r\nhttpd-port = 0\r\n\r\n[id]\r\nid-port = 0\r\njabber-server = jabber.example\r\n'
+  const server = await startServer(t, { args: [], config })
+  t.match(await enrol(newLaptop(), await server.url('id')), {
+    outcome: 'registered',
+    jabberserver: 'jabber.example',
+  })
+  t.equal((await server.stop()).code, 0)
+})
+
+t.test('settings that cannot be trusted or read stop the start with 78', async (t) => {
+  const home = await temporaryDirectory(t)
+  const ended = async (file: string) =>
+    cli(t, ['--root', join(home, 'root'), ...freePorts, '--config', file], { home })
+  const open = await written(t, 'open.conf', '[core]\nstrict = yes\n')
+  await chmod(open, 0o666)
+  t.match(await ended(open), {
+    code: 78,
+    err: `sugar-server: ${open} can be written by other users\n  protect it: chmod go-w ${open}\n`,
+  })
+  t.match(await ended('/no/such.conf'), { code: 78, err: /\/no\/such\.conf does not exist/ })
+  t.match(await ended(home), { code: 78, err: /is not a file/ })
+  const server = await startServer(t, { config: '' })
+  t.equal((await server.stop()).code, 0, 'an empty file is no mistake')
+})
+
+t.test(
+  'a settings file that is named but cannot be read stops every command, not only the server',
+  async (t) => {
+    for (const words of [['status'], ['stop'], ['plugins'], ['explain', 'x'], ['id', 'list'], ['config']]) {
+      const { code, out, err } = await cli(t, [...words, '--config', '/no/such.conf'])
+      t.equal(code, 78, words.join(' '))
+      t.match(err, /\/no\/such\.conf does not exist/)
+      t.equal(out, '')
+    }
+  },
+)
+
+t.test('a busy port ends the start with 78 and names the setting', async (t) => {
+  const port = String(await busyPort(t))
+  for (const [option, free] of [
+    ['httpd-port', 'id-port'],
+    ['id-port', 'httpd-port'],
+  ] as const) {
+    const server = await launch(t, { args: ['--host', '127.0.0.1', `--${option}`, port, `--${free}`, '0'] })
+    const { code, out, err } = await server.ended
+    t.equal(code, 78, option)
+    t.match(err, `${option} (the command line): port ${port} on 127.0.0.1 is in use by another program`)
+    t.match(err, /^ {2}stop the other program, or choose another port$/m)
+    t.equal(out, '')
+  }
+  const config = `[core]\nhost = 127.0.0.1\nid-port = 0\nhttpd-port = ${port}\n`
+  const server = await launch(t, { args: [], config })
+  t.match(await server.ended, { code: 78, err: `httpd-port (${server.home}/school.conf:4): port ${port}` })
+})
+
+t.test("a plugin whose port is busy fails, and the rest of the school's services run", async (t) => {
+  const port = String(await busyPort(t))
+  const other = await written(t, 'other.mjs', slowRoute(0))
+  const server = await startServer(t, {
+    args: ['--host', '127.0.0.1', '--httpd-port', '0', '--id-port', port, '--plugins', `id,${other}`],
+  })
+  t.match((await server.status()).plugins, [
+    {
+      name: 'id',
+      state: 'failed',
+      code: 'PORT_BUSY',
+      message: `id-port (the command line): port ${port} on 127.0.0.1 is in use by another program`,
+      hint: /another port/,
+    },
+    { name: 'slow', state: 'running' },
+  ])
+  t.match(
+    server.said.out,
+    new RegExp(`^ {2}id is failed: id-port .*: port ${port} .*; stop the other program`, 'm'),
+  )
+  const url = await server.url('httpd')
+  t.equal(await (await fetch(`${url}/slow`)).text(), 'done')
+  t.equal((await fetch(`${url}/health`)).status, 503)
+  t.equal(
+    (await fetch(`${url}/client/status?uid=${'0'.repeat(40)}`)).status,
+    404,
+    'and id serves on no port at all',
+  )
+})
+
+t.test('a root that cannot be used ends with 69 and what to do', async (t) => {
+  const file = await written(t, 'a-file', '')
+  const ended = (root: string) => cli(t, ['--root', root, ...freePorts])
+  t.match(await ended(`${file}/root`), {
+    code: 69,
+    err: /root: cannot write .*\(ENOTDIR\)\n {2}give this user/,
+  })
+  const open = await temporaryDirectory(t)
+  await chmod(open, 0o777)
+  t.match(await ended(open), {
+    code: 69,
+    err: `root: others can write ${open}\n  protect it: chmod go-w ${open}\n`,
+  })
+  const deep = join(await temporaryDirectory(t), 'x'.repeat(100))
+  t.match(await ended(deep), {
+    code: 69,
+    err: /too long for a socket .*\n {2}choose a root with a shorter path/,
+  })
+})
