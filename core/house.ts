@@ -47,6 +47,8 @@ export class House {
   readonly #undo = new UndoStack()
   readonly #hurry = new AbortController()
   #phase: Phase = 'prepare'
+  /** Whether it is the service, and not a command's house with its doors shut. */
+  #listening = false
   #opening: Promise<void> | undefined
   #stopping: Promise<Error[]> | undefined
   /** Called when somebody asks for the end over the control socket. */
@@ -75,6 +77,7 @@ export class House {
    *   SugarError of a plugin that cannot run when `strict` is set or no plugin runs at all
    */
   async start({ listen }: { listen: boolean }): Promise<void> {
+    this.#listening = listen
     try {
       await this.#prepare(listen)
       if (listen) this.#tellBroken()
@@ -183,7 +186,7 @@ export class House {
     if (this.#opening !== undefined) await this.#opening.catch(() => undefined)
     const seconds = Number(this.#plan.settings.get('drain-seconds'))
     const giveUp = AbortSignal.any([this.#hurry.signal, AbortSignal.timeout(seconds * 1000)])
-    void notify('STOPPING=1')
+    if (this.#listening) void notify('STOPPING=1')
     await Promise.all([this.kernel.drain(giveUp), this.#listeners.drain(giveUp)])
     this.#phase = 'stop'
     const errors = [...(await this.kernel.stop()), ...(await this.#undo.dispose())]

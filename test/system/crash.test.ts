@@ -115,7 +115,7 @@ t.test(
       if ((await server.ended).signal !== 'SIGKILL')
         t.fail('the server ended by itself', { err: server.said.err })
       if (/store repaired: \d+ damaged lines/.test(server.said.err))
-        t.fail('whole lines were damaged', server.log())
+        t.fail('whole lines were damaged', { log: server.said.err })
     }
 
     const server = await startServer(t, { root, args })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { needs } from '../support/needs.js'
-import { run, startServer, temporaryDirectory, until } from './server.js'
+import { program, run, startServer, temporaryDirectory, until } from './server.js'
 
 t.setTimeout(300_000)
 
@@ -66,7 +66,6 @@ t.test('a command says nothing to systemd, though it may open the house for itse
   if (!needs(t, 'systemd-notify', 'systemd') || !needs(t, 'python3', 'python3')) return
   const { socket, heard } = await manager(t)
   const home = await temporaryDirectory(t)
-  const { program } = await import('./server.js')
   const words = [process.execPath, program, 'id', 'list', '--root', join(home, 'root')]
   t.equal((await run(t, words, { env: { NOTIFY_SOCKET: socket } })).code, 0)
   await run(t, ['systemd-notify', 'STATUS=the end'], { env: { NOTIFY_SOCKET: socket } })
