@@ -1,5 +1,6 @@
 import type Router from 'koa-router'
 import { RequestError, readJson } from '../../core/api.js'
+import { isUuid } from './identity.js'
 import type { Learner, Users } from './public.js'
 import type { Reception } from './reception.js'
 
@@ -44,7 +45,7 @@ async function replying(work: () => Promise<object>): Promise<object> {
 
 async function lookUp(users: Users, uid: unknown, uuid: unknown): Promise<Learner | undefined> {
   if (typeof uid === 'string' && /^[0-9a-f]{40}$/.test(uid)) return users.byUid(uid)
-  if (typeof uuid === 'string' && /^[0-9a-f-]{36}$/i.test(uuid)) {
+  if (typeof uuid === 'string' && isUuid(uuid)) {
     const found = await users.find(uuid)
     return found.length === 1 ? found[0] : undefined
   }
