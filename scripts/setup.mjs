@@ -19,7 +19,13 @@ export function must(program, args, options = {}) {
 /** The path of a program that came with the dependencies. */
 export const tool = (name) => join(home, 'node_modules', '.bin', name)
 
-export function setUp() {
+/** What there is to build: the product alone, or with its tests and benches. */
+const builds = {
+  product: { project: 'tsconfig.build.json', sources: ['core', 'plugins', 'sugaroid'] },
+  everything: { project: 'tsconfig.json', sources: ['core', 'plugins', 'sugaroid', 'test', 'bench'] },
+}
+
+export function setUp(what = 'everything') {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if (major < oldest[0] || (major === oldest[0] && minor < oldest[1])) {
     console.error(`Node ${process.versions.node} is too old: install Node ${oldest.join('.')} or newer`)
@@ -33,11 +39,13 @@ export function setUp() {
     must('npm', ['install', '--no-save', '--no-audit', '--no-fund'], { stdio: ['ignore', 2, 2] })
     utimesSync(installed, new Date(), new Date())
   }
-  const built = join(home, 'dist', '.built')
-  const sources = ['core', 'plugins', 'sugaroid', 'test', 'bench', 'tsconfig.json', 'package.json']
-  if (sources.some((source) => newer(join(home, source), built))) {
+  const { project, sources } = builds[what]
+  const built = join(home, 'dist', `.built-${what}`)
+  if (
+    [...sources, 'tsconfig.json', project, 'package.json'].some((source) => newer(join(home, source), built))
+  ) {
     console.error('building ...')
-    must(tool('tsc'), ['-p', 'tsconfig.json'], { stdio: ['ignore', 2, 2] })
+    must(tool('tsc'), ['-p', project], { stdio: ['ignore', 2, 2] })
     writeFileSync(built, '')
   }
 }

@@ -3,7 +3,7 @@ import { setUp } from './setup.mjs'
 
 const plugins = ['--plugins', 'id']
 
-setUp()
+setUp('product')
 const typed = process.argv.slice(2)
 const chosen = typed.some((word) => word === '--plugins' || word.startsWith('--plugins='))
 process.argv.splice(2, typed.length, ...(chosen ? [] : plugins), ...typed)

@@ -26,7 +26,8 @@ export async function runPluginCommand(
   process.once('SIGINT', interrupt)
   const ended = await withServer(
     plan,
-    (server) => server.command(request, files(), output),
+    // Leaving is enough: the server hears that the connection closed.
+    (server) => Promise.race([server.command(request, files(), output), given(gone.signal)]),
     (house) => house.command(request, { files, output, signal: gone.signal }),
   )
   process.off('SIGINT', interrupt)
@@ -35,6 +36,15 @@ export async function runPluginCommand(
   }
   return ended.exit ?? exit.software
 }
+
+// 128 and the signal's number, as shells have it.
+const interrupted = 130
+
+/** How a command ends that is given up. */
+const given = (signal: AbortSignal): Promise<{ exit: number }> =>
+  new Promise((resolve) =>
+    signal.addEventListener('abort', () => resolve({ exit: interrupted }), { once: true }),
+  )
 
 async function* none(): AsyncGenerator<InputFile> {}
 

@@ -1,5 +1,5 @@
 import { RequestError, type Stored } from '../../core/api.js'
-import type { UserDoc } from './documents.js'
+import type { MachineDoc, UserDoc } from './documents.js'
 import type { Shelves } from './registry.js'
 
 /**
@@ -60,6 +60,23 @@ export async function removeUser(shelves: Shelves, uid: string): Promise<void> {
     if (claims.length === 0) await clear(shelves, machine.uid, machine.serial)
   }
   await users.remove(uid)
+}
+
+/** Opens a dispute: a key came with a serial that is somebody else's. */
+export async function dispute(
+  { users, machines }: Shelves,
+  machine: Stored<MachineDoc>,
+  uid: string,
+  at: string,
+): Promise<void> {
+  const { serial } = machine
+  const claims = [...machine.claims, { uid, at }]
+  await machines.update(serial, machine.rev, { claims, claimants: claims.map((claim) => claim.uid) })
+  for (const party of [machine.uid, uid]) {
+    const user = await users.get(party)
+    if (user === undefined || user.conflicts.includes(serial)) continue
+    await users.update(party, user.rev, { conflicts: [...user.conflicts, serial] })
+  }
 }
 
 /** Ends the disputes between two keys of one learner. */

@@ -9,6 +9,7 @@ import {
   busyPort,
   cli,
   freePorts,
+  launch,
   logLines,
   pluginSource,
   program,
@@ -483,4 +484,35 @@ t.test('an export goes through a pipe whole, and a reader who has seen enough is
   const full = await sh(`${sugar} id export --root ${root} > /dev/full`)
   t.match(full, { code: 1, err: /^sugar-server: .*ENOSPC/ }, 'but what could not be written is one')
   t.notMatch(full.err, /^ +at /m)
+})
+
+t.test('Ctrl-C ends a command, and whoever works on it hears of it', async (t) => {
+  const plugin = await written(
+    t,
+    'waiter.mjs',
+    pluginSource(
+      'waiter',
+      "commands: { wait: { summary: 'Wait.' } },",
+      `ctx.command('wait', async ({ signal, note }) => {
+         note('waiting')
+         const long = setTimeout(() => undefined, 600_000)
+         await new Promise((done) => signal.addEventListener('abort', done))
+         clearTimeout(long)
+         ctx.log.error('gave up')
+       })`,
+    ),
+  )
+  const args = ['--plugins', `id,${plugin}`]
+  const server = await startServer(t, { args: [...freePorts, ...args] })
+  const home = await temporaryDirectory(t)
+  const wait = (root: string) =>
+    launch(t, { root, args: ['waiter', 'wait', ...args] }).then(async (command) => {
+      await until(() => command.said.err.includes('waiting'), 'the command to begin')
+      command.child.kill('SIGINT')
+      return command.ended
+    })
+  t.match(await wait(server.root), { code: 130, signal: null, out: '' })
+  await until(() => server.log().some(({ msg }) => msg === 'gave up'), 'the server to hear of it')
+  t.match(await wait(join(home, 'root')), { signal: null, err: /gave up/ })
+  t.equal((await server.stop()).code, 0)
 })

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Registrant, type Registration, uidOf } from '../../sugaroid/index.js'
 import { enrol, newLaptop } from './laptops.js'
-import { cli, freePorts, launch, type Server, startServer, temporaryDirectory } from './server.js'
+import { cli, freePorts, launch, type Server, startServer, temporaryDirectory, until } from './server.js'
 
 t.setTimeout(600_000)
 
@@ -102,17 +102,13 @@ t.test(
       if (lost.length > 0) t.same(lost, [], `nothing is missing after round ${round}`)
 
       let left = 5 + ((round * 7) % 40)
-      const killed = new Promise<void>((resolve) => {
-        const onTold = () => {
-          left -= 1
-          if (left === 0) resolve(server.kill9().then(() => undefined))
-        }
-        const room = Array.from({ length: clients }, () => classroom(url, memory, onTold, waiting))
-        Promise.all(room).catch((error) => t.fail(error))
-        void server.ended.then(() => Promise.allSettled(room)).then(() => resolve())
-      })
-      await killed
-      if ((await server.ended).signal !== 'SIGKILL')
+      const onTold = () => {
+        left -= 1
+        if (left === 0) server.child.kill('SIGKILL')
+      }
+      const room = Array.from({ length: clients }, () => classroom(url, memory, onTold, waiting))
+      await Promise.all(room).catch((error) => t.fail(error))
+      if ((await server.kill9()).signal !== 'SIGKILL')
         t.fail('the server ended by itself', { err: server.said.err })
       if (/store repaired: \d+ damaged lines/.test(server.said.err))
         t.fail('whole lines were damaged', { log: server.said.err })
@@ -153,13 +149,12 @@ t.test(
     t.match(await cli(t, ['stop', '--root', server.root]), { code: 69 })
     t.match(await cli(t, ['id', 'list', '--json', '--root', server.root]), { code: 0, out: '[]\n' })
     const heirs = await Promise.all([0, 1, 2].map(() => launch(t, { root: server.root, args })))
-    const first = await Promise.race(heirs.map((heir) => heir.ended))
-    t.match(first, { code: 75 }, 'of several at once, one does')
-    const second = await Promise.race(
-      heirs.filter(({ child }) => child.exitCode === null).map(({ ended }) => ended),
-    )
-    t.match(second, { code: 75 })
-    const [winner] = heirs.filter(({ child }) => child.exitCode === null)
+    const ended = () => heirs.filter(({ child }) => child.exitCode !== null)
+    await until(() => ended().length >= 2, 'two to be sent away')
+    for (const heir of ended()) t.match(await heir.ended, { code: 75 }, 'of several at once, one does')
+    const [winner] = heirs.filter((heir) => !ended().includes(heir))
+    await until(() => winner?.said.out.includes('  next ') ?? true, 'the winner to start')
+    t.match(await winner?.status(), { phase: 'ready' })
     t.match(await winner?.stop(), { code: 0 })
   },
 )

@@ -1,7 +1,8 @@
 import { type Collection, type InputFile, RequestError } from '../../../core/api.js'
 import { readCsv } from '../csv.js'
 import type { KnownDoc, UserDoc } from '../documents.js'
-import { parseNickname, parseSerial, parseUuid } from '../identity.js'
+import { isSerialOfOne, parseNickname, parseSerial, parseUuid } from '../identity.js'
+import { dispute, join } from '../joining.js'
 import { parsePublicKey } from '../key.js'
 import type { Shelves } from '../registry.js'
 import { readJsonRecords } from './json.js'
@@ -28,11 +29,15 @@ export async function importUsers(
   const aliases: Found[] = []
   let done = 0
   for await (const file of files) {
-    const found = await read(file)
+    const found = nothing()
+    await refusing(file.path, tally, async () => {
+      Object.assign(found, await read(file))
+    })
     tally.refused.push(...found.unread)
     machines.push(...found.machines)
     aliases.push(...found.users.filter(({ aliasOf }) => aliasOf !== undefined && aliasOf !== ''))
-    for (const user of found.users) {
+    // In the order in which they came: a serial of several belongs to the first.
+    for (const user of found.users.sort(byRegistration)) {
       await refusing(user.where, tally, async () => {
         tally[await keep(shelves, user)] += 1
       })
@@ -45,6 +50,9 @@ export async function importUsers(
   for (const alias of aliases) await refusing(alias.where, tally, () => keepAlias(shelves, alias))
   return tally
 }
+
+const byRegistration = (one: Found, other: Found): number =>
+  Date.parse(one.registeredAt ?? '') - Date.parse(other.registeredAt ?? '') || 0
 
 /** Takes over a list of laptops that may register: serials, uids or public keys, the first cell of each line. */
 export async function importKnown(
@@ -99,7 +107,8 @@ async function read({ path, bytes }: InputFile): Promise<Findings> {
   const content = bytes.toString('utf8')
   if (/^\ufeff?\s*[[{]/.test(content)) return readJsonRecords(path, content.replace(/^\ufeff/, ''))
   const rows = readCsv(content)
-  if (rows.length > 0 && !Object.hasOwn(rows[0]?.row ?? {}, 'pubkey')) {
+  const [first] = rows
+  if (first === undefined ? !/^\s*$|pubkey/.test(content) : !Object.hasOwn(first.row, 'pubkey')) {
     const reason = 'it is neither a database of an XS, nor JSON, nor CSV with a column pubkey'
     return { ...nothing(), unread: [{ where: path, reason }] }
   }
@@ -125,7 +134,8 @@ const dateOr = (text: string | undefined, otherwise: string): string => {
   return Number.isNaN(time) ? otherwise : new Date(time).toISOString()
 }
 
-async function keep({ users, machines }: Shelves, found: Found): Promise<'added' | 'updated' | 'unchanged'> {
+async function keep(shelves: Shelves, found: Found): Promise<'added' | 'updated' | 'unchanged'> {
+  const { users } = shelves
   const key = parsePublicKey(found.pubkey)
   const nickname = parseNickname(found.nickname)
   const serials = found.serials.map(parseSerial)
@@ -138,22 +148,20 @@ async function keep({ users, machines }: Shelves, found: Found): Promise<'added'
     uuids: union(user?.uuids ?? [], uuids),
     uuidKeys: union(user?.uuids ?? [], uuids).map((uuid) => uuid.toLowerCase()),
   }
-  for (const [index, serial] of serials.entries()) {
-    if ((await machines.get(serial)) !== undefined) continue
-    const uuid = uuids[index] ?? uuids.at(-1) ?? ''
-    await machines.insert({
-      serial,
-      uuid,
-      uid: user?.aliasOf ?? key.uid,
-      firstSeen: registeredAt,
-      claims: [],
-      claimants: [],
-    })
-  }
-  if (user === undefined) {
+  const kept = user ?? (await insert())
+  for (const [index, serial] of serials.entries())
+    await keepSerial(shelves, kept, serial, uuids[index] ?? uuids.at(-1) ?? '', registeredAt)
+  if (user === undefined) return 'added'
+  if (merged.serials.length === user.serials.length && merged.uuids.length === user.uuids.length)
+    return 'unchanged'
+  const { rev } = (await users.get(user.uid)) ?? user
+  await users.update(user.uid, rev, merged)
+  return 'updated'
+
+  function insert(): Promise<UserDoc> {
     const { uid, type, blob } = key
     const lastSeen = dateOr(found.lastSeen, registeredAt)
-    await users.insert({
+    return users.insert({
       uid,
       nickname,
       pubkey: `${type} ${blob}`,
@@ -163,18 +171,29 @@ async function keep({ users, machines }: Shelves, found: Found): Promise<'added'
       lastSeen,
       conflicts: [],
     })
-    return 'added'
   }
-  if (merged.serials.length === user.serials.length && merged.uuids.length === user.uuids.length)
-    return 'unchanged'
-  await users.update(user.uid, user.rev, merged)
-  return 'updated'
 }
 
-async function keepMachine(
-  { users, machines }: Shelves,
-  { uid, serial: text, uuid }: FoundMachine,
+/** Notes whose a serial is. One that somebody else has stays there, and is in dispute. */
+async function keepSerial(
+  shelves: Shelves,
+  { uid, aliasOf }: UserDoc,
+  serial: string,
+  uuid: string,
+  firstSeen: string,
 ): Promise<void> {
+  if (!isSerialOfOne(serial)) return
+  const { machines } = shelves
+  const owner = aliasOf ?? uid
+  const machine = await machines.get(serial)
+  if (machine === undefined)
+    await machines.insert({ serial, uuid, uid: owner, firstSeen, claims: [], claimants: [] })
+  else if (machine.uid !== owner && !machine.claimants.includes(uid))
+    await dispute(shelves, machine, uid, firstSeen)
+}
+
+async function keepMachine(shelves: Shelves, { uid, serial: text, uuid }: FoundMachine): Promise<void> {
+  const { users } = shelves
   const user = /^[0-9a-f]{40}$/.test(uid) ? await users.get(uid) : undefined
   if (user === undefined) throw new RequestError('NOT_FOUND', `its learner ${uid} is not registered`)
   const serial = parseSerial(text)
@@ -184,19 +203,16 @@ async function keepMachine(
     const uuidKeys = uuids.map((one) => one.toLowerCase())
     await users.update(uid, user.rev, { serials: union(known.serials, [serial]), uuids, uuidKeys })
   }
-  if ((await machines.get(serial)) === undefined) {
-    const firstSeen = known.registeredAt
-    await machines.insert({ serial, uuid, uid: known.aliasOf ?? uid, firstSeen, claims: [], claimants: [] })
-  }
+  await keepSerial(shelves, known, serial, uuid, known.registeredAt)
 }
 
-async function keepAlias({ users }: Shelves, { pubkey, aliasOf }: Found): Promise<void> {
+async function keepAlias(shelves: Shelves, { pubkey, aliasOf }: Found): Promise<void> {
+  const { users } = shelves
   const user = await users.get(parsePublicKey(pubkey).uid)
   const owner = aliasOf !== undefined && /^[0-9a-f]{40}$/.test(aliasOf) ? await users.get(aliasOf) : undefined
   if (user === undefined || owner === undefined)
     throw new RequestError('NOT_FOUND', `it is joined to ${aliasOf}, who is not registered`)
-  if (user.aliasOf === undefined && user.uid !== owner.uid)
-    await users.update(user.uid, user.rev, { aliasOf: owner.aliasOf ?? owner.uid })
+  if (user.aliasOf === undefined) await join(shelves, user.uid, owner.uid)
 }
 
 const union = (one: readonly string[], other: readonly string[]): string[] => [...new Set([...one, ...other])]

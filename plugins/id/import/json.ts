@@ -2,7 +2,7 @@ import { type Findings, type Found, nothing } from './records.js'
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 const texts = (value: unknown): string[] =>
-  Array.isArray(value) ? value.map(text) : typeof value === 'string' ? [value] : []
+  Array.isArray(value) ? value.map(text) : typeof value === 'string' && value !== '' ? [value] : []
 const maybe = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 
 /**

@@ -14,9 +14,8 @@ export async function readIdmgr(path: string, bytes: Buffer): Promise<Findings> 
   const sqlite = await initSqlite()
   const database = new sqlite.Database(bytes)
   try {
-    const statement = database.prepare(
-      'SELECT serial, nickname, pubkey, uuid, lastmodified FROM laptops ORDER BY rowid',
-    )
+    // Older ones have fewer columns.
+    const statement = database.prepare('SELECT * FROM laptops ORDER BY rowid')
     while (statement.step()) {
       const { serial, nickname, pubkey, uuid, lastmodified } = statement.getAsObject()
       const where = `${path}: laptop ${String(serial)}`
@@ -26,13 +25,13 @@ export async function readIdmgr(path: string, bytes: Buffer): Promise<Findings> 
         nickname: String(nickname ?? ''),
         pubkey: String(pubkey ?? ''),
         serials: [String(serial ?? '')],
-        uuids: [String(uuid ?? '')],
+        uuids: typeof uuid === 'string' && uuid !== '' ? [uuid] : [],
         registeredAt: Number.isNaN(seen) ? undefined : new Date(seen).toISOString(),
       })
     }
     statement.free()
   } catch (error) {
-    throw new RequestError('REQUEST_INVALID', `${path} is no database of an XS: ${(error as Error).message}`)
+    throw new RequestError('REQUEST_INVALID', `it is no database of an XS: ${(error as Error).message}`)
   } finally {
     database.close()
   }

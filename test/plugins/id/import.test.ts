@@ -3,13 +3,13 @@ import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { type InputFile, printable } from '../../../core/api.js'
+import type { InputFile } from '../../../core/api.js'
 import { boot, type TestHouse } from '../../../core/testing.js'
 import { readCsv, writeCsv } from '../../../plugins/id/csv.js'
 import id from '../../../plugins/id/plugin.js'
 import type { Struct } from '../../../sugaroid/index.js'
 import { needs } from '../../support/needs.js'
-import { cli, startServer } from '../../system/server.js'
+import { cli, startServer, temporaryDirectory } from '../../system/server.js'
 import { blobOf, hangUp, type Laptop, laptop, listed, register, uidOf } from './laptops.js'
 
 t.teardown(hangUp)
@@ -279,7 +279,6 @@ t.test('an exported CSV holds no formula, and is the same table to Python', asyn
   const csv = await given('csv')
   const rows = readCsv(csv).map(({ row }) => row)
   t.ok(rows.length >= 20)
-  t.notMatch(csv, /(?:^|,)"?[=+\-@\t\r]/m, 'no cell that a spreadsheet would run')
   if (!needs(t, 'python3', 'python3')) return
   const script =
     'import csv, io, json, sys; print(json.dumps(list(csv.DictReader(io.StringIO(sys.stdin.buffer.read().decode(), newline="")))))'
@@ -292,6 +291,8 @@ t.test('an exported CSV holds no formula, and is the same table to Python', asyn
     nickname: /^'[=+\-@\t\r']/.test(nickname) ? nickname.slice(1) : nickname,
   })
   t.strictSame(read.map(bare), rows)
+  const run = read.flatMap((row) => Object.values(row)).filter((cell) => /^[=+\-@\t\r]/.test(cell))
+  t.strictSame(run, [], 'no cell that a spreadsheet would run')
 })
 
 t.test('a table that a teacher wrote is taken over, whatever its columns', async (t) => {
@@ -463,7 +464,7 @@ t.test(
   },
 )
 
-t.test('any table survives being written as CSV and read again', async (t) => {
+t.test('any table survives being written as CSV and read again', async () => {
   const cell = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 20 }).filter((text) => text.isWellFormed()),
     fc.string({
@@ -475,13 +476,13 @@ t.test('any table survives being written as CSV and read again', async (t) => {
   const table = fc.array(fc.record({ uid: cell, nickname: cell, notes: cell }), { maxLength: 8 })
   fc.assert(
     fc.property(table, (rows) => {
-      const csv = writeCsv(columns, rows)
-      const read = readCsv(csv).map(({ row }) => row)
-      if (
-        JSON.stringify(read) !==
-        JSON.stringify(rows.map(({ uid, nickname, notes }) => ({ uid, nickname, notes })))
-      )
-        throw new Error(printable(csv))
+      const read = readCsv(writeCsv(columns, rows)).map(({ row: { uid, nickname, notes } }) => ({
+        uid,
+        nickname,
+        notes,
+      }))
+      const same = rows.map(({ uid, nickname, notes }) => ({ uid, nickname, notes }))
+      return JSON.stringify(read) === JSON.stringify(same)
     }),
     { numRuns: 5000, seed: 20 },
   )
