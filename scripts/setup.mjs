@@ -1,6 +1,14 @@
 // Makes a fresh clone ready: dependencies, then the build. Each only when something has changed since.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -46,6 +54,9 @@ export function setUp(what = 'everything') {
   ) {
     console.error('building ...')
     must(tool('tsc'), ['-p', project], { stdio: ['ignore', 2, 2] })
+    // tsc makes plain files; npx runs these.
+    const { bin } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'))
+    for (const program of Object.values(bin)) chmodSync(join(home, program), 0o755)
     writeFileSync(built, '')
   }
 }

@@ -51,8 +51,13 @@ export async function importUsers(
   return tally
 }
 
-const byRegistration = (one: Found, other: Found): number =>
-  Date.parse(one.registeredAt ?? '') - Date.parse(other.registeredAt ?? '') || 0
+const byRegistration = (one: Found, other: Found): number => since(one) - since(other) || 0
+
+/** Milliseconds; those of whom it is not known come last. */
+function since({ registeredAt = '' }: Found): number {
+  const time = Date.parse(registeredAt)
+  return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time
+}
 
 /** Takes over a list of laptops that may register: serials, uids or public keys, the first cell of each line. */
 export async function importKnown(

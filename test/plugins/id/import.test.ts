@@ -425,7 +425,7 @@ t.test('a database without the table of an XS is refused by name', async (t) => 
 t.test(
   'the command line takes files, directories and standard input, into a running server or none',
   async (t) => {
-    const home = t.testdir()
+    const home = await temporaryDirectory(t)
     const root = join(home, 'root')
     await mkdir(join(home, 'registry', 'users'), { recursive: true })
     await writeFile(join(home, 'registry', 'users', 'ana'), JSON.stringify({ pubkey: laptop(1).pubkey }))

@@ -1,0 +1,4 @@
+// npm run build: the product, without its tests.
+import { setUp } from './setup.mjs'
+
+setUp('product')
