@@ -15,7 +15,6 @@ export const run: HouseCommand = {
   async run({ plan, output }) {
     if (plan.problems.length > 0) return reportProblems(plan.problems, output)
     process.umask(0o077)
-    process.title = 'sugar-server'
     // Imported only now: no other command needs the whole house.
     const [{ openLog, lastWord }, { House }] = await Promise.all([
       import('../../log/log.js'),
