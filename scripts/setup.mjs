@@ -54,10 +54,18 @@ export function setUp(what = 'everything') {
   ) {
     console.error('building ...')
     must(tool('tsc'), ['-p', project], { stdio: ['ignore', 2, 2] })
-    // tsc makes plain files; npx runs these.
-    const { bin } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'))
-    for (const program of Object.values(bin)) chmodSync(join(home, program), 0o755)
+    offerPrograms()
     writeFileSync(built, '')
+  }
+}
+
+/** Makes the built programs what `npx` finds in this folder, as it would in one where the package is installed. */
+function offerPrograms() {
+  const { bin } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'))
+  for (const [name, program] of Object.entries(bin)) {
+    chmodSync(join(home, program), 0o755)
+    rmSync(tool(name), { force: true })
+    symlinkSync(join('..', '..', program), tool(name))
   }
 }
 

@@ -8,7 +8,7 @@ import { Allowance } from '../../../plugins/id/allowance.js'
 import { collections } from '../../../plugins/id/documents.js'
 import { parsePublicKey } from '../../../plugins/id/key.js'
 import id from '../../../plugins/id/plugin.js'
-import { type Enrolment, type Learner, Registration } from '../../../plugins/id/public.js'
+import { type Enrolment, type Learner, Registration, Users } from '../../../plugins/id/public.js'
 import { Registry, type Shelves } from '../../../plugins/id/registry.js'
 import { Fault, parseReply, type Struct } from '../../../sugaroid/index.js'
 import { needs } from '../../support/needs.js'
@@ -837,4 +837,39 @@ t.test('a fault has the code and the text that Python shows', async (t) => {
   const body = '<methodCall><methodName>&lt;b&gt;]]&gt;&amp;</methodName></methodCall>'
   const { body: answer } = await post(`${url}/`, body)
   t.throws(() => parseReply(Buffer.from(answer)), new Fault(-32601, 'there is no method <b>]]>&'))
+})
+
+t.test('other plugins find a learner by any name, and each learner once', async (t) => {
+  let users: Users | undefined
+  const asking = definePlugin({
+    name: 'asking',
+    api: 1,
+    summary: 'asks who is who',
+    needs: { users: Users },
+    start(ctx) {
+      users = ctx.needs.users
+    },
+  })
+  const { enrol, id, show } = await school(t, {}, [asking])
+  if (users === undefined) return t.fail('it did not start')
+  const twins = [3, 4].map((n) => laptop(n, { uuid: laptop(3).uuid }))
+  for (const one of [laptop(1), laptop(2), ...twins]) await enrol(one)
+  await id('alias', { new: uidOf(laptop(2)), old: uidOf(laptop(1)) })
+  const first = uidOf(laptop(1))
+
+  t.match(await users.byKey(laptop(2).pubkey), { uid: first, pubkey: `ssh-ed25519 ${laptop(1).pubkey}` })
+  t.match(await users.byUid(uidOf(laptop(2))), { uid: first })
+  for (const nobody of ['', 'x', '__proto__', first.toUpperCase(), `${first}0`, uidOf(laptop(9))])
+    t.equal(await users.byUid(nobody), undefined, `nobody is ${nobody}`)
+  const all: string[] = []
+  for await (const { uid } of users.all()) all.push(uid)
+  t.strictSame(all.sort(), [first, ...twins.map(uidOf)].sort(), 'one joined to another is left out')
+
+  const found = async (word: string) => (await users?.find(word))?.map(({ uid }) => uid).sort()
+  for (const word of [first.slice(0, 6), first.slice(0, 39).toUpperCase(), ` ${first} `, laptop(2).serial])
+    t.strictSame(await found(word), [first], word)
+  t.strictSame(await found(laptop(3).uuid), twins.map(uidOf).sort(), 'a uuid of two leads to both')
+  for (const word of [first.slice(0, 5), '', ' ', '__proto__', '.*', '$gt', 'x'.repeat(300), 'Learner 1'])
+    t.strictSame(await found(word), [], `nobody is "${word.slice(0, 20)}"`)
+  await t.rejects(show(laptop(3).uuid), /may be any of [0-9a-f]{40} \(Learner [34]\), /)
 })
