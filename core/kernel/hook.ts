@@ -3,7 +3,7 @@ export type Awaitable<T> = T | Promise<T>
 interface HookName {
   /** `owner/word@1`, like a token's id. */
   readonly id: string
-  /** How long one tap may take before it counts as failed. */
+  /** How long one tap may take before it counts as failed; all of a gate or fold together, twice that. */
   readonly seconds: number
 }
 

@@ -7,8 +7,8 @@ export type TapFailed = (plugin: string, hook: string, error: Error) => void
 
 /** The hooks of one kernel. tapable cannot untap, so hooks live as long as their kernel and no longer. */
 export class Hooks {
-  readonly #gates = new Map<string, tapable.AsyncSeriesHook<[unknown]>>()
-  readonly #folds = new Map<string, tapable.AsyncSeriesWaterfallHook<[object, unknown]>>()
+  readonly #gates = new Map<string, tapable.AsyncSeriesHook<[unknown, number]>>()
+  readonly #folds = new Map<string, tapable.AsyncSeriesWaterfallHook<[object, unknown, number]>>()
   readonly #news = new Map<string, tapable.AsyncParallelHook<[unknown]>>()
   readonly #telling = new Set<Promise<void>>()
   readonly #failed: TapFailed
@@ -21,17 +21,17 @@ export class Hooks {
   tap<H extends AnyHook>(hook: H, plugin: string, fn: TapFunction<H>, order = 0): () => void {
     let live = true
     const run = fn as (...args: unknown[]) => unknown
-    const call = (...args: unknown[]) => within(hook, plugin, () => run(...args))
+    const call = (until: number, ...args: unknown[]) => within(hook, plugin, until, () => run(...args))
     const options = { name: plugin, stage: order }
     if (hook.kind === 'gate') {
-      this.#gate(hook.id).tapPromise(options, async (question) => {
-        if (live) await call(question)
+      this.#gate(hook.id).tapPromise(options, async (question, until) => {
+        if (live) await call(until, question)
       })
     } else if (hook.kind === 'fold') {
-      this.#fold(hook.id).tapPromise(options, async (answer, question) => {
+      this.#fold(hook.id).tapPromise(options, async (answer, question, until) => {
         if (!live) return answer
         try {
-          return merge(answer, await call(Object.freeze({ ...answer }), question), (key) => {
+          return merge(answer, await call(until, Object.freeze({ ...answer }), question), (key) => {
             this.#failed(plugin, hook.id, new Error(`"${key}" is in the answer already`))
           })
         } catch (error) {
@@ -43,7 +43,7 @@ export class Hooks {
       this.#event(hook.id).tapPromise(options, async (event) => {
         if (!live) return
         try {
-          await call(event)
+          await call(Number.POSITIVE_INFINITY, event)
         } catch (error) {
           this.#failed(plugin, hook.id, asError(error))
         }
@@ -56,13 +56,13 @@ export class Hooks {
 
   /** @throws RequestError of the first tap that refuses; PluginError of one that breaks */
   async ask<Q>(hook: Gate<Q>, question: Q): Promise<void> {
-    await this.#gates.get(hook.id)?.promise(question)
+    await this.#gates.get(hook.id)?.promise(question, endOf(hook))
   }
 
   /** @returns the answer with what each tap added; a key that is taken stays as it was */
   async gather<A extends object, Q>(hook: Fold<A, Q>, answer: A, question: Q): Promise<A> {
     const tapped = this.#folds.get(hook.id)
-    return tapped === undefined ? answer : ((await tapped.promise(answer, question)) as A)
+    return tapped === undefined ? answer : ((await tapped.promise(answer, question, endOf(hook))) as A)
   }
 
   tell<E>(hook: News<E>, event: E): void {
@@ -78,14 +78,14 @@ export class Hooks {
   }
 
   #gate(id: string) {
-    return entry(this.#gates, id, () => new tapable.AsyncSeriesHook<[unknown]>(['question']))
+    return entry(this.#gates, id, () => new tapable.AsyncSeriesHook<[unknown, number]>(['question', 'until']))
   }
 
   #fold(id: string) {
     return entry(
       this.#folds,
       id,
-      () => new tapable.AsyncSeriesWaterfallHook<[object, unknown]>(['answer', 'question']),
+      () => new tapable.AsyncSeriesWaterfallHook<[object, unknown, number]>(['answer', 'question', 'until']),
     )
   }
 
@@ -103,17 +103,26 @@ function entry<V>(map: Map<string, V>, id: string, make: () => V): V {
   return value
 }
 
-/** Runs a tap under its hook's deadline, and puts the plugin's name on whatever it throws. */
-async function within(hook: AnyHook, plugin: string, work: () => unknown): Promise<unknown> {
+/** When all taps together must have answered: whoever asks waits for twice a tap's time, however many are stuck. */
+const endOf = ({ seconds }: AnyHook): number => performance.now() + 2 * seconds * 1000
+
+/**
+ * Runs a tap under its hook's deadline, and puts the plugin's name on whatever it throws.
+ * @param until the end for all taps of the hook; one that has no time left must answer at once
+ */
+async function within(hook: AnyHook, plugin: string, until: number, work: () => unknown): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined
   try {
     const result = work()
     if (typeof (result as { then?: unknown } | null | undefined)?.then !== 'function') return result
     const late = new Promise<never>((_, reject) => {
+      const left = Math.max(0, Math.min(hook.seconds * 1000, until - performance.now()))
       timer = setTimeout(() => {
-        const message = `${plugin} did not answer ${hook.id} within ${hook.seconds} s`
+        const message = `${plugin} did not answer ${hook.id} within ${Number((left / 1000).toFixed(2))} s`
         reject(new PluginError('HOOK_TIMEOUT', message, { plugin }))
-      }, hook.seconds * 1000)
+      }, left)
+      // Nobody waits for news: it must not keep an ended server alive.
+      if (hook.kind === 'news') timer.unref()
     })
     return await Promise.race([result, late])
   } catch (error) {

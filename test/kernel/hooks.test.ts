@@ -209,6 +209,17 @@ t.test('fold', async (t) => {
     t.equal(told.length, 3)
   })
 
+  t.test('does not add up: taps that are stuck share twice the time of one', async (t) => {
+    const { hooks, told } = hooksOf()
+    const slow: Fold<Card, string> = fold('id/slow@1', { seconds: 1 })
+    for (let n = 0; n < 20; n += 1) hooks.tap(slow, `stuck${n}`, never)
+    hooks.tap(slow, 'awake', () => ({ server: 'jabber' }))
+    const began = performance.now()
+    t.same(await hooks.gather(slow, {}, ''), { server: 'jabber' }, 'one that answers at once still does')
+    t.ok(performance.now() - began < 10_000, 'nobody waited for twenty times a second')
+    t.equal(told.length, 20)
+  })
+
   t.test('waits for whatever has a then, and under the same deadline', async (t) => {
     const { hooks, told } = hooksOf()
     const quick: Fold<Card, string> = fold('id/quick@1', soon)
@@ -237,6 +248,10 @@ t.test('fold', async (t) => {
 })
 
 t.test('news', async (t) => {
+  // The deadline of news keeps no process alive, and here there is nothing else that would.
+  const alive = setInterval(() => undefined, 1000)
+  t.teardown(() => clearInterval(alive))
+
   const registered: News<string> = news('id/registered@1')
 
   t.test('is not waited for, reaches everybody at once, and settled() waits for all of it', async (t) => {
