@@ -1,6 +1,6 @@
-import { type Collection, type InputFile, RequestError } from '../../../core/api.js'
+import { type InputFile, RequestError } from '../../../core/api.js'
 import { readCsv } from '../csv.js'
-import type { KnownDoc, UserDoc } from '../documents.js'
+import type { UserDoc } from '../documents.js'
 import { isSerialOfOne, parseNickname, parseSerial, parseUuid } from '../identity.js'
 import { dispute, join } from '../joining.js'
 import { parsePublicKey } from '../key.js'
@@ -16,6 +16,8 @@ export interface Tally {
   refused: Unread[]
 }
 
+export const emptyTally = (): Tally => ({ added: 0, updated: 0, unchanged: 0, refused: [] })
+
 const progressEvery = 500
 
 /** Takes over registrations from files; what is there already stays, and names that are new are added to it. */
@@ -24,7 +26,7 @@ export async function importUsers(
   files: AsyncIterable<InputFile>,
   progress: (line: string) => void,
 ): Promise<Tally> {
-  const tally: Tally = { added: 0, updated: 0, unchanged: 0, refused: [] }
+  const tally = emptyTally()
   const machines: FoundMachine[] = []
   const aliases: Found[] = []
   let done = 0
@@ -59,45 +61,8 @@ function since({ registeredAt = '' }: Found): number {
   return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time
 }
 
-/** Takes over a list of laptops that may register: serials, uids or public keys, the first cell of each line. */
-export async function importKnown(
-  known: Collection<KnownDoc>,
-  files: AsyncIterable<InputFile>,
-): Promise<Tally> {
-  const tally: Tally = { added: 0, updated: 0, unchanged: 0, refused: [] }
-  for await (const { path, bytes } of files) {
-    for (const [index, line] of bytes
-      .toString('utf8')
-      .replace(/^\ufeff/, '')
-      .split(/\r\n|\n|\r/)
-      .entries()) {
-      const cell =
-        line
-          .trim()
-          .replace(/^"([^"]*)".*$/, '$1')
-          .split(/[,;]/)[0]
-          ?.trim() ?? ''
-      if (cell === '' || cell.startsWith('#') || /^(serial|uid|pubkey)$/i.test(cell)) continue
-      await refusing(`${path}:${index + 1}`, tally, async () => {
-        const entry = entryOf(cell)
-        if ((await known.get(entry)) !== undefined) tally.unchanged += 1
-        else {
-          await known.insert({ entry })
-          tally.added += 1
-        }
-      })
-    }
-  }
-  return tally
-}
-
-function entryOf(cell: string): string {
-  if (/^[0-9a-f]{40}$/i.test(cell)) return `uid:${cell.toLowerCase()}`
-  if (cell.length > 32) return `uid:${parsePublicKey(cell).uid}`
-  return `serial:${parseSerial(cell)}`
-}
-
-async function refusing(where: string, tally: Tally, work: () => Promise<unknown>): Promise<void> {
+/** Does one item; one that is refused is noted, and the others go on. */
+export async function refusing(where: string, tally: Tally, work: () => Promise<unknown>): Promise<void> {
   try {
     await work()
   } catch (error) {

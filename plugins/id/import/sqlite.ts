@@ -1,4 +1,3 @@
-import initSqlite from 'sql.js'
 import { RequestError } from '../../../core/api.js'
 import { type Findings, nothing } from './records.js'
 
@@ -11,6 +10,8 @@ export const isSqlite = (bytes: Buffer): boolean =>
  */
 export async function readIdmgr(path: string, bytes: Buffer): Promise<Findings> {
   const found = nothing()
+  // Only who has such a database needs an engine for it.
+  const { default: initSqlite } = await import('sql.js')
   const sqlite = await initSqlite()
   const database = new sqlite.Database(bytes)
   try {
