@@ -2,6 +2,7 @@
  * Everything that a plugin imports from the house. docs/reference/api.md is made from this file.
  */
 
+export type { Argument, Call, Column, CommandSpec, Commands, InputFile } from './command.js'
 export type { CoreConfig } from './config/core-options.js'
 export {
   address,
@@ -18,7 +19,6 @@ export {
   secret,
   text,
 } from './config/option.js'
-export type { Argument, Call, Column, CommandSpec, Commands, InputFile } from './control/command.js'
 export {
   ConfigError,
   type ErrorCode,

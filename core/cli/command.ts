@@ -1,4 +1,4 @@
-import type { CommandSpec } from '../control/command.js'
+import type { CommandSpec } from '../command.js'
 import type { Output } from '../control/output.js'
 import type { Plan } from '../loading/plan.js'
 

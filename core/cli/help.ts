@@ -1,6 +1,6 @@
+import type { CommandSpec } from '../command.js'
 import type { Options } from '../config/option.js'
 import { defaultOf } from '../config/print.js'
-import type { CommandSpec } from '../control/command.js'
 import type { Plugin } from '../kernel/plugin.js'
 
 const page = 'docs/guide/ in the package holds the guides.'

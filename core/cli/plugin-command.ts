@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import type { CommandSpec, InputFile } from '../control/command.js'
+import type { CommandSpec, InputFile } from '../command.js'
 import { largestFile } from '../control/frames.js'
 import { exit, SystemError, systemCode } from '../errors.js'
 import type { Environment } from './command.js'

@@ -34,10 +34,13 @@ export async function withServer<R>(
   const [{ openLog }, { House }] = await Promise.all([import('../log/log.js'), import('../house.js')])
   const log = openLog('error')
   const house = new House(plan, log)
+  // Without sockets nothing else would keep the process alive while a plugin waits.
+  const alive = setInterval(() => undefined, 60_000)
   try {
     await house.start({ listen: false })
     return await alone(house)
   } finally {
+    clearInterval(alive)
     await house.stop()
     log.flush()
   }

@@ -5,6 +5,7 @@ export function didYouMean(word: string, known: Iterable<string>): string {
   const words = [...known]
   if (words.length === 0) return ''
   const near = closest(word, words)
-  const most = Math.max(1, Math.floor(word.length / 3))
+  // Swapped letters are two changes, in a short word as well.
+  const most = Math.max(word.length < 4 ? 1 : 2, Math.floor(word.length / 3))
   return distance(word, near) <= most ? `; did you mean "${near}"?` : ''
 }

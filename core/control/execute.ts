@@ -1,7 +1,7 @@
+import type { Call, CommandSpec, InputFile } from '../command.js'
 import { asError, exit, RequestError, SugarError } from '../errors.js'
 import type { Kernel } from '../kernel/kernel.js'
 import { printable, printableJson } from '../log/printable.js'
-import type { Call, CommandSpec, InputFile } from './command.js'
 import type { CommandReply, CommandRequest } from './frames.js'
 import { listing, type Output } from './output.js'
 

@@ -1,5 +1,5 @@
+import type { InputFile } from '../command.js'
 import { RequestError } from '../errors.js'
-import type { InputFile } from './command.js'
 
 /** A command as it goes to the server; the files it takes follow behind it. */
 export interface CommandRequest {

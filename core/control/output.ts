@@ -1,5 +1,5 @@
+import type { Column } from '../command.js'
 import { printable, printableJson } from '../log/printable.js'
-import type { Column } from './command.js'
 
 /** Where a command's words go. */
 export interface Output {

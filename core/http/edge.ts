@@ -72,7 +72,7 @@ function unanswered(status: number): void {
 }
 
 function answer(ctx: Context, error: unknown, id: string, log: Logger): void {
-  logFault(log, error, id)
+  logFault(ctx.state.plugin === undefined ? log : log.child({ plugin: ctx.state.plugin }), error, id)
   ctx.status = error instanceof SugarError ? error.status : 500
   if (ctx.status === 503) ctx.set('Retry-After', retryAfterSeconds)
   // What is left of a request that failed half-way must not be taken for the next one.

@@ -42,8 +42,16 @@ export class Listener {
   use(plugin: string, router: Router): void {
     this.#plugins.add(plugin)
     for (const middleware of [router.routes(), router.allowedMethods()] as Middleware[]) {
-      // koa cannot take a middleware out again: one whose plugin has gone is passed over.
-      this.#app.use((ctx, next) => (this.#plugins.has(plugin) ? middleware(ctx, next) : next()))
+      this.#app.use(async (ctx, next) => {
+        // koa cannot take a middleware out again: one whose plugin has gone is passed over.
+        if (!this.#plugins.has(plugin)) return next()
+        try {
+          return await middleware(ctx, next)
+        } catch (error) {
+          ctx.state.plugin ??= plugin
+          throw error
+        }
+      })
     }
   }
 

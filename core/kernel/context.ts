@@ -1,11 +1,10 @@
 import type Router from 'koa-router'
 import type { Logger } from 'pino'
+import type { CommandRun, Commands } from '../command.js'
 import type { CoreConfig } from '../config/core-options.js'
 import type { Config, Options } from '../config/option.js'
-import type { CommandRun, Commands } from '../control/command.js'
-import type { Collection, CollectionSpec, Doc } from '../store/contract.js'
+import type { Collection, CollectionSpec, Collections, Doc } from '../store/contract.js'
 import type { AnyHook, Awaitable, Fold, Gate, News, TapFunction } from './hook.js'
-import type { Collections } from './plugin.js'
 import type { Optional, Services, Tokens } from './token.js'
 
 export interface PluginHttp {

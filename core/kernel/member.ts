@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { CommandRun } from '../control/command.js'
+import type { CommandRun } from '../command.js'
 import { asError, type Problem, problemOf, SugarError } from '../errors.js'
 import type { Awaitable } from './hook.js'
 import type { Plugin } from './plugin.js'

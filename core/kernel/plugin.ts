@@ -1,6 +1,6 @@
+import type { Commands } from '../command.js'
 import type { Options } from '../config/option.js'
-import type { Commands } from '../control/command.js'
-import type { CollectionSpec, Doc } from '../store/contract.js'
+import type { CollectionSpec, Collections, Doc } from '../store/contract.js'
 import type { Context, PrepareContext } from './context.js'
 import type { Awaitable } from './hook.js'
 import type { Probe } from './probe.js'
@@ -8,9 +8,6 @@ import type { Services, Token, Tokens } from './token.js'
 
 /** The plugin API of this kernel. */
 export const api = 1
-
-// biome-ignore lint/suspicious/noExplicitAny: a collection of some kind of document; Doc itself would refuse them all.
-export type Collections = Readonly<Record<string, CollectionSpec<any>>>
 
 // Empty records, so that a plugin which declares none cannot use any.
 type None = Record<never, never>

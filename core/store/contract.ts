@@ -30,6 +30,10 @@ export interface CollectionSpec<D extends Doc> {
   readonly migrations?: Readonly<Record<number, Migration>>
 }
 
+/** What a plugin keeps, by name. */
+// biome-ignore lint/suspicious/noExplicitAny: a collection of some kind of document; Doc itself would refuse them all.
+export type Collections = Readonly<Record<string, CollectionSpec<any>>>
+
 export type Where<D extends Doc> = { readonly [K in keyof D]?: string | number }
 
 /** Fields to replace; `undefined` removes one. */

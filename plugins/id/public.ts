@@ -49,12 +49,16 @@ export interface Candidate {
   readonly address: string
 }
 
-/** Keys of the reply to a laptop. `config` maps to options of its sugar-client. */
+/**
+ * Keys of the reply to a laptop, texts or structs of texts. Sugar reads the first three, which must be texts;
+ * `config` maps to options of sugar-client. A plugin may add others: laptops that do not know a key pass it over.
+ */
 export interface Enrolment {
   backupurl?: string
   backuppath?: string
   jabberserver?: string
   config?: Readonly<Record<string, string>>
+  [key: string]: string | Readonly<Record<string, string>> | undefined
 }
 
 // A laptop gives up after 8 s (protocol: registration, XML-RPC): gate and fold together stay below 6.

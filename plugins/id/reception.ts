@@ -22,9 +22,6 @@ export interface Welcome {
   reply: Required<Pick<Enrolment, 'backupurl' | 'backuppath' | 'jabberserver'>> & Enrolment
 }
 
-/** Keys of the reply that no plugin may set: they say how it went, and whose it is. */
-const ours = new Set(['success', 'error', 'uid'])
-
 type Hooks = Pick<Context<never, never, never, never, never>, 'ask' | 'gather' | 'tell' | 'log'>
 
 /** The way of a laptop through registration, whichever door it came by. */
@@ -86,19 +83,28 @@ export class Reception {
 
   /** The additions that are what they should be; plugins are not always. */
   #sound(enrolled: Enrolment): Enrolment {
-    const sound: Record<string, unknown> = {}
+    const sound: Enrolment = {}
     for (const [name, value] of Object.entries(enrolled)) {
-      const isStruct =
-        typeof value === 'object' &&
-        value !== null &&
-        Object.values(value).every((one) => typeof one === 'string')
-      if (ours.has(name))
-        this.#hooks.log.error({ key: name }, `the reply's ${name} was left out: no plugin may set it`)
-      else if (typeof value === 'string' || (name === 'config' && isStruct)) sound[name] = value
-      else this.#hooks.log.error({ key: name }, `the reply's ${name} was left out: it must be text`)
+      const reason = faultOf(name, value)
+      if (reason === undefined) sound[name] = value
+      else this.#hooks.log.error({ key: name }, `the reply's ${name} was left out: ${reason}`)
     }
     return sound
   }
+}
+
+/** Keys of the reply that no plugin may set: they say how it went, and whose it is. */
+const ours = new Set(['success', 'error', 'uid'])
+/** Keys that Sugar keeps as texts. */
+const texts = new Set(['backupurl', 'backuppath', 'jabberserver'])
+
+function faultOf(name: string, value: unknown): string | undefined {
+  if (ours.has(name)) return 'no plugin may set it'
+  if (typeof value === 'string') return undefined
+  if (texts.has(name)) return 'it must be text'
+  const isStruct = typeof value === 'object' && value !== null && !Array.isArray(value)
+  const isSound = isStruct && Object.values(value).every((one) => typeof one === 'string')
+  return isSound ? undefined : 'it must be text or a struct of texts'
 }
 
 function asText(value: unknown, what: string): string {

@@ -11,8 +11,8 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { definePlugin, integer, RequestError, SystemError } from '../../core/api.js'
+import type { InputFile } from '../../core/command.js'
 import { ControlClient } from '../../core/control/client.js'
-import type { InputFile } from '../../core/control/command.js'
 import {
   type CommandRequest,
   FrameReader,

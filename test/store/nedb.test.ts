@@ -512,8 +512,14 @@ t.test('a disk that is full when the store opens keeps nobody from what is on it
   await writeFile(join(folder, file), sound)
   await writeFile(join(folder, 'ballast'), Buffer.alloc(2 << 20)).catch(() => undefined)
   t.equal((await idsIn(folder)).length, 100, 'a sound file is read without any room')
+  await writeFile(join(folder, file), sound.subarray(0, -5))
+  t.equal(
+    (await idsIn(folder)).length,
+    99,
+    'so is one with a torn end, of which nobody was told that it is kept',
+  )
   for (const [title, content] of [
-    ['a file with a torn end', Buffer.concat([sound, Buffer.from('{"_id":"torn')])],
+    ['a file with a damaged last line', Buffer.concat([sound, Buffer.from('{"_id":"torn\n')])],
     ['a file damaged within', Buffer.concat([Buffer.from('garbage\n'), sound])],
   ] as const) {
     for (const name of readdirSync(folder)) await rm(join(folder, name))

@@ -93,9 +93,16 @@ async function greet(house: House, output: Output): Promise<void> {
   const words = await house.kernel.hooks.gather(greeting, {}, { url })
   for (const [plugin, said] of Object.entries(words))
     for (const line of said) lines.push(`  ${plugin.padEnd(8)} ${line}`)
-  lines.push(`  health   ${url('httpd')}/health`, `  next     npx sugar-server status --root ${house.root}`)
+  lines.push(
+    `  health   ${url('httpd')}/health`,
+    `  next     npx sugar-server status --root ${quoted(house.root)}`,
+  )
   output.out(`${lines.map(printable).join('\n')}\n`)
 }
+
+/** A word as a shell takes it. */
+const quoted = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 
 /** An address under which this machine reaches itself. */
 function local(host: string): string {

@@ -1,5 +1,5 @@
+import type { Column } from '../../command.js'
 import { ControlClient } from '../../control/client.js'
-import type { Column } from '../../control/command.js'
 import { listing, type Output } from '../../control/output.js'
 import { exit, SugarError } from '../../errors.js'
 import type { HouseStatus } from '../../house.js'

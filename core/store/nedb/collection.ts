@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises'
 import Datastore from 'nedb-promises'
-import { asError, StoreError, systemCode } from '../../errors.js'
+import { asError, StoreError } from '../../errors.js'
 import type { Change, Collection, CollectionSpec, Doc, Page, Stored, Where } from '../contract.js'
 import { changed, checkIndexed, checkKey, docOf, migrate, rowOf, versionOf } from '../schema.js'
-import { type Datafile, readDatafile } from './datafile.js'
+import { type Datafile, isFull, readDatafile } from './datafile.js'
 import { Journal } from './journal.js'
 import { type Kept, keptOf, rowOfKept, sizeOf } from './kept.js'
 
@@ -329,6 +329,3 @@ function behind<D extends Doc>(
 
 const conflict = (key: string, what: string): StoreError =>
   new StoreError('STORE_CONFLICT', `document ${key} ${what}`)
-
-/** Out of room, which passes; anything else a disk says does not. */
-export const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')

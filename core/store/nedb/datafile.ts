@@ -20,6 +20,8 @@ interface Damage {
   goodEnd: number
   /** Whether good lines follow a bad one: more than a torn tail. */
   within: boolean
+  /** Whether all that is bad is a last line without its end: of that nobody was ever told that it is kept. */
+  torn: boolean
 }
 
 const readAtOnce = 1 << 20
@@ -28,7 +30,8 @@ const readAtOnce = 1 << 20
  * Reads a data file, and repairs it first where that is needed.
  *
  * A power cut leaves a torn tail, which nobody was ever told was kept: it is cut off. Damage within the file is
- * taken out. Either way a copy of the file as it was stays beside it. NeDB's own loading would drop damaged lines
+ * taken out. A copy of the file as it was stays beside it; only a torn tail is cut off even where there is no room
+ * for a copy. NeDB's own loading would drop damaged lines
  * without a word, or refuse a small file for the last line alone, and writes the file anew each time.
  * @param bytes reads only so many, and repairs nothing
  */
@@ -36,12 +39,13 @@ export async function readDatafile(path: string, bytes?: number): Promise<Datafi
   if (bytes === 0) return { rows: [], unended: false }
   if (bytes === undefined) await adopt(path)
   const rows = new Map<string, Kept>()
-  const damage: Damage = { bad: 0, goodEnd: 0, within: false }
+  const damage: Damage = { bad: 0, goodEnd: 0, within: false, torn: false }
   let unended = false
   for await (const line of lines(path, bytes)) {
     const record = line.bytes.length === 0 ? {} : recordOf(line.bytes)
     if (record === undefined) {
       damage.bad += 1
+      damage.torn = damage.bad === 1 && !line.ended
       continue
     }
     if (damage.bad === 0) damage.goodEnd = line.end
@@ -125,18 +129,23 @@ function recordOf(line: Buffer): LineRecord | undefined {
 /** @returns what was done, as a sentence */
 async function repair(path: string, damage: Damage): Promise<string> {
   const copy = `${path}.damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`
+  let kept = `the file as it was is ${copy}`
   try {
     await copyFile(path, copy)
     await synced(copy)
   } catch (error) {
     await rm(copy, { force: true })
-    throw error
+    if (!(damage.torn && isFull(error))) throw error
+    kept = 'there was no room for a copy of the file as it was'
   }
   if (damage.within) await rewrite(path, copy)
   else await truncate(path, damage.goodEnd)
   const what = damage.within ? `${damage.bad} damaged lines were taken out of` : 'a torn end was cut off'
-  return `${what} ${basename(path)}; the file as it was is ${copy}`
+  return `${what} ${basename(path)}; ${kept}`
 }
+
+/** Out of room, which passes; anything else a disk says does not. */
+export const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')
 
 async function rewrite(path: string, from: string): Promise<void> {
   const temporary = temporaryOf(path)

@@ -1,5 +1,4 @@
-import type { Config, Options } from '../config/option.js'
-import type { Awaitable } from '../kernel/hook.js'
+import type { Config, Options } from './config/option.js'
 
 /** A word that a command takes. */
 export interface Argument {
@@ -61,4 +60,4 @@ export interface Call<S extends CommandSpec = CommandSpec> {
 /** @returns an exit code other than 0, if need be; throw a SugarError to fail with a message */
 export type CommandRun<S extends CommandSpec> = (
   call: Call<S>,
-) => Awaitable<number | undefined> | Awaitable<void>
+) => number | undefined | Promise<number | undefined> | void | Promise<void>
