@@ -3,6 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { home, setUp, tool } from './setup.mjs'
 
 /** Programs that tests need, and the Debian packages that bring them. */
@@ -59,46 +60,34 @@ function holds(name, args) {
 async function tests(files) {
   console.log('\n# tests')
   const whole = files.length === 0
-  const reporter = ['--reporter=tap']
-  const child = spawn(tool('tap'), ['run', ...reporter, ...(whole ? [] : ['--disable-coverage', ...files])], {
-    cwd: home,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let rest = ''
-  let counts = { pass: 0, fail: 0, skip: 0 }
-  for await (const chunk of child.stdout) {
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop()
-    for (const line of lines) {
-      const closing = /^# \{ total: \d+.*\}$/.exec(line)
-      if (closing !== null)
-        counts = Object.fromEntries(
-          ['pass', 'fail', 'skip'].map((key) => [
-            key,
-            Number(new RegExp(`${key}: (\\d+)`).exec(line)?.[1] ?? 0),
-          ]),
-        )
-      if (worthShowing(line)) console.log(line)
-    }
+  const child = spawn(
+    tool('tap'),
+    ['run', '--reporter=tap', ...(whole ? [] : ['--disable-coverage', ...files])],
+    {
+      cwd: home,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
+  const isWorthReading = reader()
+  let closing = ''
+  for await (const line of createInterface(child.stdout)) {
+    if (/^# \{ total: \d+.*\}$/.test(line)) closing = line
+    if (isWorthReading(line)) console.log(line)
   }
   const code = await new Promise((resolve) =>
     child.exitCode === null ? child.once('close', resolve) : resolve(child.exitCode),
   )
-  return { ...counts, content: code === 0 }
+  const count = (what) => Number(new RegExp(`${what}: (\\d+)`).exec(closing)?.[1] ?? 0)
+  return { pass: count('pass'), fail: count('fail'), skip: count('skip'), content: code === 0 }
 }
 
-/** tap says much: files, failures with their stories, skips, and the coverage are worth reading. */
-let story = false
-function worthShowing(line) {
-  if (/^\s*not ok /.test(line)) story = true
-  else if (/^\s*ok /.test(line)) story = false
-  return (
-    story ||
-    /^(?:ok|not ok) /.test(line) ||
-    /# SKIP/.test(line) ||
-    /^# /.test(line) ||
-    (!/^\s*(?:ok|not ok|#|\d+\.\.\d+|TAP version|---|\.\.\.|\}|$)/.test(line) && !/^\s{2,}/.test(line))
-  )
+/** tap says much. Files, failures with their stories, skips and the coverage are worth reading. */
+function reader() {
+  let failing = false
+  return (line) => {
+    if (/^\s*(?:not )?ok /.test(line)) failing = line.includes('not ok')
+    return failing || /^ok /.test(line) || line.includes('# SKIP') || line.includes(' | ')
+  }
 }
 
 setUp()

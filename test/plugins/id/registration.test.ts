@@ -593,6 +593,7 @@ t.test('other plugins add to the reply; what is no text or ours to say is left o
       nothing: null,
       list: ['a'],
       struct: { a: 'b' },
+      deep: { a: { b: 'c' } },
       success: 'ERR',
       error: 'no',
       uid: 'somebody else',
@@ -614,6 +615,7 @@ t.test('other plugins add to the reply; what is no text or ours to say is left o
     backuppath: '/two',
     jabberserver: 'jabber.school',
     config: { 'collect-url': 'http://schoolserver:8000/', 'x]]>]]>': '<&\ufffd' },
+    struct: { a: 'b' },
     '<b>]]>': ']]>]]>\ufffd',
   }
   for (const time of ['first', 'second'])
