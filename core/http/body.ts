@@ -1,11 +1,10 @@
+import { isUtf8 } from 'node:buffer'
 import type { Context } from 'koa'
 import rawBody from 'raw-body'
 import { RequestError } from '../errors.js'
 
 /** Bytes that a body may have: twenty times a registration. */
 export const bodyLimit = 64 << 10
-
-const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * The request's body as text.
@@ -26,11 +25,9 @@ export async function readText(ctx: Pick<Context, 'req' | 'set'>, limit = bodyLi
       throw refuse(ctx, 'REQUEST_TOO_LARGE', `the body is larger than ${limit} bytes`)
     throw refuse(ctx, 'REQUEST_INVALID', 'the body ended too early')
   }
-  try {
-    return decoder.decode(bytes)
-  } catch {
-    throw new RequestError('REQUEST_INVALID', 'the body is not UTF-8')
-  }
+  // Not TextDecoder, which makes strings of two bytes a character: slower to parse, and twice as large where kept.
+  if (!isUtf8(bytes)) throw new RequestError('REQUEST_INVALID', 'the body is not UTF-8')
+  return bytes.toString().replace(/^\ufeff/, '')
 }
 
 /**

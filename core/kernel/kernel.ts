@@ -258,15 +258,14 @@ export class Kernel {
   }
 
   async #openCollections(plugin: Plugin): Promise<Record<string, Collection<Doc>>> {
-    const opened: Record<string, Collection<Doc>> = {}
-    for (const [name, spec] of Object.entries(plugin.collections)) {
-      if (!this.#shelf.isRegistered(Store.id)) {
-        this.#ownStore = this.#parts.store()
-        this.#shelf.registerInstance(Store.id, this.#ownStore)
-      }
-      opened[name] = await this.#shelf.resolve<Store>(Store.id).open(`${plugin.name}/${name}`, spec)
+    const specs = Object.entries(plugin.collections)
+    if (specs.length > 0 && !this.#shelf.isRegistered(Store.id)) {
+      this.#ownStore = this.#parts.store()
+      this.#shelf.registerInstance(Store.id, this.#ownStore)
     }
-    return Object.freeze(opened)
+    const open = async ([name, spec]: (typeof specs)[number]) =>
+      [name, await this.#shelf.resolve<Store>(Store.id).open(`${plugin.name}/${name}`, spec)] as const
+    return Object.freeze(Object.fromEntries(await Promise.all(specs.map(open))))
   }
 }
 

@@ -48,7 +48,8 @@ export function rowOf<D extends Doc>(spec: CollectionSpec<D>, doc: D, rev: numbe
   const indexed: Row['indexed'] = {}
   for (const index of spec.indexes ?? []) {
     const value: unknown = doc[index]
-    if (value !== undefined && value !== null) indexed[index] = indexable(value, index)
+    if (value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0))
+      indexed[index] = indexable(value, index)
   }
   return { key: detached(key), rev, version: versionOf(spec), indexed, body }
 }
@@ -90,8 +91,12 @@ export function migrate<D extends Doc>(
   return rowOf(spec, doc as D, row.rev + 1)
 }
 
+// V8 keeps a word of so many characters that is cut from a text as a view of the whole text.
+const cutAsView = 13
+
 /** The same text in memory of its own: a word cut from a request would keep the whole request alive. */
-const detached = (word: string): string => JSON.parse(JSON.stringify(word)) as string
+const detached = (word: string): string =>
+  word.length < cutAsView ? word : (JSON.parse(JSON.stringify(word)) as string)
 
 function indexable(value: unknown, field: string): Row['indexed'][string] {
   const scalars: unknown[] = Array.isArray(value) ? value : [value]

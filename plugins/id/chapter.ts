@@ -1,13 +1,16 @@
 import type { Chapter } from '../../core/api.js'
 import { learnerOf } from './directory.js'
+import { isClaimedBy, keysOf, machinesOf } from './machines.js'
 import type { Learner } from './public.js'
 import type { Shelves } from './registry.js'
 
 /** Everything that registration knows of a learner: keys, laptops, disputes. */
-export async function chapterOf({ users, machines }: Shelves, learner: Learner): Promise<Chapter> {
-  const keys = [learner, ...(await users.find({ aliasOf: learner.uid })).map(learnerOf)]
-  const owned = await machines.find({ uid: learner.uid })
-  const claimed = await machines.find({ claimants: learner.uid })
+export async function chapterOf(shelves: Shelves, learner: Learner): Promise<Chapter> {
+  const kept = await keysOf(shelves, learner.uid)
+  const keys = kept.map(learnerOf)
+  const machines = await machinesOf(shelves, kept)
+  const owned = machines.filter(({ uid }) => uid === learner.uid)
+  const claimed = machines.filter((machine) => kept.some(({ uid }) => isClaimedBy(machine, uid)))
   const lines = [`learner    ${learner.uid}  ${learner.nickname}`]
   for (const key of keys) {
     const joined = key.uid === learner.uid ? '' : ', joined by an operator'

@@ -27,8 +27,6 @@ export interface MachineDoc {
   firstSeen: string
   /** Other keys that came with this serial. Nobody of them gets at the owner's work. */
   claims: { uid: string; at: string }[]
-  /** Uids in the claims, to be found by. */
-  claimants: string[]
 }
 
 /** A laptop that may register when registration is only for known ones. */
@@ -38,7 +36,7 @@ export interface KnownDoc {
 }
 
 const users: CollectionSpec<UserDoc> = { key: 'uid', indexes: ['uuidKeys', 'aliasOf'] }
-const machines: CollectionSpec<MachineDoc> = { key: 'serial', indexes: ['claimants', 'uid'] }
+const machines: CollectionSpec<MachineDoc> = { key: 'serial' }
 const known: CollectionSpec<KnownDoc> = { key: 'entry' }
 
 export const collections = { users, machines, known }

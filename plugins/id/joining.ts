@@ -1,5 +1,6 @@
 import { RequestError, type Stored } from '../../core/api.js'
 import type { MachineDoc, UserDoc } from './documents.js'
+import { isClaimedBy, keysOf, machinesOf } from './machines.js'
 import type { Shelves } from './registry.js'
 
 /**
@@ -16,13 +17,12 @@ export async function join(shelves: Shelves, newUid: string, oldUid: string): Pr
   if (newer.uid === older.uid || newer.aliasOf === older.uid) {
     throw new RequestError('REQUEST_INVALID', 'these two are the same learner already')
   }
-  for (const follower of [newer, ...(await users.find({ aliasOf: newer.uid }))]) {
-    await users.update(follower.uid, follower.rev, { aliasOf: older.uid })
+  const keys = await keysOf(shelves, newer.uid)
+  for (const machine of await machinesOf(shelves, keys)) {
+    if (machine.uid === newer.uid) await machines.update(machine.serial, machine.rev, { uid: older.uid })
   }
-  for (const machine of await machines.find({ uid: newer.uid })) {
-    await machines.update(machine.serial, machine.rev, { uid: older.uid })
-  }
-  await settle(shelves, newer.uid, older.uid)
+  for (const key of keys) await users.update(key.uid, key.rev, { aliasOf: older.uid })
+  await settle(shelves, older.uid)
 }
 
 /**
@@ -47,17 +47,14 @@ export async function part(shelves: Shelves, uid: string): Promise<void> {
 export async function removeUser(shelves: Shelves, uid: string): Promise<void> {
   const { users, machines } = shelves
   for (const follower of await users.find({ aliasOf: uid })) await part(shelves, follower.uid)
-  for (const { serial, claimants } of await machines.find({ uid })) {
-    await machines.remove(serial)
-    for (const claimant of claimants) await clear(shelves, claimant, serial)
-  }
-  for (const machine of await machines.find({ claimants: uid })) {
-    const claims = machine.claims.filter((claim) => claim.uid !== uid)
-    await machines.update(machine.serial, machine.rev, {
-      claims,
-      claimants: claims.map((claim) => claim.uid),
-    })
-    if (claims.length === 0) await clear(shelves, machine.uid, machine.serial)
+  for (const machine of await machinesOf(shelves, await keysOf(shelves, uid))) {
+    const { serial, claims } = machine
+    if (machine.uid === uid) {
+      await machines.remove(serial)
+      for (const claim of claims) await clear(shelves, claim.uid, serial)
+    } else if (isClaimedBy(machine, uid)) {
+      await withdraw(shelves, machine, (claim) => claim.uid === uid)
+    }
   }
   await users.remove(uid)
 }
@@ -71,7 +68,7 @@ export async function dispute(
 ): Promise<void> {
   const { serial } = machine
   const claims = [...machine.claims, { uid, at }]
-  await machines.update(serial, machine.rev, { claims, claimants: claims.map((claim) => claim.uid) })
+  await machines.update(serial, machine.rev, { claims })
   for (const party of [machine.uid, uid]) {
     const user = await users.get(party)
     if (user === undefined || user.conflicts.includes(serial)) continue
@@ -79,22 +76,28 @@ export async function dispute(
   }
 }
 
-/** Ends the disputes between two keys of one learner. */
-async function settle(shelves: Shelves, newUid: string, oldUid: string): Promise<void> {
-  const { machines } = shelves
-  const disputed = [
-    ...(await machines.find({ claimants: newUid })),
-    ...(await machines.find({ claimants: oldUid })),
-  ]
-  for (const machine of disputed) {
-    if (machine.uid !== oldUid) continue
-    const claims = machine.claims.filter(({ uid }) => uid !== newUid && uid !== oldUid)
-    const fresh = await machines.get(machine.serial)
-    if (fresh === undefined) continue
-    await machines.update(machine.serial, fresh.rev, { claims, claimants: claims.map(({ uid }) => uid) })
-    await clear(shelves, newUid, machine.serial)
-    if (claims.length === 0) await clear(shelves, oldUid, machine.serial)
+/** Ends the disputes among the keys of one learner. */
+async function settle(shelves: Shelves, uid: string): Promise<void> {
+  const keys = await keysOf(shelves, uid)
+  const uids = new Set(keys.map((key) => key.uid))
+  for (const machine of await machinesOf(shelves, keys)) {
+    if (machine.uid === uid) await withdraw(shelves, machine, (claim) => uids.has(claim.uid))
   }
+}
+
+/** Takes claims on a machine back, and the mark of a dispute from everyone who has none left about it. */
+async function withdraw(
+  shelves: Shelves,
+  machine: Stored<MachineDoc>,
+  ends: (claim: MachineDoc['claims'][number]) => boolean,
+): Promise<void> {
+  const { serial } = machine
+  const gone = machine.claims.filter(ends)
+  if (gone.length === 0) return
+  const claims = machine.claims.filter((claim) => !ends(claim))
+  await shelves.machines.update(serial, machine.rev, { claims })
+  for (const claim of gone) await clear(shelves, claim.uid, serial)
+  if (claims.length === 0) await clear(shelves, machine.uid, serial)
 }
 
 async function clear({ users }: Shelves, uid: string, serial: string): Promise<void> {

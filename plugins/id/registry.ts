@@ -3,6 +3,7 @@ import type { Allowance } from './allowance.js'
 import type { MachineDoc, UserDoc } from './documents.js'
 import { isSerialOfOne } from './identity.js'
 import type { PublicKey } from './key.js'
+import { isClaimedBy } from './machines.js'
 import type { Candidate } from './public.js'
 
 export interface Shelves {
@@ -58,7 +59,7 @@ export class Registry {
     const owner = before?.aliasOf ?? uid
     const [kept, rival] = await Promise.all([
       insistently(before, look, (user) => this.#keepUser(user, candidate, key)),
-      this.#keepMachine(candidate, owner),
+      this.#keepMachine(candidate, owner, before === undefined),
     ])
     if (rival === undefined) return kept
     await this.#noteConflict(rival, serial)
@@ -91,13 +92,18 @@ export class Registry {
     return { user: written, added: false }
   }
 
-  /** @returns the learner who had the serial before, when that is somebody else */
-  async #keepMachine(candidate: Candidate, owner: string): Promise<string | undefined> {
+  /**
+   * @param isNew whether the key is new, and so most likely its serial
+   * @returns the learner who had the serial before, when that is somebody else
+   */
+  async #keepMachine(candidate: Candidate, owner: string, isNew: boolean): Promise<string | undefined> {
     const { serial } = candidate
     if (!isSerialOfOne(serial)) return undefined
     const look = () => this.#shelves.machines.get(serial)
     return this.#turns.take(`serial ${serial}`, async () =>
-      insistently(await look(), look, (machine) => this.#claim(machine, candidate, owner)),
+      insistently(isNew ? undefined : await look(), look, (machine) =>
+        this.#claim(machine, candidate, owner),
+      ),
     )
   }
 
@@ -109,7 +115,7 @@ export class Registry {
     const { machines, users } = this.#shelves
     const now = this.#now().toISOString()
     if (machine === undefined) {
-      await machines.insert({ serial, uuid, uid: owner, firstSeen: now, claims: [], claimants: [] })
+      await machines.insert({ serial, uuid, uid: owner, firstSeen: now, claims: [] })
       return undefined
     }
     if (machine.uid === owner) {
@@ -121,9 +127,9 @@ export class Registry {
       await machines.update(serial, machine.rev, { uid: owner, uuid })
       return undefined
     }
-    if (!machine.claimants.includes(uid)) {
+    if (!isClaimedBy(machine, uid)) {
       const claims = [...machine.claims, { uid, at: now }].slice(-mostClaims)
-      await machines.update(serial, machine.rev, { claims, claimants: claims.map((claim) => claim.uid) })
+      await machines.update(serial, machine.rev, { claims })
     }
     return machine.uid
   }

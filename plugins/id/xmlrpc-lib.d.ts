@@ -7,6 +7,7 @@ declare module 'xmlrpc/lib/deserializer.js' {
   }
   export default class Deserializer {
     constructor(encoding: string)
+    parser: { _parser: { trackPosition: boolean } }
     deserializeMethodCall(
       source: Source,
       callback: (error: Error | null, method: string, params: unknown[]) => void,

@@ -213,6 +213,13 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
     for (const index of this.#spec.indexes ?? [])
       await this.#db.ensureIndex({ fieldName: `i.${index}`, sparse: true })
     if (file.unended) await this.#journal.append('')
+    this.#compactAt = 0
+    this.#compactWhenLong()
+  }
+
+  #compactWhenLong(): void {
+    if (this.#journal.durable <= this.#compactAt || this.#compaction !== undefined) return
+    // It may be long because there is much to keep.
     this.#setLimit()
     if (this.#journal.durable > this.#compactAt) this.#compact()
   }
@@ -289,7 +296,7 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
       this.#owner.writable()
       throw error
     }
-    if (this.#journal.durable > this.#compactAt) this.#compact()
+    this.#compactWhenLong()
   }
 
   /** NeDB writes what it holds into a fresh copy beside the file, and puts that in its place. */

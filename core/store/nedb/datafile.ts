@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import { copyFile, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
@@ -106,15 +107,14 @@ async function* lines(path: string, most = Number.POSITIVE_INFINITY): AsyncGener
   if (rest.length > 0) yield { bytes: rest, end: end + rest.length, ended: false }
 }
 
-const decoder = new TextDecoder('utf-8', { fatal: true })
-
 type LineRecord = Partial<Kept> & { $$deleted?: true }
 
 /** @returns what stands on a line, or undefined when that is no record of NeDB's */
 function recordOf(line: Buffer): LineRecord | undefined {
   let value: unknown
+  if (!isUtf8(line)) return undefined
   try {
-    value = JSON.parse(decoder.decode(line))
+    value = JSON.parse(line.toString())
   } catch {
     return undefined
   }

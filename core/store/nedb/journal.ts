@@ -1,9 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { synced } from './datafile.js'
-
-const crowdMilliseconds = 2
 
 interface Waiting {
   line: string
@@ -93,8 +90,6 @@ export class Journal {
     while (this.#waiting.length > 0) {
       // One turn of the event loop gathers the appends of all requests that arrived together.
       await new Promise(setImmediate)
-      // Where several came together more are on their way, and a sync for all of them costs no more than one.
-      if (this.#waiting.length > 1) await sleep(crowdMilliseconds)
       const batch = this.#waiting
       this.#waiting = []
       try {

@@ -4,6 +4,7 @@ import type { UserDoc } from '../documents.js'
 import { isSerialOfOne, parseNickname, parseSerial, parseUuid } from '../identity.js'
 import { dispute, join } from '../joining.js'
 import { parsePublicKey } from '../key.js'
+import { isClaimedBy } from '../machines.js'
 import type { Shelves } from '../registry.js'
 import { readJsonRecords } from './json.js'
 import { type Findings, type Found, type FoundMachine, nothing, type Unread } from './records.js'
@@ -156,9 +157,8 @@ async function keepSerial(
   const { machines } = shelves
   const owner = aliasOf ?? uid
   const machine = await machines.get(serial)
-  if (machine === undefined)
-    await machines.insert({ serial, uuid, uid: owner, firstSeen, claims: [], claimants: [] })
-  else if (machine.uid !== owner && !machine.claimants.includes(uid))
+  if (machine === undefined) await machines.insert({ serial, uuid, uid: owner, firstSeen, claims: [] })
+  else if (machine.uid !== owner && !isClaimedBy(machine, uid))
     await dispute(shelves, machine, uid, firstSeen)
 }
 

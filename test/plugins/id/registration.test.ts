@@ -498,7 +498,7 @@ t.test('a registration cut short after the serial was noted locks nobody out', a
   const [ghost, ana] = [laptop(1), laptop(2, { serial: laptop(1).serial })]
   const { serial, uuid } = ghost
   const firstSeen = new Date().toISOString()
-  await shelves.machines.insert({ serial, uuid, uid: uidOf(ghost), firstSeen, claims: [], claimants: [] })
+  await shelves.machines.insert({ serial, uuid, uid: uidOf(ghost), firstSeen, claims: [] })
   const { user, disputedWith } = await register(ana)
   t.equal(disputedWith, undefined, 'who never came to be registered disputes nothing')
   t.strictSame(user.conflicts, [])
