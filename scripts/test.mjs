@@ -81,12 +81,14 @@ async function tests(files) {
   return { pass: count('pass'), fail: count('fail'), skip: count('skip'), content: code === 0 }
 }
 
+const isCoverageOfFolder = (line) => line.includes(' | ') && !/^\s*\S+\.m?[jt]s /.test(line)
+
 /** tap says much. Files, failures with their stories, skips and the coverage are worth reading. */
 function reader() {
   let failing = false
   return (line) => {
     if (/^\s*(?:not )?ok /.test(line)) failing = line.includes('not ok')
-    return failing || /^ok /.test(line) || line.includes('# SKIP') || line.includes(' | ')
+    return failing || /^ok /.test(line) || line.includes('# SKIP') || isCoverageOfFolder(line)
   }
 }
 
