@@ -30,15 +30,25 @@ export {
 } from './errors.js'
 export { type Chapter, explain, type Story } from './explain.js'
 export { greeting, type Reachable } from './greeting.js'
+export type { Bindable } from './http/bind.js'
 export { bodyLimit, readJson, readText } from './http/body.js'
 export { clientText, escapeHtml, logFault, requestId } from './http/edge.js'
 export type { Context, PluginHttp, PrepareContext } from './kernel/context.js'
-export { type Awaitable, type Fold, fold, type Gate, gate, type News, news } from './kernel/hook.js'
+export {
+  type Awaitable,
+  type Fold,
+  fold,
+  type Gate,
+  gate,
+  type News,
+  news,
+  type TapOptions,
+} from './kernel/hook.js'
 export { definePlugin, type Plugin, type PluginSpec } from './kernel/plugin.js'
-export { type Probe, program, writable } from './kernel/probe.js'
 export { type Optional, type Services, type Token, type Tokens, token } from './kernel/token.js'
 export type { Logger } from './log/log.js'
-export { printable } from './log/printable.js'
+export { printable, printableJson } from './log/printable.js'
+export { type Probe, program, writable } from './probe.js'
 export {
   type Change,
   type Collection,
@@ -52,3 +62,14 @@ export {
   type StoreStatus,
   type Where,
 } from './store/contract.js'
+// For drivers of other stores.
+export {
+  changed,
+  checkIndexed,
+  checkKey,
+  docOf,
+  migrate,
+  type Row,
+  rowOf,
+  versionOf,
+} from './store/schema.js'

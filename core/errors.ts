@@ -88,7 +88,6 @@ export const codes = {
   STORE_UNREADABLE: fact(503, exit.software, 'a data file cannot be read'),
   REQUEST_INVALID: fact(400, exit.dataError, 'the request is malformed'),
   REQUEST_TOO_LARGE: fact(413, exit.dataError, 'the request is larger than its limit'),
-  REQUEST_TIMEOUT: fact(408, exit.tempFail, 'the request did not arrive in time'),
   NOT_FOUND: fact(404, exit.noInput, 'what was asked for does not exist'),
   METHOD_NOT_ALLOWED: fact(405, exit.usage, 'the address exists, but not with this method'),
   REFUSED: fact(403, exit.noPermission, 'what was asked for is not allowed'),
@@ -123,6 +122,8 @@ export interface Problem {
   message: string
   hint?: string | undefined
   plugin?: string | undefined
+  /** The option it is about. */
+  option?: string | undefined
 }
 
 export const problemOf = (error: SugarError): Problem => ({

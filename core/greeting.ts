@@ -4,6 +4,8 @@ import { fold } from './kernel/hook.js'
 export interface Reachable {
   /** `http://127.0.0.1:8080` for a listener's name; undefined when it is not there. */
   url(listener: string): string | undefined
+  /** How one of this package's programs is typed where the server was started: `npx sugaroid` in a clone. */
+  program(name: string): string
 }
 
 /** What each plugin says to the person who has just started the server: what runs where, and what to type next. */

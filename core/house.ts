@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type Router from 'koa-router'
@@ -6,7 +6,7 @@ import { execute, type Surroundings } from './control/execute.js'
 import type { CommandReply, CommandRequest } from './control/frames.js'
 import { takeLock } from './control/lock.js'
 import { openControl } from './control/server.js'
-import { asError, SugarError, SystemError, systemCode } from './errors.js'
+import { asError, SugarError } from './errors.js'
 import { explain, type Story } from './explain.js'
 import { type ListenerStatus, Listeners } from './http/listeners.js'
 import { Kernel } from './kernel/kernel.js'
@@ -15,12 +15,14 @@ import { UndoStack } from './kernel/undo.js'
 import type { Plan } from './loading/plan.js'
 import type { Log } from './log/log.js'
 import { notify } from './notify.js'
+import { makeRoot } from './root.js'
 import type { StoreStatus } from './store/contract.js'
 import { NedbStore } from './store/nedb/store.js'
 import { version } from './version.js'
 
 /** How long a plugin's health check may take. */
 const checkSeconds = 2
+const checkedForMilliseconds = 1000
 
 export type Phase = 'prepare' | 'start' | 'ready' | 'drain' | 'stop' | 'stopped'
 
@@ -50,6 +52,7 @@ export class House {
   /** Whether it is the service, and not a command's house with its doors shut. */
   #listening = false
   #opening: Promise<void> | undefined
+  #checked: { at: number; health: Promise<HouseStatus['health']> } | undefined
   #stopping: Promise<Error[]> | undefined
   /** Called when somebody asks for the end over the control socket. */
   onStopRequest: () => void = () => undefined
@@ -213,7 +216,16 @@ export class House {
     })
   }
 
-  async #health(): Promise<HouseStatus['health']> {
+  /** Anybody may ask for /health as often as he likes: the plugins are asked once a second. */
+  #health(): Promise<HouseStatus['health']> {
+    const now = performance.now()
+    if (this.#checked === undefined || now - this.#checked.at > checkedForMilliseconds) {
+      this.#checked = { at: now, health: this.#check() }
+    }
+    return this.#checked.health
+  }
+
+  async #check(): Promise<HouseStatus['health']> {
     const checks = this.kernel.running().flatMap((member) =>
       member.health.map(async ({ what, check }) => {
         try {
@@ -235,22 +247,5 @@ export class House {
   /** Writes what is left of the log. */
   flush(): void {
     this.#log.flush()
-  }
-}
-
-function makeRoot(root: string): void {
-  try {
-    mkdirSync(root, { recursive: true, mode: 0o700 })
-    accessSync(root, constants.W_OK | constants.X_OK)
-  } catch (cause) {
-    throw new SystemError('NOT_WRITABLE', `root: cannot write ${root} (${systemCode(cause)})`, {
-      hint: 'give this user the directory, or set --root to another',
-      cause,
-    })
-  }
-  if ((statSync(root).mode & 0o022) !== 0) {
-    throw new SystemError('NOT_WRITABLE', `root: others can write ${root}`, {
-      hint: `protect it: chmod go-w ${root}`,
-    })
   }
 }

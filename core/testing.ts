@@ -7,6 +7,7 @@ import type { Options } from './config/option.js'
 import type { CommandReply } from './control/frames.js'
 import { Problems, problemOf, SugarError } from './errors.js'
 import { House, type HouseStatus } from './house.js'
+import { loadPlugin } from './loading/load.js'
 import { makePlan } from './loading/plan.js'
 import { claim, type Enlisted, listedTwice } from './loading/roster.js'
 import { checkShape } from './loading/shape.js'
@@ -40,7 +41,7 @@ export interface TestReply {
 
 /**
  * Boots plugins for a test: the kernel that serves schools, on free ports and a temporary root.
- * @param plugins plugin objects, bundled ones included: the default exports of their modules
+ * @param plugins plugin objects, the default exports of their modules; names of bundled ones
  * @param settings option texts, as they would stand in a settings file
  * @throws Problems when settings are wrong
  */
@@ -86,7 +87,7 @@ async function start(
   settings: Record<string, string>,
   root: string,
 ): Promise<House> {
-  const members = plugins.map(enlistObject)
+  const members = await Promise.all(plugins.map(enlisted))
   const names = members.map(({ name }) => name)
   const problems = names.filter((name, index) => names.indexOf(name) !== index).map(listedTwice)
   claim(members)
@@ -111,8 +112,12 @@ async function start(
   return house
 }
 
-function enlistObject(object: unknown): Enlisted {
+async function enlisted(object: unknown): Promise<Enlisted> {
   try {
+    if (typeof object === 'string') {
+      const { plugin, source } = await loadPlugin(object, '/')
+      return { name: plugin.name, source, plugin }
+    }
     const plugin = checkShape(object, 'the plugin under test')
     return { name: plugin.name, source: 'path', plugin }
   } catch (error) {

@@ -55,9 +55,18 @@ export function setUp(what = 'everything') {
     [...sources, 'tsconfig.json', project, 'package.json'].some((source) => newer(join(home, source), built))
   ) {
     console.error('building ...')
+    forgetRemovedPlugins()
     must(tool('tsc'), ['-p', project], { stdio: ['ignore', 2, 2] })
     offerPrograms()
     writeFileSync(built, '')
+  }
+}
+
+/** A plugin whose source is gone must not be found among the built ones. */
+function forgetRemovedPlugins() {
+  const built = join(home, 'dist', 'plugins')
+  for (const name of existsSync(built) ? readdirSync(built) : []) {
+    if (!existsSync(join(home, 'plugins', name))) rmSync(join(built, name), { recursive: true })
   }
 }
 

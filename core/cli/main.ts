@@ -42,6 +42,16 @@ const programOptions: Options = {
   config: { ...coreOptions.root, help: 'Read this settings file too.' },
 }
 
+/** Where relative paths start; the root, when somebody has removed the directory from under us. */
+function workingDirectory(): string {
+  try {
+    return process.cwd()
+  } catch {
+    process.chdir('/')
+    return '/'
+  }
+}
+
 /** What was typed, once it is known what it means. */
 interface Chosen {
   words: string
@@ -53,7 +63,7 @@ interface Chosen {
 class Program {
   readonly #argv: readonly string[]
   readonly #output: Output
-  readonly #cwd = process.cwd()
+  readonly #cwd = workingDirectory()
 
   constructor(argv: readonly string[], output: Output) {
     this.#argv = argv
@@ -95,7 +105,7 @@ class Program {
       plan,
       args,
       options,
-      json: values.json === 'yes',
+      json: values.json !== undefined && programOptions.json?.read(values.json, { base: '/' }) === true,
       output: this.#output,
       files: layers.files,
       cwd: this.#cwd,
@@ -154,7 +164,8 @@ class Program {
     const house = houseCommands.find(({ name }) => name === first)
     if (house !== undefined)
       return { words: first, spec: house, args: words.slice(1), run: (environment) => house.run(environment) }
-    const spec = plugin?.commands[second]
+    const spec =
+      plugin !== undefined && Object.hasOwn(plugin.commands, second) ? plugin.commands[second] : undefined
     if (plugin !== undefined && spec !== undefined) {
       return {
         words: `${first} ${second}`,

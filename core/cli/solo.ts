@@ -5,12 +5,13 @@ import type { Plan } from '../loading/plan.js'
 
 /**
  * The root of the server that a command talks to.
- * @throws Problems when a settings file cannot be read that may name another: better no server than the wrong one
+ * @throws Problems when the root that was meant is not known: better no server than the wrong one
  */
 export function rootOf({ settings, problems }: Plan): string {
-  const unread = problems.filter(({ code }) => code === 'CONFIG_UNREADABLE')
+  const unread = problems.filter(({ code, option }) => code === 'CONFIG_UNREADABLE' || option === 'root')
   const typed = settings.all().some(({ name, origin }) => name === 'root' && origin.from === 'flag')
-  if (unread.length > 0 && !typed) throw new Problems(unread)
+  if (unread.some(({ option }) => option === 'root') || (unread.length > 0 && !typed))
+    throw new Problems(unread)
   return String(settings.get('root'))
 }
 

@@ -32,7 +32,7 @@ const strip = (text: string): string => text.replace(edges, '')
  * their own, continuation by indentation, names in lower case, duplicates refused.
  *
  * Unlike Python it reports every mistake and goes on, and it takes the byte order mark that editors on Windows
- * leave. The original sugar-server read its files with ConfigParser (seed: sugar-server, Configuration).
+ * leave. The original sugar-server read its files with ConfigParser (docs/reference/protocols.md, Configuration).
  */
 export function parseIni(text: string): Ini {
   const entries: IniEntry[] = []

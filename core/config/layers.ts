@@ -37,7 +37,7 @@ export const userFile = (): string => join(homedir(), '.local', 'sugar-server', 
 const largest = 1 << 20
 
 /**
- * The files of `sugar-server config`, in order (seed: sugar-server, Configuration), then `extra` if given.
+ * The files of `sugar-server config`, in order (docs/reference/protocols.md, Configuration), then `extra` if given.
  * The first two may be absent; `extra` may not.
  */
 export function readLayers(extra?: string): Layers {

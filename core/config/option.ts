@@ -163,6 +163,8 @@ export function path(spec: { help: string; default: string; defaultText?: string
     ...spec,
     read(value, reading) {
       if (line(value) === '') throw new Error('must name a path')
+      if (value !== value.trim())
+        throw new Error('must not begin or end with a blank: settings files cannot say so')
       return absolute(value, reading)
     },
     write: (value) => value,

@@ -89,7 +89,7 @@ export async function settle(
         settings.set(one.name, { ...setting, value, origin: one.origin })
       } catch (error) {
         const message = `${originText(one.origin)}: ${one.name} ${asError(error).message}`
-        problems.push({ code: 'CONFIG_INVALID', message, owner: setting.owner })
+        problems.push({ code: 'CONFIG_INVALID', message, owner: setting.owner, option: one.name })
       }
     } else if (!Object.hasOwn(await asleep(), one.name)) {
       const near = didYouMean(one.name, settings.keys())

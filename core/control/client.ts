@@ -2,7 +2,7 @@ import { type IncomingMessage, request } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { InputFile } from '../command.js'
-import { exit, SystemError, systemCode } from '../errors.js'
+import { exit, RequestError, SystemError, systemCode } from '../errors.js'
 import { type CommandReply, type CommandRequest, FrameReader, fileFrames, frame } from './frames.js'
 import type { Output } from './output.js'
 import { socketPath } from './server.js'
@@ -17,7 +17,10 @@ export class ControlClient {
 
   /** @throws SystemError NOT_RUNNING, CONTROL_REFUSED */
   async get(path: string): Promise<unknown> {
-    return new FrameReader(await this.#send('GET', path)).line()
+    const response = await this.#send('GET', path)
+    const answer = await new FrameReader(response).line()
+    if (response.statusCode === 200) return answer
+    throw new RequestError('REQUEST_INVALID', `the server refused to answer (${response.statusCode})`)
   }
 
   /** Asks the server to stop. @returns when it has closed the socket, its last act but the lock */

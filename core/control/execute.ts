@@ -31,7 +31,8 @@ export async function execute(
         hint: `add it to the option plugins: --plugins ...,${request.plugin}`,
       })
     }
-    const spec = member.plugin?.commands[request.command]
+    const own = member.plugin?.commands ?? {}
+    const spec = Object.hasOwn(own, request.command) ? own[request.command] : undefined
     if (member.plugin !== undefined && spec === undefined) {
       throw new RequestError('NOT_FOUND', `${request.plugin} has no command ${request.command}`, {
         hint: `see sugar-server ${request.plugin} --help`,

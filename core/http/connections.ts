@@ -87,11 +87,11 @@ export class Connections {
 
 const mostPlaces = 4096
 
-/** Half of the file descriptors that this process may have: the store and child processes need some too. */
+/** A quarter of the file descriptors that this process may have: other listeners, the store and children need some. */
 function placesByDescriptors(): number {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
-    return soft === undefined ? mostPlaces : Math.min(mostPlaces, Math.max(8, Math.floor(Number(soft) / 2)))
+    return soft === undefined ? mostPlaces : Math.min(mostPlaces, Math.max(8, Math.floor(Number(soft) / 4)))
   } catch {
     return mostPlaces
   }

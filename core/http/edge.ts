@@ -91,7 +91,7 @@ export const escapeHtml = (text: string): string =>
 
 const uuids = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi
 
-/** The route's pattern, since addresses hold laptops' uuids, which are secrets (protocol: anti-theft, Lines). */
+/** The route's pattern, since addresses hold laptops' uuids, which are secrets (docs/reference/protocols.md: anti-theft, Lines). */
 function routeOf(ctx: Context): string {
   const matched: unknown = (ctx as { _matchedRoute?: unknown })._matchedRoute
   return typeof matched === 'string' ? matched : ctx.path.replace(uuids, ':uuid').slice(0, 120)

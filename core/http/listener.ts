@@ -1,18 +1,18 @@
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import Koa, { type Middleware } from 'koa'
 import type Router from 'koa-router'
 import type { Logger } from 'pino'
-import { SystemError, systemCode } from '../errors.js'
+import { bind, portOf } from './bind.js'
 import { Connections } from './connections.js'
+import type { Door } from './door.js'
 import { edge } from './edge.js'
 
 /** Milliseconds. Node's own limits (60 s for headers, 300 s for a request) let a classroom be locked out. */
 export const times = { headers: 10_000, request: 20_000, keepAlive: 5_000, idle: 60_000, check: 1_000 }
 
-/** One socket that listens, with all routers that share it. */
-export class Listener {
-  readonly names: string[] = []
+/** A door behind which HTTP is spoken, with all routers that share it. */
+export class Listener implements Door {
+  readonly options: string[] = []
   readonly #plugins = new Set<string>()
   readonly #app = new Koa()
   readonly #server: Server
@@ -66,18 +66,13 @@ export class Listener {
   }
 
   get address(): { host: string; port: number } {
-    const bound = this.#server.address() as AddressInfo | null
-    return { host: this.#host, port: bound?.port ?? this.#port }
+    return { host: this.#host, port: portOf(this.#server, this.#port) }
   }
 
   /** @throws SystemError PORT_BUSY, PORT_REFUSED */
   async open(setting: string): Promise<void> {
     this.#server.on('request', this.#app.callback())
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error) => reject(this.#explain(error, setting)))
-      this.#server.listen({ host: this.#host, port: this.#port, backlog: 1024 }, resolve)
-    })
-    this.#server.removeAllListeners('error')
+    await bind(this.#server, this.#host, this.#port, setting)
   }
 
   /** Refuses new work and waits for what is under way. @param signal gives up waiting */
@@ -97,20 +92,5 @@ export class Listener {
     await closed
     clearInterval(idle)
     signal.removeEventListener('abort', giveUp)
-  }
-
-  #explain(error: Error, setting: string): Error {
-    const where = `${setting}: port ${this.#port} on ${this.#host}`
-    const code = systemCode(error)
-    if (code === 'EADDRINUSE') {
-      const hint = 'stop the other program, or choose another port'
-      return new SystemError('PORT_BUSY', `${where} is in use by another program`, { hint, cause: error })
-    }
-    if (code === 'EACCES') {
-      const hint = 'choose a port from 1024 on, or give the service CAP_NET_BIND_SERVICE'
-      return new SystemError('PORT_REFUSED', `${where} is not for this user`, { hint, cause: error })
-    }
-    const hint = 'check the address in the option host'
-    return new SystemError('PORT_REFUSED', `${where} cannot be used (${code})`, { hint, cause: error })
   }
 }

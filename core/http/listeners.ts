@@ -2,6 +2,8 @@ import Router from 'koa-router'
 import type { Logger } from 'pino'
 import type { Settings } from '../config/settings.js'
 import { asError } from '../errors.js'
+import type { Bindable } from './bind.js'
+import { type Door, ServerDoor } from './door.js'
 import { Listener } from './listener.js'
 
 export interface ListenerStatus {
@@ -16,11 +18,11 @@ export interface ListenerFailure {
   error: Error
 }
 
-/** All listeners of the house: one for each port, whoever asks for it. */
+/** All doors of the house: one for each port, whoever asks for it. */
 export class Listeners {
   readonly #settings: Settings
   readonly #log: Logger
-  readonly #listeners: Listener[] = []
+  readonly #doors: Door[] = []
   readonly #byPort = new Map<string, Listener>()
 
   constructor(settings: Settings, log: Logger) {
@@ -30,50 +32,63 @@ export class Listeners {
 
   /** A router on the port that an option holds. Two options with the same port share a listener. */
   router(plugin: string, option: string): Router {
-    const host = String(this.#settings.get('host'))
-    const port = Number(this.#settings.get(option))
-    const name = option.replace(/-port$/, '')
+    const port = this.#portOf(option)
     // Port 0 is another free one for each option.
     const place = port === 0 ? option : String(port)
     let listener = this.#byPort.get(place)
     if (listener === undefined) {
-      listener = new Listener(host, port, this.#log)
+      listener = new Listener(this.#host, port, this.#log)
       this.#byPort.set(place, listener)
-      this.#listeners.push(listener)
+      this.#doors.push(listener)
     }
-    if (!listener.names.includes(name)) listener.names.push(name)
+    if (!listener.options.includes(option)) listener.options.push(option)
     const router = new Router()
     listener.use(plugin, router)
     return router
   }
 
-  /** Takes a plugin's routes away from every listener. */
+  /** Has a plugin's own server bound to the port that an option holds. */
+  server(plugin: string, option: string, server: Bindable): void {
+    this.#doors.push(new ServerDoor(plugin, option, server, this.#host, this.#portOf(option)))
+  }
+
+  /** Takes a plugin's routes away from every listener, and closes its own servers. */
   release(plugin: string): void {
-    for (const listener of this.#listeners) listener.release(plugin)
+    for (const door of this.#doors) if (door.plugins.has(plugin)) door.release(plugin)
   }
 
   /** Binds all sockets. @returns those that could not be */
   async open(): Promise<ListenerFailure[]> {
     const failures: ListenerFailure[] = []
-    for (const listener of [...this.#listeners]) {
-      if (listener.plugins.size === 0) continue
+    for (const door of [...this.#doors]) {
+      if (door.plugins.size === 0) continue
       try {
-        const option = `${listener.names[0]}-port`
-        await listener.open(this.#settings.describe(option))
+        await door.open(this.#settings.describe(door.options[0] ?? ''))
       } catch (error) {
-        this.#listeners.splice(this.#listeners.indexOf(listener), 1)
-        failures.push({ plugins: new Set(listener.plugins), error: asError(error) })
+        this.#doors.splice(this.#doors.indexOf(door), 1)
+        failures.push({ plugins: new Set(door.plugins), error: asError(error) })
       }
     }
     return failures
   }
 
   async drain(signal: AbortSignal): Promise<void> {
-    await Promise.all(this.#listeners.map((listener) => listener.drain(signal)))
+    await Promise.all(this.#doors.map((door) => door.drain(signal)))
   }
 
+  /** A listener goes by the name of its option, without `-port`. */
   status(): ListenerStatus[] {
-    const bound = this.#listeners.filter((listener) => listener.plugins.size > 0)
-    return bound.flatMap((listener) => listener.names.map((name) => ({ name, ...listener.address })))
+    const open = this.#doors.filter((door) => door.plugins.size > 0)
+    return open.flatMap(({ options, address }) =>
+      options.map((option) => ({ name: option.replace(/-port$/, ''), ...address })),
+    )
+  }
+
+  get #host(): string {
+    return String(this.#settings.get('host'))
+  }
+
+  #portOf(option: string): number {
+    return Number(this.#settings.get(option))
   }
 }

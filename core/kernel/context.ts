@@ -3,8 +3,9 @@ import type { Logger } from 'pino'
 import type { CommandRun, Commands } from '../command.js'
 import type { CoreConfig } from '../config/core-options.js'
 import type { Config, Options } from '../config/option.js'
+import type { Bindable } from '../http/bind.js'
 import type { Collection, CollectionSpec, Collections, Doc } from '../store/contract.js'
-import type { AnyHook, Awaitable, Fold, Gate, News, TapFunction } from './hook.js'
+import type { AnyHook, Awaitable, Fold, Gate, News, TapFunction, TapOptions } from './hook.js'
 import type { Optional, Services, Tokens } from './token.js'
 
 export interface PluginHttp {
@@ -37,11 +38,17 @@ export interface Context<
     readonly [K in keyof C]: C[K] extends CollectionSpec<infer D extends Doc> ? Collection<D> : never
   }
   readonly http: PluginHttp
+  /**
+   * Has a server of the plugin's own bound to the port that an option holds, with all the others once everything has
+   * started; `backup-ssh-port` makes the listener `backup-ssh`. It is closed when draining begins: what is under way
+   * then is for the plugin to finish, in `on('drain')`.
+   */
+  listen(option: string, server: Bindable): void
   /** Aborted when draining begins. */
   readonly signal: AbortSignal
 
-  /** Adds to a hook; lower `order` first. Undone by itself. */
-  tap<H extends AnyHook>(hook: H, fn: TapFunction<H>, order?: number): void
+  /** Adds to a hook. Undone by itself. */
+  tap<H extends AnyHook>(hook: H, fn: TapFunction<H>, options?: TapOptions): void
   /** Asks a gate. @throws RequestError of the first tap that refuses */
   ask<Q>(hook: Gate<Q>, question: Q): Promise<void>
   /** Lets every tap add to an answer. */

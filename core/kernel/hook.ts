@@ -47,3 +47,10 @@ export type TapFunction<H> =
       : H extends News<infer E>
         ? (event: E) => Awaitable<void>
         : never
+
+export interface TapOptions {
+  /** Lower first; 0 if not said. */
+  readonly order?: number
+  /** For a fold: without this part the answer is worse than none, so a failure fails the whole question. */
+  readonly required?: boolean
+}

@@ -1,6 +1,6 @@
 import tapable from 'tapable'
 import { asError, PluginError, SugarError } from '../errors.js'
-import type { AnyHook, Fold, Gate, News, TapFunction } from './hook.js'
+import type { AnyHook, Fold, Gate, News, TapFunction, TapOptions } from './hook.js'
 
 /** What a failing tap is told to: the name of its plugin, the hook, the error. */
 export type TapFailed = (plugin: string, hook: string, error: Error) => void
@@ -18,7 +18,12 @@ export class Hooks {
   }
 
   /** @returns the undo: after it the tap is passed over */
-  tap<H extends AnyHook>(hook: H, plugin: string, fn: TapFunction<H>, order = 0): () => void {
+  tap<H extends AnyHook>(
+    hook: H,
+    plugin: string,
+    fn: TapFunction<H>,
+    { order = 0, required = false }: TapOptions = {},
+  ): () => void {
     let live = true
     const run = fn as (...args: unknown[]) => unknown
     const call = (until: number, ...args: unknown[]) => within(hook, plugin, until, () => run(...args))
@@ -36,6 +41,7 @@ export class Hooks {
           })
         } catch (error) {
           this.#failed(plugin, hook.id, asError(error))
+          if (required) throw error
           return answer
         }
       })
@@ -59,7 +65,10 @@ export class Hooks {
     await this.#gates.get(hook.id)?.promise(question, endOf(hook))
   }
 
-  /** @returns the answer with what each tap added; a key that is taken stays as it was */
+  /**
+   * @returns the answer with what each tap added; a key that is taken stays as it was
+   * @throws what a required tap threw
+   */
   async gather<A extends object, Q>(hook: Fold<A, Q>, answer: A, question: Q): Promise<A> {
     const tapped = this.#folds.get(hook.id)
     return tapped === undefined ? answer : ((await tapped.promise(answer, question, endOf(hook))) as A)
@@ -134,13 +143,26 @@ async function within(hook: AnyHook, plugin: string, until: number, work: () => 
   }
 }
 
-/** The answer with what is new in `addition`. */
+/** The answer with what is new in `addition`; objects in both are merged, so that several plugins can fill one. */
 function merge(answer: object, addition: unknown, taken: (key: string) => void): object {
-  if (addition === undefined || addition === null) return answer
-  const fresh = Object.entries(addition).filter(([key]) => {
-    if (!Object.hasOwn(answer, key)) return true
-    taken(key)
-    return false
-  })
-  return { ...answer, ...Object.fromEntries(fresh) }
+  const merged: Record<string, unknown> = { ...answer }
+  for (const [key, value] of Object.entries(addition ?? {})) {
+    const present = Object.hasOwn(merged, key) ? merged[key] : undefined
+    const whole =
+      isObject(present) && isObject(value)
+        ? merge(present, value, (inner) => taken(`${key}.${inner}`))
+        : value
+    if (present !== undefined && whole === value) taken(key)
+    else
+      Object.defineProperty(merged, key, {
+        value: whole,
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      })
+  }
+  return merged
 }
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -6,6 +6,7 @@ import { coreOptions } from '../config/core-options.js'
 import type { Settings } from '../config/settings.js'
 import { asError, PluginError, type Problem } from '../errors.js'
 import type { Listeners } from '../http/listeners.js'
+import { repeat } from '../repeat.js'
 import { type Collection, type Collections, type Doc, Store } from '../store/contract.js'
 import type { Context } from './context.js'
 import { dependantsOf, neededBy, providersOf } from './graph.js'
@@ -27,9 +28,8 @@ export interface Parts {
 type AnyContext = Context<Record<never, never>, Tokens, Tokens, Collections, Commands>
 
 const slowSeconds = 5
-
-// Node takes a longer one for 1 ms.
-const longestTimeout = 2 ** 31 - 1
+/** How long a plugin may keep the others waiting. One that comes later than that is not taken in any more. */
+const stepSeconds = 60
 
 /**
  * Runs plugins: works out what each is given, starts them in order, contains failures, and undoes everything in
@@ -42,7 +42,7 @@ export class Kernel {
   readonly #shelf = container.createChildContainer()
   readonly #providers: ReadonlyMap<string, Plugin>
   #ownStore: Store | undefined
-  #stopping = false
+  readonly #stop = new AbortController()
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -81,7 +81,7 @@ export class Kernel {
 
   /** The phase *drain*: signals abort, and plugins may finish what they began. @param signal gives up waiting */
   async drain(signal: AbortSignal): Promise<void> {
-    this.#stopping = true
+    this.#stop.abort()
     const running = this.running()
     for (const member of this.members) {
       if (member.state === 'running' || member.state === 'starting') member.drain.abort()
@@ -102,7 +102,7 @@ export class Kernel {
 
   /** The phase *stop*: everything undone in reverse. @returns the errors of what could not be undone */
   async stop(): Promise<Error[]> {
-    this.#stopping = true
+    this.#stop.abort()
     const errors: Error[] = []
     for (const member of [...this.members].reverse()) {
       if (member.state !== 'running' && member.state !== 'starting') continue
@@ -142,6 +142,10 @@ export class Kernel {
     return this.#shelf.isRegistered(Store.id) ? this.#shelf.resolve<Store>(Store.id) : undefined
   }
 
+  get #stopping(): boolean {
+    return this.#stop.signal.aborted
+  }
+
   #able(): Member[] {
     if (this.#stopping) return []
     return this.members.filter(({ state, plugin }) => state === 'waiting' && plugin !== undefined)
@@ -158,14 +162,23 @@ export class Kernel {
       const seconds = Math.round((performance.now() - began) / 1000)
       member.log.warn(`${member.name} has been in ${what} for ${seconds} s`)
     }, slowSeconds * 1000)
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      const message = `${member.name} did not finish ${what} within ${stepSeconds} s`
+      timer = setTimeout(
+        () => reject(new PluginError('PLUGIN_FAILED', message, { plugin: member.name })),
+        stepSeconds * 1000,
+      )
+    })
     try {
-      await work()
+      await Promise.race([work(), late, aborted(this.#stop.signal)])
     } catch (error) {
       // Giving up because of the stop is no failure; stop() undoes what it did so far.
       if (this.#stopping) member.log.info({ err: error }, `${member.name} gave up ${what}`)
       else await this.#drop(member, 'failed', error)
     } finally {
       clearInterval(slow)
+      clearTimeout(timer)
       member.ms += performance.now() - began
     }
   }
@@ -192,11 +205,12 @@ export class Kernel {
     if (idle !== undefined) return this.#drop(member, 'blocked', blockedBy(member, idle))
     member.state = 'starting'
     const services = (await plugin.start(await this.#contextOf(member, plugin))) ?? {}
+    // It was stopped, or took too long, behind its back: then what it deferred has been undone already.
+    if (member.state !== 'starting') return
     const silent = Object.keys(plugin.commands).find((name) => !member.commands.has(name))
     if (silent !== undefined) throw broken(plugin, `start() did not say what the command "${silent}" does`)
     this.#shelve(plugin, services as Record<string, unknown>)
-    // Unless it was stopped behind its back: then what it deferred has been undone already.
-    if (member.state === 'starting') member.state = 'running'
+    member.state = 'running'
   }
 
   #shelve(plugin: Plugin, services: Record<string, unknown>): void {
@@ -241,13 +255,14 @@ export class Kernel {
         },
         listener: router,
       },
+      listen: (option, server) => listeners.server(plugin.name, option, server),
       signal: member.drain.signal,
-      tap: (hook, fn, order) => member.undo.add(hooks.tap(hook, plugin.name, fn, order)),
+      tap: (hook, fn, options) => member.undo.add(hooks.tap(hook, plugin.name, fn, options)),
       ask: (hook, question) => hooks.ask(hook, question),
       gather: (hook, answer, question) => hooks.gather(hook, answer, question),
       tell: (hook, event) => hooks.tell(hook, event),
       on: (moment, fn) => void member.moments[moment].push(fn),
-      every: (seconds, job) => member.undo.add(repeat(seconds, job, member)),
+      every: (seconds, job) => member.undo.add(repeat(seconds, job, member.log)),
       defer: (undo) => member.undo.add(undo),
       health: (what, check) => void member.health.push({ what, check }),
       command: (name, run) => {
@@ -283,27 +298,3 @@ const aborted = (signal: AbortSignal): Promise<void> =>
     if (signal.aborted) resolve()
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
-
-/** Runs a job again and again with a pause between. @returns the undo: it waits for a run under way */
-function repeat(seconds: number, job: () => unknown, member: Member): () => Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  let running: Promise<void> = Promise.resolve()
-  let ended = false
-  const run = async () => {
-    try {
-      await job()
-    } catch (error) {
-      member.log.error({ err: error }, `a job of ${member.name} failed; it runs again in ${seconds} s`)
-    }
-    plan()
-  }
-  const plan = () => {
-    if (!ended) timer = setTimeout(() => (running = run()), Math.min(seconds * 1000, longestTimeout))
-  }
-  plan()
-  return () => {
-    ended = true
-    clearTimeout(timer)
-    return running
-  }
-}

@@ -1,9 +1,9 @@
 import type { Commands } from '../command.js'
 import type { Options } from '../config/option.js'
+import type { Probe } from '../probe.js'
 import type { CollectionSpec, Collections, Doc } from '../store/contract.js'
 import type { Context, PrepareContext } from './context.js'
 import type { Awaitable } from './hook.js'
-import type { Probe } from './probe.js'
 import type { Services, Token, Tokens } from './token.js'
 
 /** The plugin API of this kernel. */

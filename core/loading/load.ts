@@ -27,8 +27,8 @@ export const bundledNames = (): string[] =>
 
 /**
  * Finds and imports a plugin: a path, a bundled name, or an npm package, in this order.
- * @param base directory of the settings that name it; packages are looked for from there and from the server's own,
- *   never from the working directory, which may be a stranger's
+ * @param base directory of the settings file that names it, or where it was typed; packages are looked for from
+ *   there and from the server's own
  * @throws ConfigError PLUGIN_NOT_FOUND with every place tried; PluginError PLUGIN_INVALID
  */
 export async function loadPlugin(word: string, base: string): Promise<Loaded> {

@@ -63,8 +63,20 @@ async function add(word: string, base: string, { members, problems }: Roster): P
     return
   }
   const { plugin, source } = loaded
-  if (members.some(({ name }) => name === plugin.name)) {
+  const namesake = members.find(({ name }) => name === plugin.name)
+  if (namesake?.source === source) {
     problems.push(listedTwice(plugin.name))
+    return
+  }
+  if (namesake !== undefined) {
+    const error = new PluginError(
+      'PLUGIN_CONFLICT',
+      `${word} calls itself ${plugin.name}, as another plugin does`,
+      {
+        hint: 'give it another name',
+      },
+    )
+    members.push({ name: word, source, problem: problemOf(error) })
     return
   }
   members.push({ name: plugin.name, source, plugin })

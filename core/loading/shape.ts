@@ -93,7 +93,7 @@ export function checkShape(exported: unknown, source: string): Plugin {
   const wrong: string[] = []
   for (const key of required) if (exported[key] === undefined) wrong.push(`${key} is missing`)
   for (const [key, value] of Object.entries(exported)) {
-    const rule = rules[key]
+    const rule = Object.hasOwn(rules, key) ? rules[key] : undefined
     if (rule === undefined) wrong.push(`unknown key ${key}${didYouMean(key, Object.keys(rules))}`)
     else if (value !== undefined) {
       const problem = rule(value)

@@ -1,7 +1,7 @@
 import { printable } from './printable.js'
 
 const levels: Record<number, string> = { 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' }
-const known = new Set(['level', 'time', 'msg', 'plugin', 'err', 'hint', 'pid', 'hostname'])
+const known = new Set(['level', 'time', 'msg', 'plugin', 'err', 'hint'])
 
 interface Line {
   level: number

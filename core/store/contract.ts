@@ -1,15 +1,6 @@
 import { token } from '../kernel/token.js'
 
-/** JSON, and nothing else: what survives a trip through any driver. */
-export type Json =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly Json[]
-  | { readonly [key: string]: Json | undefined }
-
-/** A document. Dates are ISO 8601 strings. */
+/** A document: JSON and nothing else, since that is what survives a trip through any driver. Dates are ISO 8601 text. */
 export type Doc = object
 
 /** A document as it stands in the store: `rev` counts its versions from 1. */

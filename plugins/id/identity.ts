@@ -4,7 +4,7 @@ const serialForm = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/
 const uuidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const longestNickname = 1024
 
-// What machines with a device tree but no manufacturing data send, all of them (protocol: registration, Identity).
+// What machines with a device tree but no manufacturing data send, all of them (docs/reference/protocols.md: registration, Identity).
 const noSerial = 'SHF00000000'
 const noUuid = '00000000-0000-0000-0000-000000000000'
 

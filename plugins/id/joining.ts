@@ -12,11 +12,14 @@ import type { Shelves } from './registry.js'
  */
 export async function join(shelves: Shelves, newUid: string, oldUid: string): Promise<void> {
   const { users, machines } = shelves
-  const newer = await mustGet(shelves, newUid)
+  const joined = await mustGet(shelves, newUid)
   const older = await mustGet(shelves, (await mustGet(shelves, oldUid)).aliasOf ?? oldUid)
-  if (newer.uid === older.uid || newer.aliasOf === older.uid) {
+  if (joined.uid === older.uid || joined.aliasOf === older.uid) {
     throw new RequestError('REQUEST_INVALID', 'these two are the same learner already')
   }
+  // Joined to the wrong child before: its laptops must not stay there.
+  if (joined.aliasOf !== undefined) await part(shelves, newUid)
+  const newer = await mustGet(shelves, newUid)
   const keys = await keysOf(shelves, newer.uid)
   for (const machine of await machinesOf(shelves, keys)) {
     if (machine.uid === newer.uid) await machines.update(machine.serial, machine.rev, { uid: older.uid })
@@ -46,6 +49,7 @@ export async function part(shelves: Shelves, uid: string): Promise<void> {
 /** Removes a registration. What the learner backed up is not touched; the laptop may register again. */
 export async function removeUser(shelves: Shelves, uid: string): Promise<void> {
   const { users, machines } = shelves
+  if ((await mustGet(shelves, uid)).aliasOf !== undefined) await part(shelves, uid)
   for (const follower of await users.find({ aliasOf: uid })) await part(shelves, follower.uid)
   for (const machine of await machinesOf(shelves, await keysOf(shelves, uid))) {
     const { serial, claims } = machine

@@ -7,7 +7,7 @@ export interface PublicKey {
   type: string
   /** The key as base64, as it stands in `owner.key.pub`. */
   blob: string
-  /** Identity of the learner: sha1 of the base64 text, 40 hex digits (protocol: registration, Identity). */
+  /** Identity of the learner: sha1 of the base64 text, 40 hex digits (docs/reference/protocols.md: registration, Identity). */
   uid: string
 }
 

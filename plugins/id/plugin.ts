@@ -97,13 +97,13 @@ export default definePlugin({
       const [learner] = await directory.find(wanted)
       return learner && { id: await (await commands()).chapterOf(store, learner) }
     })
-    ctx.tap(greeting, (_, { url }) => {
+    ctx.tap(greeting, (_, { url, program }) => {
       const address = url('id')
       const server = address?.replace('http://', '')
       return {
         id: [
           `laptops register at ${address}/`,
-          `try it: npx sugaroid register --server ${server} --home /tmp/laptop`,
+          `try it: ${program('sugaroid')} register --server ${server} --home ./laptop`,
         ],
       }
     })

@@ -61,13 +61,16 @@ export interface Enrolment {
   [key: string]: string | Readonly<Record<string, string>> | undefined
 }
 
-// A laptop gives up after 8 s (protocol: registration, XML-RPC): gate and fold together stay below 6.
+// A laptop gives up after 8 s (docs/reference/protocols.md: registration, XML-RPC): gate and fold together stay below 6.
 const seconds = 1.5
 
 export const Registration = {
   /** May this laptop register? Throw a RequestError to say no; its text is what the child may see. */
   admit: gate<Candidate>('id/admit@1', { seconds }),
-  /** Keys for the reply to a registered laptop. They must be the same each time the laptop asks. */
+  /**
+   * Keys for the reply to a registered laptop. They must be the same each time the laptop asks: tap with `required`
+   * where an answer without them would be kept by the laptop and do harm, as an empty backupurl would.
+   */
   enrol: fold<Enrolment, Learner>('id/enrol@1', { seconds }),
   /** A laptop registered for the first time. */
   registered: news<Learner>('id/registered@1'),

@@ -68,7 +68,7 @@ export class Reception {
   /** What a registered laptop was told. @returns undefined when it is not registered */
   async recall(learner: Learner): Promise<Welcome & { stamp: string }> {
     const reply = await this.#enrol(learner)
-    // Clients register again when the stamp changes (protocol: registration, JSON REST).
+    // Clients register again when the stamp changes (docs/reference/protocols.md: registration, JSON REST).
     const stamp = createHash('sha1')
       .update(JSON.stringify([learner.uid, reply]))
       .digest('hex')
@@ -76,9 +76,19 @@ export class Reception {
   }
 
   async #enrol(learner: Learner): Promise<Welcome['reply']> {
-    const enrolled = await this.#hooks.gather(Registration.enrol, {}, learner)
-    // Sugar dies of a reply in which one of these is missing or no string (protocol: registration, XML-RPC).
+    const enrolled = await this.#gathered(learner)
+    // Sugar dies of a reply in which one of these is missing or no string (docs/reference/protocols.md: registration, XML-RPC).
     return { backupurl: '', backuppath: '', jabberserver: this.#jabberServer, ...this.#sound(enrolled) }
+  }
+
+  async #gathered(learner: Learner): Promise<Enrolment> {
+    try {
+      return await this.#hooks.gather(Registration.enrol, {}, learner)
+    } catch (cause) {
+      // Sugar would keep an empty address and never back up again: better to have it ask once more.
+      const message = 'the school server cannot say now where your work is kept; try again later'
+      throw new RequestError('UNAVAILABLE', message, { cause })
+    }
   }
 
   /** The additions that are what they should be; plugins are not always. */

@@ -59,7 +59,7 @@ export class Registry {
     const owner = before?.aliasOf ?? uid
     const [kept, rival] = await Promise.all([
       insistently(before, look, (user) => this.#keepUser(user, candidate, key)),
-      this.#keepMachine(candidate, owner, before === undefined),
+      this.#keepMachine(candidate, owner, before),
     ])
     if (rival === undefined) return kept
     await this.#noteConflict(rival, serial)
@@ -93,16 +93,20 @@ export class Registry {
   }
 
   /**
-   * @param isNew whether the key is new, and so most likely its serial
+   * @param before the user as it was: undefined for a new key, whose serial is most likely new too
    * @returns the learner who had the serial before, when that is somebody else
    */
-  async #keepMachine(candidate: Candidate, owner: string, isNew: boolean): Promise<string | undefined> {
+  async #keepMachine(
+    candidate: Candidate,
+    owner: string,
+    before: UserDoc | undefined,
+  ): Promise<string | undefined> {
     const { serial } = candidate
     if (!isSerialOfOne(serial)) return undefined
     const look = () => this.#shelves.machines.get(serial)
     return this.#turns.take(`serial ${serial}`, async () =>
-      insistently(isNew ? undefined : await look(), look, (machine) =>
-        this.#claim(machine, candidate, owner),
+      insistently(before === undefined ? undefined : await look(), look, (machine) =>
+        this.#claim(machine, candidate, owner, before?.uuids),
       ),
     )
   }
@@ -111,6 +115,7 @@ export class Registry {
     machine: Stored<MachineDoc> | undefined,
     { uid, serial, uuid }: Candidate,
     owner: string,
+    known: readonly string[] = [],
   ): Promise<string | undefined> {
     const { machines, users } = this.#shelves
     const now = this.#now().toISOString()
@@ -119,7 +124,8 @@ export class Registry {
       return undefined
     }
     if (machine.uid === owner) {
-      if (machine.uuid !== uuid) await machines.update(serial, machine.rev, { uuid })
+      // One that the learner brought before is known, and changes nothing: each write costs an allowance.
+      if (!known.includes(uuid)) await machines.update(serial, machine.rev, { uuid })
       return undefined
     }
     if (!this.#turns.taken(machine.uid) && (await users.get(machine.uid)) === undefined) {
@@ -127,8 +133,8 @@ export class Registry {
       await machines.update(serial, machine.rev, { uid: owner, uuid })
       return undefined
     }
-    if (!isClaimedBy(machine, uid)) {
-      const claims = [...machine.claims, { uid, at: now }].slice(-mostClaims)
+    if (!isClaimedBy(machine, uid) && machine.claims.length < mostClaims) {
+      const claims = [...machine.claims, { uid, at: now }]
       await machines.update(serial, machine.rev, { claims })
     }
     return machine.uid

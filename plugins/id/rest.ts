@@ -5,7 +5,7 @@ import type { Learner, Users } from './public.js'
 import type { Reception } from './reception.js'
 
 /**
- * The JSON interface of sugar-server 1.1 (protocol: registration, JSON REST). Clients read `success` and `error`,
+ * The JSON interface of sugar-server 1.1 (docs/reference/protocols.md: registration, JSON REST). Clients read `success` and `error`,
  * so a refusal is a reply like any other; only what keeps the server from answering has another status than 200.
  */
 export function serveRest(router: Router, reception: Reception, users: Users): void {

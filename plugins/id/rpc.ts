@@ -8,7 +8,7 @@ import { decodeCall, encodeFault, encodeReply, Fault, methodNotFound, type Value
  * where Python's clients may ask.
  *
  * Whatever is wrong with a registration is answered with `success: ERR`, since a laptop shows a fault as "Cannot
- * connect to the server" (protocol: registration, XML-RPC). A fault is for what is no call of ours.
+ * connect to the server" (docs/reference/protocols.md: registration, XML-RPC). A fault is for what is no call of ours.
  */
 export function serveRpc(router: Router, reception: Reception, log: Logger): void {
   router.post(['/', '/RPC2'], async (ctx) => {

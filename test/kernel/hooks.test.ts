@@ -44,7 +44,7 @@ t.test('gate', async (t) => {
           await new Promise(setImmediate)
           said.push(`${name} ends`)
         },
-        order,
+        order === undefined ? {} : { order },
       )
     tap('late', 10)
     tap('usual')
@@ -128,7 +128,7 @@ t.test('fold', async (t) => {
         await new Promise(setImmediate)
         return { backup: `/backup/${uid}` }
       },
-      1,
+      { order: 1 },
     )
     hooks.tap(enrol, 'presence', (card) => {
       seen.push({ ...card })

@@ -90,7 +90,9 @@ export const whole = definePlugin({
     ctx.log.info({ most, loud, kind, words, plugins, count, now }, 'all of it')
 
     ctx.tap(admit, ({ uid }) => ctx.log.info(uid))
-    ctx.tap(enrol, async (answer, { uid }) => (answer.server === undefined ? { server: uid } : undefined), -1)
+    ctx.tap(enrol, async (answer, { uid }) => (answer.server === undefined ? { server: uid } : undefined), {
+      order: -1,
+    })
     ctx.tap(registered, async ({ uid }) => ctx.log.info(uid))
     await ctx.ask(admit, { uid: 'a' })
     const { server } = await ctx.gather(enrol, {}, { uid: 'a' })

@@ -1,10 +1,13 @@
+import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { ControlClient } from '../../control/client.js'
-import { exit, type Problem, problemOf, SystemError, systemCode } from '../../errors.js'
-import { writable } from '../../kernel/probe.js'
+import { exit, type Problem, problemOf, SugarError, SystemError, systemCode } from '../../errors.js'
+import type { HouseStatus } from '../../house.js'
 import type { Plan } from '../../loading/plan.js'
 import { able } from '../../loading/roster.js'
 import { printable, printableJson } from '../../log/printable.js'
+import { program, writable } from '../../probe.js'
+import { checkRoot } from '../../root.js'
 import type { HouseCommand } from '../command.js'
 
 export const check: HouseCommand = {
@@ -39,34 +42,47 @@ export const check: HouseCommand = {
 
 /** What the machine lacks: programs, directories, free ports. */
 async function machine({ members, settings }: Plan): Promise<Problem[]> {
+  const root = String(settings.get('root'))
   const plugins = able(members)
-  const probes = [writable('root'), ...plugins.flatMap(({ system }) => system)]
+  const probes = [
+    program('flock', { package: 'util-linux' }),
+    writable('root'),
+    ...plugins.flatMap(({ system }) => system),
+  ]
   const found = await Promise.all(probes.map((probe) => probe.look(settings)))
   const problems = found.flatMap((problem) => (problem === undefined ? [] : [problemOf(problem)]))
-  if (await running(String(settings.get('root')))) return problems
+  if (existsSync(root) && problems.length === 0) problems.push(...unfit(root))
   const host = String(settings.get('host'))
+  const ours = await portsInUse(root)
   for (const { name } of settings.all()) {
     const port = settings.get(name)
-    if (!name.endsWith('-port') || typeof port !== 'number' || port === 0) continue
+    if (!name.endsWith('-port') || typeof port !== 'number' || port === 0 || ours.has(port)) continue
     const code = await refusal(host, port)
     if (code === undefined) continue
     const message = `${settings.describe(name)}: port ${port} on ${host} cannot be had (${code})`
-    problems.push(
-      problemOf(
-        new SystemError('PORT_BUSY', message, { hint: 'stop the other program, or choose another port' }),
-      ),
-    )
+    const hint = 'stop the other program, or choose another port'
+    problems.push(problemOf(new SystemError('PORT_BUSY', message, { hint })))
   }
   return problems
 }
 
-/** Whether our own server runs: then its ports are taken, and rightly so. */
-async function running(root: string): Promise<boolean> {
+function unfit(root: string): Problem[] {
   try {
-    await new ControlClient(root).get('/status')
-    return true
+    checkRoot(root)
+    return []
+  } catch (error) {
+    if (error instanceof SugarError) return [problemOf(error)]
+    throw error
+  }
+}
+
+/** Ports on which our own server listens, if it runs: they are taken, and rightly so. */
+async function portsInUse(root: string): Promise<Set<number>> {
+  try {
+    const { listeners } = (await new ControlClient(root).get('/status')) as HouseStatus
+    return new Set(listeners.map(({ port }) => port))
   } catch {
-    return false
+    return new Set()
   }
 }
 

@@ -30,7 +30,8 @@ export const run: HouseCommand = {
     process.once('exit', cutShort)
     const ended = untilStopped(house, log, () => process.off('exit', cutShort))
     try {
-      await house.start({ listen: true })
+      // Told to stop meanwhile, it ends even where a plugin never finishes its start.
+      await Promise.race([house.start({ listen: true }), ended])
     } catch (error) {
       log.flush()
       process.off('exit', cutShort)
@@ -40,6 +41,9 @@ export const run: HouseCommand = {
     return ended
   },
 }
+
+/** Milliseconds in which two signals are one. */
+const oneGesture = 500
 
 /**
  * Ends the house on signals and on request.
@@ -57,7 +61,14 @@ function untilStopped(house: House, log: Log, done: () => void): Promise<number>
         resolve(errors.length === 0 ? exit.ok : exit.failure)
       })
     }
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop(signal))
+    let last = Number.NEGATIVE_INFINITY
+    const hear = (signal: string) => {
+      // One Ctrl-C on "npm start" arrives twice, from the terminal and from npm: that is no impatience.
+      const again = performance.now() - last < oneGesture
+      last = performance.now()
+      if (!again) stop(signal)
+    }
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => hear(signal))
     house.onStopRequest = () => stop('asked to stop')
     // A promise that nobody awaited says nothing about the rest of the house; an exception out of the blue does.
     process.on('unhandledRejection', (err) =>
@@ -90,15 +101,19 @@ async function greet(house: House, output: Output): Promise<void> {
     if (state !== 'running')
       lines.push(`  ${name} is ${state}: ${[message, hint].filter(Boolean).join('; ')}`)
   }
-  const words = await house.kernel.hooks.gather(greeting, {}, { url })
+  const words = await house.kernel.hooks.gather(greeting, {}, { url, program })
   for (const [plugin, said] of Object.entries(words))
     for (const line of said) lines.push(`  ${plugin.padEnd(8)} ${line}`)
   lines.push(
     `  health   ${url('httpd')}/health`,
-    `  next     npx sugar-server status --root ${quoted(house.root)}`,
+    `  next     ${program('sugar-server')} status --root ${quoted(house.root)}`,
   )
   output.out(`${lines.map(printable).join('\n')}\n`)
 }
+
+/** npm puts the programs of a clone where only npx finds them; installed ones are on the path. */
+const program = (name: string): string =>
+  process.env.npm_lifecycle_event === undefined ? name : `npx ${name}`
 
 /** A word as a shell takes it. */
 const quoted = (word: string): string =>

@@ -306,15 +306,15 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
       if (this.#journal.failed) return
       try {
         await this.#nedb.persistence.persistCachedDatabaseAsync()
-        this.#setLimit()
       } catch (error) {
         // The long file serves on. Half a copy would take the room that is needed.
         this.#compactAt = this.#journal.durable * 2
         this.#owner.note(`a fresh copy of ${this.#path} could not be written: ${asError(error).message}`)
         await rm(`${this.#path}~`, { force: true })
-      } finally {
-        await this.#journal.reopen()
+        return
       }
+      await this.#journal.reopen()
+      this.#setLimit()
     })
       .catch((error) => this.#owner.failed(this, asError(error)))
       .finally(() => {

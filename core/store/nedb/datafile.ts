@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer'
-import { createReadStream } from 'node:fs'
+import { createReadStream, createWriteStream } from 'node:fs'
 import { copyFile, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { systemCode } from '../../errors.js'
-import type { Kept } from './kept.js'
+import { type Kept, sumOf } from './kept.js'
 
 /** A data file: NeDB's, a line of JSON for each version of a row, the last one counting. */
 export interface Datafile {
@@ -31,8 +32,8 @@ const readAtOnce = 1 << 20
  * Reads a data file, and repairs it first where that is needed.
  *
  * A power cut leaves a torn tail, which nobody was ever told was kept: it is cut off. Damage within the file is
- * taken out. A copy of the file as it was stays beside it; only a torn tail is cut off even where there is no room
- * for a copy. NeDB's own loading would drop damaged lines
+ * taken out. What is cut off, or the file as it was before lines were taken out of it, stays beside it; only a torn
+ * tail is cut off even where there is no room for that. NeDB's own loading would drop damaged lines
  * without a word, or refuse a small file for the last line alone, and writes the file anew each time.
  * @param bytes reads only so many, and repairs nothing
  */
@@ -122,21 +123,28 @@ function recordOf(line: Buffer): LineRecord | undefined {
   // Lines about indexes are NeDB's own; a collection's spec says which it has.
   if ('$$indexCreated' in value || '$$indexRemoved' in value) return {}
   if (!('_id' in value) || typeof value._id !== 'string') return undefined
-  const whole = '$$deleted' in value || ('doc' in value && typeof value.doc === 'string')
-  return whole ? (value as LineRecord) : undefined
+  if ('$$deleted' in value) return value as LineRecord
+  const kept = value as Kept
+  return typeof kept.doc === 'string' && kept.sum === sumOf(kept) ? kept : undefined
 }
 
 /** @returns what was done, as a sentence */
 async function repair(path: string, damage: Damage): Promise<string> {
   const copy = `${path}.damaged-${new Date().toISOString().replace(/[:.]/g, '-')}`
-  let kept = `the file as it was is ${copy}`
+  let kept = `${damage.torn ? 'what was cut off' : 'the file as it was'} is ${copy}`
   try {
-    await copyFile(path, copy)
+    // Power goes every day in some schools: of a torn end only that end is kept.
+    if (damage.torn)
+      await pipeline(
+        createReadStream(path, { start: damage.goodEnd }),
+        createWriteStream(copy, { mode: 0o600 }),
+      )
+    else await copyFile(path, copy)
     await synced(copy)
   } catch (error) {
     await rm(copy, { force: true })
     if (!(damage.torn && isFull(error))) throw error
-    kept = 'there was no room for a copy of the file as it was'
+    kept = 'there was no room to keep it'
   }
   if (damage.within) await rewrite(path, copy)
   else await truncate(path, damage.goodEnd)

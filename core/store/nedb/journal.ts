@@ -75,9 +75,10 @@ export class Journal {
 
   /** Takes up the file anew after somebody replaced it. Only while nothing is being appended. */
   async reopen(): Promise<void> {
+    const fresh = await open(this.#path, 'a+', 0o600)
     await this.#file.close()
-    this.#file = await open(this.#path, 'a+', 0o600)
-    this.#durable = (await this.#file.stat()).size
+    this.#file = fresh
+    this.#durable = (await fresh.stat()).size
   }
 
   async close(): Promise<void> {

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import type { Row } from '../schema.js'
 
 /** A row as NeDB keeps it, and as it stands on a line of the data file. */
@@ -10,15 +11,18 @@ export interface Kept {
   i: Row['indexed']
   /** The document as JSON text. */
   doc: string
+  /** CRC-32 of key, revision and document: a flipped bit is found when the file is read. */
+  sum: number
 }
 
-export const keptOf = (row: Row): Kept => ({
-  _id: row.key,
-  rev: row.rev,
-  v: row.version,
-  i: row.indexed,
-  doc: row.body,
-})
+/** What `sum` must be. */
+export const sumOf = ({ _id, rev, doc }: Pick<Kept, '_id' | 'rev' | 'doc'>): number =>
+  crc32(`${_id}\n${rev}\n${doc}`)
+
+export function keptOf({ key, rev, version, indexed, body }: Row): Kept {
+  const named = { _id: key, rev, doc: body }
+  return { ...named, v: version, i: indexed, sum: sumOf(named) }
+}
 
 export const rowOfKept = ({ _id, rev, v, i, doc }: Kept): Row => ({
   key: _id,

@@ -1,4 +1,4 @@
-import { type Call, each } from '../../../core/api.js'
+import { type Call, each, printableJson } from '../../../core/api.js'
 import { writeCsv } from '../csv.js'
 import type { UserDoc } from '../documents.js'
 import type { Shelves } from '../registry.js'
@@ -28,7 +28,7 @@ export async function exportUsers({ users }: Shelves, call: Call, format: 'json'
     )
   }
   if (format === 'json') {
-    call.write(`${JSON.stringify(rows, undefined, 2)}\n`)
+    call.write(`${printableJson(rows)}\n`)
     return
   }
   const cells = rows.map((row) => ({

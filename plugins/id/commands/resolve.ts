@@ -1,6 +1,6 @@
 import { RequestError } from '../../../core/api.js'
 import { learnerOf } from '../directory.js'
-import type { UserDoc } from '../documents.js'
+import { keysOf } from '../machines.js'
 import type { Learner, Users } from '../public.js'
 import type { Shelves } from '../registry.js'
 
@@ -23,10 +23,20 @@ export async function theOne(users: Users, who: string): Promise<Learner> {
   return first
 }
 
-/** The same for one key, whose registration may be joined to another learner's. */
-export async function theKey({ users }: Shelves, directory: Users, who: string): Promise<Learner> {
-  const exact: UserDoc | undefined = /^[0-9a-f]{40}$/i.test(who)
-    ? await users.get(who.toLowerCase())
-    : undefined
-  return exact === undefined ? theOne(directory, who) : learnerOf(exact)
+/**
+ * The same for one key, whose registration may be joined to another learner's.
+ * @throws RequestError also where a learner has several keys and it is not said which
+ */
+export async function theKey(shelves: Shelves, directory: Users, who: string): Promise<Learner> {
+  const exact = /^[0-9a-f]{40}$/i.test(who) ? await shelves.users.get(who.toLowerCase()) : undefined
+  if (exact !== undefined) return learnerOf(exact)
+  const learner = await theOne(directory, who)
+  const keys = await keysOf(shelves, learner.uid)
+  if (keys.length > 1) {
+    const uids = keys.map(({ uid, nickname }) => `${uid} (${nickname})`).join(', ')
+    throw new RequestError('REQUEST_INVALID', `${who} is a learner with several keys: ${uids}`, {
+      hint: 'name one by its whole uid',
+    })
+  }
+  return learner
 }

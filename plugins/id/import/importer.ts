@@ -1,4 +1,4 @@
-import { type InputFile, RequestError } from '../../../core/api.js'
+import { type InputFile, RequestError, StoreError } from '../../../core/api.js'
 import { readCsv } from '../csv.js'
 import type { UserDoc } from '../documents.js'
 import { isSerialOfOne, parseNickname, parseSerial, parseUuid } from '../identity.js'
@@ -62,13 +62,21 @@ function since({ registeredAt = '' }: Found): number {
   return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time
 }
 
+const mostTries = 8
+
 /** Does one item; one that is refused is noted, and the others go on. */
 export async function refusing(where: string, tally: Tally, work: () => Promise<unknown>): Promise<void> {
-  try {
-    await work()
-  } catch (error) {
-    if (!(error instanceof RequestError)) throw error
-    tally.refused.push({ where, reason: error.message })
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await work()
+      return
+    } catch (error) {
+      // The laptop itself may register at this moment: what an item does can be done again.
+      if (error instanceof StoreError && error.code === 'STORE_CONFLICT' && tries < mostTries) continue
+      if (!(error instanceof RequestError)) throw error
+      tally.refused.push({ where, reason: error.message })
+      return
+    }
   }
 }
 

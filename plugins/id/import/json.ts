@@ -7,7 +7,7 @@ const maybe = (value: unknown): string | undefined => (typeof value === 'string'
 
 /**
  * Reads JSON: an array of registrations as `id export` writes them, or one document of the original registry, in
- * which users have a pubkey and machines a uid (protocol: registration, JSON REST).
+ * which users have a pubkey and machines a uid (docs/reference/protocols.md: registration, JSON REST).
  */
 export function readJsonRecords(path: string, content: string): Findings {
   const found = nothing()

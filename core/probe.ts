@@ -1,8 +1,8 @@
 import { constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Settings } from '../config/settings.js'
-import { type SugarError, SystemError } from '../errors.js'
+import type { Settings } from './config/settings.js'
+import { type SugarError, SystemError } from './errors.js'
 
 /** Something a plugin's machine must have. Asked before prepare(), and by `sugar-server check`. */
 export interface Probe {
