@@ -22,7 +22,6 @@ import { version } from './version.js'
 
 /** How long a plugin's health check may take. */
 const checkSeconds = 2
-const checkedForMilliseconds = 1000
 
 export type Phase = 'prepare' | 'start' | 'ready' | 'drain' | 'stop' | 'stopped'
 
@@ -52,7 +51,7 @@ export class House {
   /** Whether it is the service, and not a command's house with its doors shut. */
   #listening = false
   #opening: Promise<void> | undefined
-  #checked: { at: number; health: Promise<HouseStatus['health']> } | undefined
+  #checking: Promise<HouseStatus['health']> | undefined
   #stopping: Promise<Error[]> | undefined
   /** Called when somebody asks for the end over the control socket. */
   onStopRequest: () => void = () => undefined
@@ -216,13 +215,12 @@ export class House {
     })
   }
 
-  /** Anybody may ask for /health as often as he likes: the plugins are asked once a second. */
+  /** Anybody may ask for /health as often as he likes: those who ask at once share one answer. */
   #health(): Promise<HouseStatus['health']> {
-    const now = performance.now()
-    if (this.#checked === undefined || now - this.#checked.at > checkedForMilliseconds) {
-      this.#checked = { at: now, health: this.#check() }
-    }
-    return this.#checked.health
+    this.#checking ??= this.#check().finally(() => {
+      this.#checking = undefined
+    })
+    return this.#checking
   }
 
   async #check(): Promise<HouseStatus['health']> {

@@ -12,7 +12,7 @@ export function makeRoot(root: string): void {
     throw unfit(
       root,
       `cannot be made (${systemCode(cause)})`,
-      'give this user its directory, or set --root to another',
+      'give this user the directory, or set --root to another',
     )
   }
   checkRoot(root)

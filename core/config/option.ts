@@ -163,9 +163,11 @@ export function path(spec: { help: string; default: string; defaultText?: string
     ...spec,
     read(value, reading) {
       if (line(value) === '') throw new Error('must name a path')
-      if (value !== value.trim())
+      const found = absolute(value, reading)
+      if (found !== found.trim() || value !== value.trim()) {
         throw new Error('must not begin or end with a blank: settings files cannot say so')
-      return absolute(value, reading)
+      }
+      return found
     },
     write: (value) => value,
   }

@@ -43,6 +43,7 @@ export class Kernel {
   readonly #providers: ReadonlyMap<string, Plugin>
   #ownStore: Store | undefined
   readonly #stop = new AbortController()
+  readonly #stopped = aborted(this.#stop.signal)
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -171,7 +172,7 @@ export class Kernel {
       )
     })
     try {
-      await Promise.race([work(), late, aborted(this.#stop.signal)])
+      await Promise.race([work(), late, this.#stopped])
     } catch (error) {
       // Giving up because of the stop is no failure; stop() undoes what it did so far.
       if (this.#stopping) member.log.info({ err: error }, `${member.name} gave up ${what}`)

@@ -94,10 +94,15 @@ export class Reception {
   /** The additions that are what they should be; plugins are not always. */
   #sound(enrolled: Enrolment): Enrolment {
     const sound: Enrolment = {}
-    for (const [name, value] of Object.entries(enrolled)) {
-      const reason = faultOf(name, value)
-      if (reason === undefined) sound[name] = value
-      else this.#hooks.log.error({ key: name }, `the reply's ${name} was left out: ${reason}`)
+    const leftOut = (key: string, reason: string) =>
+      this.#hooks.log.error({ key }, `the reply's ${key} was left out: ${reason}`)
+    for (const [name, value] of Object.entries(enrolled as Record<string, unknown>)) {
+      if (ours.has(name)) leftOut(name, 'no plugin may set it')
+      else if (typeof value === 'string') sound[name] = value
+      else if (texts.has(name)) leftOut(name, 'it must be text')
+      else if (typeof value !== 'object' || value === null || Array.isArray(value))
+        leftOut(name, 'it must be text or a struct of texts')
+      else sound[name] = soundStruct(value, (inner) => leftOut(`${name}.${inner}`, 'it must be text'))
     }
     return sound
   }
@@ -108,13 +113,14 @@ const ours = new Set(['success', 'error', 'uid'])
 /** Keys that Sugar keeps as texts. */
 const texts = new Set(['backupurl', 'backuppath', 'jabberserver'])
 
-function faultOf(name: string, value: unknown): string | undefined {
-  if (ours.has(name)) return 'no plugin may set it'
-  if (typeof value === 'string') return undefined
-  if (texts.has(name)) return 'it must be text'
-  const isStruct = typeof value === 'object' && value !== null && !Array.isArray(value)
-  const isSound = isStruct && Object.values(value).every((one) => typeof one === 'string')
-  return isSound ? undefined : 'it must be text or a struct of texts'
+/** Several plugins fill a struct: what one of them does wrong does not cost the others theirs. */
+function soundStruct(struct: object, leftOut: (name: string) => void): Record<string, string> {
+  const entries = Object.entries(struct).filter((entry): entry is [string, string] => {
+    if (typeof entry[1] === 'string') return true
+    leftOut(entry[0])
+    return false
+  })
+  return Object.fromEntries(entries)
 }
 
 function asText(value: unknown, what: string): string {

@@ -99,7 +99,7 @@ t.test('a running server names its addresses and the next thing to type', async 
   t.match(await (await fetch(health)).json(), { status: 'ok', plugins: { id: 'running' } })
   t.equal((await enrol(newLaptop(), register)).outcome, 'registered')
 
-  const [, next = ''] = / {2}next +npx sugar-server (.*)\n$/.exec(out) ?? []
+  const [, next = ''] = / {2}next +sugar-server (.*)\n$/.exec(out) ?? []
   t.match(await cli(t, next.split(' ')), { code: 0, out: /^sugar-server \S+: ready\n/ })
 })
 

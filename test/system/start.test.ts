@@ -241,13 +241,13 @@ t.test('a root that cannot be used ends with 69 and what to do', async (t) => {
   const ended = (root: string) => cli(t, ['--root', root, ...freePorts])
   t.match(await ended(`${file}/root`), {
     code: 69,
-    err: /root: cannot write .*\(ENOTDIR\)\n {2}give this user/,
+    err: /root: .* cannot be made \(ENOTDIR\)\n {2}give this user/,
   })
   const open = await temporaryDirectory(t)
   await chmod(open, 0o777)
   t.match(await ended(open), {
     code: 69,
-    err: `root: others can write ${open}\n  protect it: chmod go-w ${open}\n`,
+    err: `root: ${open} can be written by others\n  protect it: chmod go-w ${open}\n`,
   })
   const deep = join(await temporaryDirectory(t), 'x'.repeat(100))
   t.match(await ended(deep), {

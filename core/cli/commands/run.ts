@@ -112,8 +112,7 @@ async function greet(house: House, output: Output): Promise<void> {
 }
 
 /** npm puts the programs of a clone where only npx finds them; installed ones are on the path. */
-const program = (name: string): string =>
-  process.env.npm_lifecycle_event === undefined ? name : `npx ${name}`
+const program = (name: string): string => (process.env.npm_lifecycle_event === 'start' ? `npx ${name}` : name)
 
 /** A word as a shell takes it. */
 const quoted = (word: string): string =>

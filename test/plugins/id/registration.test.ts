@@ -614,7 +614,8 @@ t.test('other plugins add to the reply; what is no text or ours to say is left o
     backupurl: 'one@schoolserver:backup',
     backuppath: '/two',
     jabberserver: 'jabber.school',
-    config: { 'collect-url': 'http://schoolserver:8000/', 'x]]>]]>': '<&\ufffd' },
+    config: { 'collect-url': 'http://schoolserver:8000/', 'x]]>]]>': '<&\ufffd', no: 'no' },
+    deep: {},
     struct: { a: 'b' },
     '<b>]]>': ']]>]]>\ufffd',
   }
