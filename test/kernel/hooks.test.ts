@@ -209,6 +209,35 @@ t.test('fold', async (t) => {
     t.equal(told.length, 3)
   })
 
+  t.test('merges objects, so that several taps can fill one; what is in it stays', async (t) => {
+    const { hooks, told } = hooksOf()
+    const config: Fold<{ config?: Record<string, string> }, string> = fold('id/config@1')
+    hooks.tap(config, 'one', () => ({ config: { a: '1', b: '1' } }))
+    hooks.tap(config, 'two', () => ({ config: { b: '2', c: '2', ['__proto__']: '2' } }))
+    t.same(await hooks.gather(config, {}, ''), { config: { a: '1', b: '1', c: '2', ['__proto__']: '2' } })
+    t.same(told, ['two id/config@1: "config.b" is in the answer already'])
+  })
+
+  t.test('fails as a whole where a tap fails whose part is required', async (t) => {
+    const { hooks, told } = hooksOf()
+    const enrolment: Fold<Card, string> = fold('id/enrolment@1')
+    let broken = true
+    hooks.tap(
+      enrolment,
+      'backup',
+      () => {
+        if (broken) throw new Error('no disk')
+        return { backup: '/backup' }
+      },
+      { required: true },
+    )
+    hooks.tap(enrolment, 'presence', () => ({ server: 'jabber' }))
+    await t.rejects(hooks.gather(enrolment, {}, ''), { code: 'INTERNAL', plugin: 'backup' })
+    t.equal(told.length, 1, 'and is told of')
+    broken = false
+    t.same(await hooks.gather(enrolment, {}, ''), { backup: '/backup', server: 'jabber' })
+  })
+
   t.test('does not add up: taps that are stuck share twice the time of one', async (t) => {
     const { hooks, told } = hooksOf()
     const slow: Fold<Card, string> = fold('id/slow@1', { seconds: 1 })

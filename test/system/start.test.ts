@@ -1,4 +1,4 @@
-import { chmod } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -94,10 +94,60 @@ t.test('a second SIGTERM gives up what hangs', async (t) => {
   await sleep(300)
   server.child.kill('SIGTERM')
   await until(() => server.said.err.includes('SIGTERM: stopping'), 'the signal to arrive')
-  await sleep(500)
+  // Sooner it would be taken for the same gesture, as one Ctrl-C on "npm start" is.
+  await sleep(1000)
   t.equal(server.child.exitCode, null, 'it waits for what was begun')
   t.match(await server.stop(), { code: 0, signal: null })
   await lost
+})
+
+t.test('one Ctrl-C that arrives twice, from the terminal and from npm, is no impatience', async (t) => {
+  const plugin = await written(t, 'slow.mjs', slowRoute(2))
+  const args = [...freePorts, '--plugins', `id,${plugin}`]
+  const server = await startServer(t, { args })
+  const begun = fetch(`${await server.url('httpd')}/slow`).then((answer) => answer.text())
+  await sleep(300)
+  server.child.kill('SIGINT')
+  server.child.kill('SIGINT')
+  t.equal(await begun, 'done', 'what was begun is finished')
+  t.match(await server.ended, { code: 0, signal: null })
+})
+
+t.test('a plugin that never finishes its start does not keep the server from being stopped', async (t) => {
+  for (const moment of ['prepare', 'start']) {
+    const body = `export default { name: 'stuck', api: 1, summary: 'never comes to an end', start() {}, ${moment}() { return new Promise(() => {}) } }`
+    const plugin = await written(t, 'stuck.mjs', body)
+    const server = await launch(t, { args: [...freePorts, '--plugins', `id,${plugin}`] })
+    await until(() => server.said.err.includes(`stuck has been in ${moment}`), 'the log to say who is slow')
+    t.match(await server.stop(), { code: 0, signal: null }, moment)
+  }
+})
+
+t.test(
+  'a command does not fall back to another server when the root that was meant is not known',
+  async (t) => {
+    const home = await temporaryDirectory(t)
+    const config = await written(t, 'empty.conf', '[core]\nroot =\n')
+    for (const args of [
+      ['status', '--root', ''],
+      ['stop', '--root', ''],
+      ['stop', '--config', config],
+    ])
+      t.match(await cli(t, args, { home }), { code: 78, err: /root must name a path/ }, args.join(' '))
+  },
+)
+
+t.test('a root of another user is refused, since what is made there would lock that user out', async (t) => {
+  if (process.getuid?.() !== 0)
+    return void t.pass('needs root', { skip: 'only root can give a directory away' })
+  const home = await temporaryDirectory(t)
+  const root = join(home, 'root')
+  await mkdir(root, { mode: 0o700 })
+  await chown(root, 65534, 65534)
+  const { code, err } = await cli(t, ['id', 'list', '--root', root], { home })
+  t.equal(code, 69)
+  t.match(err, /belongs to another user\n {2}run this as that user \(uid 65534\)/)
+  t.same(await readdir(root), [])
 })
 
 t.test('work that never ends is given up after drain-seconds', async (t) => {

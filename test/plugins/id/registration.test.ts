@@ -394,6 +394,50 @@ t.test('two laptops with one serial: both are served, and the operator is told',
   )
 })
 
+t.test('a key that was joined to the wrong child can be joined to the right one', async (t) => {
+  const { house, enrol, found, id } = await school(t)
+  const [moving, wrong, right] = [laptop(1), laptop(2), laptop(3)]
+  for (const one of [moving, wrong, right]) await enrol(one)
+  await id('alias', { new: uidOf(moving), old: uidOf(wrong) })
+  await id('alias', { new: uidOf(moving), old: uidOf(right) })
+  t.strictSame(await found(moving.serial), [uidOf(right)], 'its laptop goes along')
+  t.match(await enrol(moving), welcome)
+  const known = await listed(house)
+  for (const one of [wrong, right])
+    t.strictSame(known.get(uidOf(one))?.flags, [], 'and nothing is in dispute')
+})
+
+t.test('removing a joined key removes that key alone, and only when it is named', async (t) => {
+  const { house, enrol, found, id } = await school(t)
+  const [newer, older] = [laptop(1), laptop(2)]
+  for (const one of [newer, older]) await enrol(one)
+  await id('alias', { new: uidOf(newer), old: uidOf(older) })
+  await t.rejects(id('remove', { user: newer.serial }), /several keys: .*name one|several keys/)
+  t.equal((await listed(house)).size, 2, 'a serial that leads to both removes neither')
+  await id('remove', { user: uidOf(newer) })
+  t.strictSame([...(await listed(house)).keys()], [uidOf(older)])
+  t.strictSame(await found(newer.serial), [], "its laptop is nobody's")
+  await enrol(newer)
+  t.strictSame(await found(newer.serial), [uidOf(newer)], 'and registers again as its own')
+})
+
+t.test('an answer that would lack what the laptop must not lose is a refusal', async (t) => {
+  let broken = false
+  const plugin = tapping('backup', (ctx) => {
+    const backup = () => {
+      if (broken) throw new Error('no disk')
+      return { backupurl: 'ana@schoolserver:backup' }
+    }
+    ctx.tap(Registration.enrol, backup, { required: true })
+  })
+  const { house, enrol } = await school(t, {}, [plugin])
+  t.match(await enrol(laptop(1)), { success: 'OK', backupurl: 'ana@schoolserver:backup' })
+  broken = true
+  t.match(await enrol(laptop(1)), { success: 'ERR', error: /try again later/ }, 'never an empty address')
+  const { status } = await fetch(`${await house.url('httpd')}/client/status?uid=${uidOf(laptop(1))}`)
+  t.equal(status, 503, 'nor a stamp of half an answer')
+})
+
 t.test('a replaced laptop gets at the old work, and what it brings is found', async (t) => {
   const asked: string[] = []
   const plugin = tapping('backup', (ctx) => {
