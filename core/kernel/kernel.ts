@@ -12,7 +12,7 @@ import type { Context } from './context.js'
 import { dependantsOf, neededBy, providersOf } from './graph.js'
 import { Hooks } from './hooks.js'
 import { Member, type PluginStatus } from './member.js'
-import type { Plugin } from './plugin.js'
+import { broken, type Plugin } from './plugin.js'
 import type { Tokens } from './token.js'
 
 /** What a kernel is made from. */
@@ -284,9 +284,6 @@ export class Kernel {
     return Object.freeze(Object.fromEntries(await Promise.all(specs.map(open))))
   }
 }
-
-const broken = (plugin: Plugin, message: string): PluginError =>
-  new PluginError('SERVICE_UNDECLARED', `${plugin.name}: ${message}`, { plugin: plugin.name })
 
 const blockedBy = (member: Member, by: { name: string }): PluginError =>
   new PluginError('SERVICE_MISSING', `${member.name} uses ${by.name}, which does not run`, {

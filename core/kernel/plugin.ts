@@ -1,5 +1,6 @@
 import type { Commands } from '../command.js'
 import type { Options } from '../config/option.js'
+import { PluginError } from '../errors.js'
 import type { Probe } from '../probe.js'
 import type { CollectionSpec, Collections, Doc } from '../store/contract.js'
 import type { Context, PrepareContext } from './context.js'
@@ -80,3 +81,7 @@ export function definePlugin<
     ...spec,
   }) as unknown as Plugin
 }
+
+/** A plugin that did not do what it promised. */
+export const broken = (plugin: Plugin, message: string): PluginError =>
+  new PluginError('SERVICE_UNDECLARED', `${plugin.name}: ${message}`, { plugin: plugin.name })

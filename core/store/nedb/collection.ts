@@ -2,32 +2,12 @@ import { rm } from 'node:fs/promises'
 import Datastore from 'nedb-promises'
 import { asError, StoreError } from '../../errors.js'
 import type { Change, Collection, CollectionSpec, Doc, Page, Stored, Where } from '../contract.js'
-import { changed, checkIndexed, checkKey, docOf, migrate, rowOf, versionOf } from '../schema.js'
+import { changed, checkKey, docOf, migrate, rowOf, versionOf } from '../schema.js'
 import { type Datafile, isFull, readDatafile } from './datafile.js'
 import { Journal } from './journal.js'
 import { type Kept, keptOf, rowOfKept, sizeOf } from './kept.js'
-
-/** A collection whose memory runs ahead of its disk after a failed write. */
-export interface Reloaded {
-  /**
-   * Brings memory back to what the disk holds.
-   * @param mend also cuts off what the failed write left behind, so that the file takes writes again
-   */
-  reload(mend: boolean): Promise<void>
-}
-
-/** What a collection needs of the store it belongs to. */
-export interface Owner {
-  /** @throws StoreError once the store is closed */
-  readable(): void
-  /** @throws StoreError when nothing may be written */
-  writable(): void
-  failed(collection: Reloaded, error: Error): void
-  /** A repair, for status and the log. */
-  repaired(what: string): void
-  /** Something for the log. */
-  note(what: string): void
-}
+import type { Owner, Reloaded } from './owner.js'
+import { orderOf, pageQuery, queryOf } from './query.js'
 
 /** The parts of NeDB that nedb-promises hands through but does not describe. */
 interface Nedb {
@@ -102,29 +82,22 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
 
   async find(where: Where<D>, page: Page<D> = {}): Promise<Stored<D>[]> {
     this.#owner.readable()
-    const query = this.#query(where)
-    const { by, after, limit = defaultLimit } = page
-    if (by !== undefined && by !== this.#spec.key) {
-      checkIndexed(this.#spec, [by])
-      Object.assign(query, {
-        $and: [
-          { [`i.${by}`]: { $exists: true } },
-          ...(after === undefined ? [] : [behind(by, after, this.#spec.key)]),
-        ],
-      })
-    } else if (after !== undefined) {
-      Object.assign(query, { $and: [{ _id: { $gt: after[this.#spec.key] } }] })
-    }
-    const order = by === undefined || by === this.#spec.key ? { _id: 1 } : { [`i.${by}`]: 1, _id: 1 }
+    const { limit = defaultLimit } = page
     // To NeDB a limit of 0 is none at all.
-    const kept = limit === 0 ? [] : await this.#db.find(query).sort(order).limit(limit)
+    const kept =
+      limit === 0
+        ? []
+        : await this.#db
+            .find(pageQuery(this.#spec, where, page))
+            .sort(orderOf(this.#spec, page))
+            .limit(limit)
     await this.#durable(kept)
     return kept.map((one) => docOf<D>(rowOfKept(one)))
   }
 
   async count(where: Where<D>): Promise<number> {
     this.#owner.readable()
-    const found = await this.#db.count(this.#query(where))
+    const found = await this.#db.count(queryOf(this.#spec, where))
     for (const id of [...this.#pending.keys()]) await this.#written(id)
     return found
   }
@@ -263,20 +236,6 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
     )
   }
 
-  #query(where: Where<D>): Record<string, unknown> {
-    const fields = Object.keys(where)
-    checkIndexed(this.#spec, fields)
-    const query: Record<string, unknown> = {}
-    for (const [field, value] of Object.entries(where)) {
-      if (typeof value !== 'string' && typeof value !== 'number') {
-        throw new StoreError('STORE_INVALID', `"${field}" is compared with text or a number`)
-      }
-      if (field === this.#spec.key) query._id = value
-      else query[`i.${field}`] = value
-    }
-    return query
-  }
-
   /** Straight from NeDB's index of keys: findOne() would queue behind all writes and copy the row. */
   #kept(key: string): Kept | undefined {
     return this.#nedb.indexes._id.getMatching(key)[0]
@@ -320,17 +279,6 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
       .finally(() => {
         this.#compaction = undefined
       })
-  }
-}
-
-function behind<D extends Doc>(
-  by: keyof D & string,
-  after: Stored<D>,
-  key: keyof D & string,
-): Record<string, unknown> {
-  const value: unknown = after[by]
-  return {
-    $or: [{ [`i.${by}`]: { $gt: value } }, { [`i.${by}`]: value, _id: { $gt: after[key] } }],
   }
 }
 

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { StoreError } from '../../errors.js'
 import type { Collection, CollectionSpec, Doc, Store, StoreStatus } from '../contract.js'
-import { NedbCollection, type Owner, type Reloaded } from './collection.js'
+import { NedbCollection } from './collection.js'
 import { isFull } from './datafile.js'
+import type { Owner, Reloaded } from './owner.js'
 
 /** Room that must be there before writes are accepted again: more than a class's registrations at once. */
 const roomNeeded = 256 << 10
