@@ -35,10 +35,11 @@ export class Journal {
 
   static async open(path: string, onFailure: (error: Error) => void): Promise<Journal> {
     const file = await open(path, 'a+', 0o600)
-    // What a killed server wrote may not be on the disk yet, and neither may the file's name.
+    // What a killed server wrote may not be on the disk yet, and neither may the name of a file that is new.
     await file.sync()
-    await synced(dirname(path))
-    return new Journal(path, file, (await file.stat()).size, onFailure)
+    const { size } = await file.stat()
+    if (size === 0) await synced(dirname(path))
+    return new Journal(path, file, size, onFailure)
   }
 
   /** Bytes that are safely on the disk. */
