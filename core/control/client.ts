@@ -7,6 +7,11 @@ import { type CommandReply, type CommandRequest, FrameReader, fileFrames, frame 
 import type { Output } from './output.js'
 import { socketPath } from './server.js'
 
+// The server is ours: its story of a laptop may be long.
+const longestReply = 64 << 20
+/** Milliseconds until a question must be answered; plugins may take longer over a story than over their status. */
+const patience = (path: string): number => (path === '/status' ? 10_000 : 30_000)
+
 /** The other end of the control socket. */
 export class ControlClient {
   readonly #root: string
@@ -18,13 +23,15 @@ export class ControlClient {
   /** @throws SystemError NOT_RUNNING, CONTROL_REFUSED */
   async get(path: string): Promise<unknown> {
     const response = await this.#send('GET', path)
-    const answer = await new FrameReader(response).line()
+    const answer = await new FrameReader(response, longestReply).line()
     if (response.statusCode === 200) return answer
     throw new RequestError('REQUEST_INVALID', `the server refused to answer (${response.statusCode})`)
   }
 
   /** Asks the server to stop. @returns when it has closed the socket, its last act but the lock */
   async stop(): Promise<void> {
+    // How long a stop takes nobody knows; whether there is somebody to stop, this tells.
+    await this.get('/status')
     const response = await this.#send('POST', '/stop')
     // The server closes the connection in the middle of its answer: to a stream that is an error.
     response.on('error', () => undefined).resume()
@@ -43,7 +50,7 @@ export class ControlClient {
     })()
     try {
       const response = await this.#send('POST', '/command', Readable.from(body, { objectMode: false }))
-      const replies = new FrameReader(response)
+      const replies = new FrameReader(response, longestReply)
       for (let reply = await replies.line(); reply !== undefined; reply = await replies.line()) {
         const line = reply as CommandReply
         if ('out' in line) output.out(line.out)
@@ -58,6 +65,7 @@ export class ControlClient {
 
   async #send(method: string, path: string, body?: Readable): Promise<IncomingMessage> {
     const sending = request({ socketPath: socketPath(`${this.#root}/run`), method, path, agent: false })
+    if (method === 'GET') sending.setTimeout(patience(path), () => sending.destroy(silent(this.#root)))
     const response = new Promise<IncomingMessage>((resolve, reject) => {
       sending.once('response', resolve)
       sending.once('error', (error) => reject(explain(error, this.#root)))
@@ -68,6 +76,11 @@ export class ControlClient {
     return response
   }
 }
+
+const silent = (root: string): SystemError =>
+  new SystemError('UNAVAILABLE', `the sugar-server on ${root} does not answer`, {
+    hint: 'it may be held up or very busy: see its log, and end its process if it stays so',
+  })
 
 function explain(error: Error, root: string): Error {
   const code = systemCode(error)

@@ -35,9 +35,12 @@ export async function* fileFrames(files: AsyncIterable<InputFile>): AsyncGenerat
 /** Reads lines of JSON, and counted bytes between them, from a stream. */
 export class FrameReader {
   readonly #chunks: AsyncIterator<Buffer>
+  readonly #longest: number
   #rest: Buffer = Buffer.alloc(0)
 
-  constructor(stream: AsyncIterable<Buffer>) {
+  /** @param longest bytes that a line may have */
+  constructor(stream: AsyncIterable<Buffer>, longest = longestLine) {
+    this.#longest = longest
     this.#chunks = stream[Symbol.asyncIterator]()
   }
 
@@ -50,7 +53,7 @@ export class FrameReader {
         this.#rest = this.#rest.subarray(end + 1)
         return parse(text)
       }
-      if (this.#rest.length > longestLine)
+      if (this.#rest.length > this.#longest)
         throw new RequestError('REQUEST_TOO_LARGE', 'a line of the request is too long')
       if (!(await this.#more())) return undefined
     }

@@ -3,7 +3,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 
 /**
- * Keeps a server from being filled with idle connections. When the last place is taken, the address that holds
+ * Keeps servers from being filled with idle connections. When the last place is taken, the address that holds
  * the most gives up its oldest connection without a request under way, or else one whose request is still
  * coming in: a class behind one router is served, a thousand half-open sockets of one laptop are not.
  */
@@ -14,8 +14,12 @@ export class Connections {
   readonly #busy = new Map<Socket, IncomingMessage>()
   #count = 0
 
-  constructor(server: Server, most = placesByDescriptors()) {
+  constructor(most = placesByDescriptors()) {
     this.#most = most
+  }
+
+  /** Counts a server's connections in. All servers of a process share its places, as they share its descriptors. */
+  watch(server: Server): void {
     server.on('connection', (socket) => this.#add(socket))
     server.on('request', (request, response) => {
       const { socket } = request
@@ -85,13 +89,14 @@ export class Connections {
   }
 }
 
-const mostPlaces = 4096
+// A school's laptops twice over; with a request half sent on each the memory stays bounded.
+const mostPlaces = 2048
 
-/** A quarter of the file descriptors that this process may have: other listeners, the store and children need some. */
+/** Half of the file descriptors that this process may have: the store and child processes need some too. */
 function placesByDescriptors(): number {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
-    return soft === undefined ? mostPlaces : Math.min(mostPlaces, Math.max(8, Math.floor(Number(soft) / 4)))
+    return soft === undefined ? mostPlaces : Math.min(mostPlaces, Math.max(8, Math.floor(Number(soft) / 2)))
   } catch {
     return mostPlaces
   }

@@ -21,7 +21,7 @@ export class Listener implements Door {
   readonly #port: number
   #draining = false
 
-  constructor(host: string, port: number, log: Logger, limits = times) {
+  constructor(host: string, port: number, log: Logger, limits = times, connections = new Connections()) {
     this.#host = host
     this.#port = port
     this.#app.use(edge(log, () => this.#draining))
@@ -35,7 +35,8 @@ export class Listener implements Door {
       noDelay: true,
     })
     this.#server.timeout = limits.idle
-    this.#connections = new Connections(this.#server)
+    this.#connections = connections
+    connections.watch(this.#server)
   }
 
   /** Adds a plugin's router. */

@@ -3,8 +3,9 @@ import type { Logger } from 'pino'
 import type { Settings } from '../config/settings.js'
 import { asError } from '../errors.js'
 import type { Bindable } from './bind.js'
+import { Connections } from './connections.js'
 import { type Door, ServerDoor } from './door.js'
-import { Listener } from './listener.js'
+import { Listener, times } from './listener.js'
 
 export interface ListenerStatus {
   name: string
@@ -23,6 +24,7 @@ export class Listeners {
   readonly #settings: Settings
   readonly #log: Logger
   readonly #doors: Door[] = []
+  readonly #connections = new Connections()
   readonly #byPort = new Map<string, Listener>()
 
   constructor(settings: Settings, log: Logger) {
@@ -37,7 +39,7 @@ export class Listeners {
     const place = port === 0 ? option : String(port)
     let listener = this.#byPort.get(place)
     if (listener === undefined) {
-      listener = new Listener(this.#host, port, this.#log)
+      listener = new Listener(this.#host, port, this.#log, times, this.#connections)
       this.#byPort.set(place, listener)
       this.#doors.push(listener)
     }

@@ -72,12 +72,16 @@ export class Kernel {
     for (const member of this.running()) {
       // One that failed before it may have taken this one out.
       if (member.state !== 'running') continue
-      try {
+      const moments = async () => {
         for (const fn of member.moments.ready) await fn()
-      } catch (error) {
-        await this.fail(member, error)
       }
+      await this.#step(member, 'ready', moments, (error) => this.fail(member, error))
     }
+  }
+
+  /** Gives up what is being prepared or started. Before drain() and stop(). */
+  halt(): void {
+    this.#stop.abort()
   }
 
   /** The phase *drain*: signals abort, and plugins may finish what they began. @param signal gives up waiting */
@@ -157,7 +161,12 @@ export class Kernel {
   }
 
   /** One phase of one plugin: timed, contained, and talked about when it is slow. */
-  async #step(member: Member, what: string, work: () => Promise<void>): Promise<void> {
+  async #step(
+    member: Member,
+    what: string,
+    work: () => Promise<void>,
+    fail = (error: unknown) => this.#drop(member, 'failed', error),
+  ): Promise<void> {
     const began = performance.now()
     const slow = setInterval(() => {
       const seconds = Math.round((performance.now() - began) / 1000)
@@ -176,7 +185,7 @@ export class Kernel {
     } catch (error) {
       // Giving up because of the stop is no failure; stop() undoes what it did so far.
       if (this.#stopping) member.log.info({ err: error }, `${member.name} gave up ${what}`)
-      else await this.#drop(member, 'failed', error)
+      else await fail(error)
     } finally {
       clearInterval(slow)
       clearTimeout(timer)

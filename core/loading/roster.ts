@@ -1,6 +1,7 @@
 import { coreOptions } from '../config/core-options.js'
 import type { Given } from '../config/layers.js'
 import type { Options } from '../config/option.js'
+import { originText } from '../config/settings.js'
 import { ConfigError, PluginError, type Problem, problemOf, SugarError } from '../errors.js'
 import type { Plugin } from '../kernel/plugin.js'
 import { bundledNames, type Loaded, loadPlugin, type Source } from './load.js'
@@ -30,6 +31,14 @@ export async function enlist(given: readonly Given[]): Promise<Roster> {
     last === undefined ? coreOptions.plugins.default : coreOptions.plugins.read(last.text, { base })
   const roster: Roster = { members: [], problems: [] }
   for (const word of words) await add(word, base, roster)
+  if (words.length === 0)
+    roster.problems.push(
+      problemOf(
+        new ConfigError('CONFIG_INVALID', 'plugins names no plugin', { hint: 'name one, such as id' }),
+      ),
+    )
+  const where = last === undefined ? '' : `${originText(last.origin)}: `
+  roster.problems = roster.problems.map((problem) => ({ ...problem, message: `${where}${problem.message}` }))
   claim(roster.members)
   return roster
 }

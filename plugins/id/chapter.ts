@@ -42,3 +42,10 @@ export async function chapterOf(shelves: Shelves, learner: Learner): Promise<Cha
   }
   return { lines, facts }
 }
+
+/** Several learners may be meant, and nothing is told of any of them before it is known which. */
+export function chapterOfSeveral(who: string, found: readonly Learner[]): Chapter {
+  const lines = [`several    ${who} may be any of these; ask for one by its uid`]
+  for (const { uid, nickname } of found) lines.push(`learner    ${uid}  ${nickname}`)
+  return { lines, facts: { several: found.map(({ uid, nickname }) => ({ uid, nickname })) } }
+}

@@ -2,9 +2,9 @@ import { parse } from 'csv-parse/sync'
 import { stringify } from 'csv-stringify/sync'
 import { RequestError } from '../../core/api.js'
 
-// Spreadsheets run cells that begin with these; the apostrophe in front makes them text.
-const formula = /^[=+\-@\t\r]/
-const guarded = /^'[=+\-@\t\r']/
+// Spreadsheets run cells that begin with these, blanks before them or not, and their full-width kin; the apostrophe in
+// front makes them text.
+const formula = /^[\s\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r]/
 
 /** Rows as CSV, with a header. No cell is a formula to a spreadsheet. */
 export function writeCsv(
@@ -42,5 +42,10 @@ export function readCsv(text: string): { line: number; row: Record<string, strin
   }
 }
 
-const guard = (cell: string): string => (formula.test(cell) || guarded.test(cell) ? `'${cell}` : cell)
-const unguard = (cell: string): string => (guarded.test(cell) ? cell.slice(1) : cell)
+const guard = (cell: string): string => (isRisky(cell) ? `'${cell}` : cell)
+const unguard = (cell: string): string =>
+  cell.startsWith("'") && isRisky(cell.slice(1)) ? cell.slice(1) : cell
+
+/** Cells that a spreadsheet may run, and those that look guarded already. */
+const isRisky = (cell: string): boolean =>
+  formula.test(cell) || (cell.startsWith("'") && isRisky(cell.slice(1)))

@@ -45,9 +45,10 @@ export class Directory implements Users {
     if (isUuid(who)) return isUuidOfOne(lower) ? users.find({ uuidKeys: lower }) : []
     const serial = who.toUpperCase()
     if (serial === '' || serial.length > 200 || !isSerialOfOne(serial)) return []
+    // A word may be both: whoever made up a serial that looks like another's uid must not be taken for him.
     const machine = await machines.get(serial)
-    if (machine !== undefined) return present(await this.#user(machine.uid))
-    return partOfUid.test(lower) ? this.#beginning(lower) : []
+    const owner = machine === undefined ? [] : present(await this.#user(machine.uid))
+    return partOfUid.test(lower) ? [...owner, ...(await this.#beginning(lower))] : owner
   }
 
   async #beginning(part: string): Promise<UserDoc[]> {

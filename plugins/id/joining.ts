@@ -53,9 +53,13 @@ export async function removeUser(shelves: Shelves, uid: string): Promise<void> {
   for (const follower of await users.find({ aliasOf: uid })) await part(shelves, follower.uid)
   for (const machine of await machinesOf(shelves, await keysOf(shelves, uid))) {
     const { serial, claims } = machine
-    if (machine.uid === uid) {
+    const [heir, ...others] = claims
+    if (machine.uid === uid && heir !== undefined) {
+      // Whoever came with it next has it now; it must not lie about for anybody to pick up.
+      await machines.update(serial, machine.rev, { uid: heir.uid, claims: others })
+      if (others.length === 0) await clear(shelves, heir.uid, serial)
+    } else if (machine.uid === uid) {
       await machines.remove(serial)
-      for (const claim of claims) await clear(shelves, claim.uid, serial)
     } else if (isClaimedBy(machine, uid)) {
       await withdraw(shelves, machine, (claim) => claim.uid === uid)
     }

@@ -94,8 +94,11 @@ export default definePlugin({
 
     if (config.registration !== 'open') ctx.tap(Registration.admit, (candidate) => admit(candidate))
     ctx.tap(explain, async (_, wanted) => {
-      const [learner] = await directory.find(wanted)
-      return learner && { id: await (await commands()).chapterOf(store, learner) }
+      const found = await directory.find(wanted)
+      if (found.length === 0) return undefined
+      const { chapterOf, chapterOfSeveral } = await commands()
+      const [only] = found.length === 1 ? found : []
+      return { id: only === undefined ? chapterOfSeveral(wanted, found) : await chapterOf(store, only) }
     })
     ctx.tap(greeting, (_, { url, program }) => {
       const address = url('id')

@@ -6,6 +6,9 @@ import { parsePublicKey } from './key.js'
 import { type Candidate, type Enrolment, type Learner, Registration, type Users } from './public.js'
 import type { Registry } from './registry.js'
 
+/** Bytes of a registration at most: the longest key and nickname, the latter all character references. */
+export const applicationLimit = 16 << 10
+
 /** What a laptop says of itself, unchecked. */
 export interface Application {
   serial: unknown
@@ -40,6 +43,17 @@ export class Reception {
 
   /** @throws RequestError whose text the child may see */
   async register(application: Application): Promise<Welcome> {
+    try {
+      return await this.#register(application)
+    } catch (error) {
+      // Operators are asked why by teachers: the answer to the laptop looks like any other in the access log.
+      if (error instanceof RequestError)
+        this.#hooks.log.info({ code: error.code }, `refused: ${error.message}`)
+      throw error
+    }
+  }
+
+  async #register(application: Application): Promise<Welcome> {
     const { serial, nickname, uuid, pubkey, address } = application
     const key = parsePublicKey(asText(pubkey, 'public key'))
     const candidate: Candidate = {

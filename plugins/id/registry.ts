@@ -1,5 +1,5 @@
 import { type Collection, RequestError, type Stored, StoreError } from '../../core/api.js'
-import type { Allowance } from './allowance.js'
+import { Allowance } from './allowance.js'
 import type { MachineDoc, UserDoc } from './documents.js'
 import { isSerialOfOne } from './identity.js'
 import type { PublicKey } from './key.js'
@@ -24,6 +24,8 @@ export interface Registered {
 const mostAliases = 16
 const mostClaims = 32
 const mostTries = 8
+/** Changes that one key may bring at once; a fifth of it more each hour. */
+const mostChanges = 1000
 const seenEvery = 3_600_000
 
 /**
@@ -34,6 +36,7 @@ export class Registry {
   readonly #shelves: Shelves
   readonly #allowance: Allowance
   readonly #now: () => Date
+  readonly #changes = new Allowance(mostChanges)
   readonly #turns = new Turns()
 
   constructor(shelves: Shelves, allowance: Allowance, now = () => new Date()) {
@@ -69,11 +72,17 @@ export class Registry {
     return { ...kept, user, disputedWith: rival }
   }
 
-  /** Before anything is written: what is refused must leave nothing behind. */
+  /**
+   * Before anything is written: what is refused must leave nothing behind. Who is known pays from a purse of his own,
+   * so that a flood of new laptops does not keep out those that are here.
+   */
   #charge(before: UserDoc | undefined, candidate: Candidate): void {
-    if (before !== undefined && changeOf(before, candidate) === undefined) return
-    if (!this.#allowance.take(candidate.address))
+    if (before === undefined) {
+      if (this.#allowance.take(candidate.address)) return
       throw new RequestError('TOO_MANY', 'too many new laptops from this network; try again in an hour')
+    }
+    if (changeOf(before, candidate) === undefined || this.#changes.take(candidate.uid)) return
+    throw new RequestError('TOO_MANY', 'this laptop has changed too often; try again in an hour')
   }
 
   async #keepUser(
@@ -88,7 +97,6 @@ export class Registry {
     const stale = Date.parse(now) - Date.parse(user.lastSeen) >= seenEvery
     if (change === undefined && !stale) return { user, added: false }
     const written = await users.update(user.uid, user.rev, { ...change, lastSeen: now })
-    await this.#forget(user, written)
     return { user: written, added: false }
   }
 
@@ -123,7 +131,8 @@ export class Registry {
       await machines.insert({ serial, uuid, uid: owner, firstSeen: now, claims: [] })
       return undefined
     }
-    if (machine.uid === owner) {
+    // A serial stays its first owner's, also when newer ones have pushed it from the list.
+    if (machine.uid === owner || machine.uid === uid) {
       // One that the learner brought before is known, and changes nothing: each write costs an allowance.
       if (!known.includes(uuid)) await machines.update(serial, machine.rev, { uuid })
       return undefined
@@ -148,19 +157,6 @@ export class Registry {
       if (user === undefined || user.conflicts.includes(serial)) return user
       return users.update(uid, user.rev, { conflicts: [...user.conflicts, serial].slice(-mostAliases) })
     })
-  }
-
-  /** Removes the serials that a key has outgrown. */
-  async #forget(before: UserDoc, after: UserDoc): Promise<void> {
-    const { machines, users } = this.#shelves
-    for (const serial of before.serials) {
-      if (after.serials.includes(serial)) continue
-      const machine = await machines.get(serial)
-      if (machine === undefined || machine.claims.length > 0) continue
-      const joined = machine.uid === after.aliasOf ? await users.get(machine.uid) : undefined
-      if (machine.uid === after.uid || joined?.serials.includes(serial) === false)
-        await machines.remove(serial)
-    }
   }
 }
 

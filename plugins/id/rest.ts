@@ -2,7 +2,7 @@ import type Router from 'koa-router'
 import { RequestError, readJson } from '../../core/api.js'
 import { isUuid } from './identity.js'
 import type { Learner, Users } from './public.js'
-import type { Reception } from './reception.js'
+import { applicationLimit, type Reception } from './reception.js'
 
 /**
  * The JSON interface of sugar-server 1.1 (docs/reference/protocols.md: registration, JSON REST). Clients read `success` and `error`,
@@ -10,7 +10,7 @@ import type { Reception } from './reception.js'
  */
 export function serveRest(router: Router, reception: Reception, users: Users): void {
   router.post('/client/register', async (ctx) => {
-    const body = await readJson(ctx)
+    const body = await readJson(ctx, applicationLimit)
     ctx.body = await replying(async () => {
       const { uid, reply } = await reception.register({
         serial: body.machine_sn ?? body.serial,

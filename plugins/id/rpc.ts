@@ -1,6 +1,6 @@
 import type Router from 'koa-router'
 import { clientText, type Logger, logFault, RequestError, readText, requestId } from '../../core/api.js'
-import type { Reception } from './reception.js'
+import { applicationLimit, type Reception } from './reception.js'
 import { decodeCall, encodeFault, encodeReply, Fault, methodNotFound, type Value } from './xmlrpc.js'
 
 /**
@@ -12,7 +12,7 @@ import { decodeCall, encodeFault, encodeReply, Fault, methodNotFound, type Value
  */
 export function serveRpc(router: Router, reception: Reception, log: Logger): void {
   router.post(['/', '/RPC2'], async (ctx) => {
-    const body = await readText(ctx)
+    const body = await readText(ctx, applicationLimit)
     ctx.type = 'text/xml'
     try {
       const { method, params } = decodeCall(body)

@@ -21,6 +21,7 @@ export class Fault extends Error {
 }
 
 const notWellFormed = -32700
+const mostTags = 200
 export const methodNotFound = -32601
 
 /**
@@ -40,6 +41,8 @@ export function decodeCall(text: string): MethodCall {
     text.indexOf('</methodCall') !== text.lastIndexOf('</methodCall')
   )
     throw new Fault(notWellFormed, 'not an XML-RPC method call, or cut off')
+  // Each costs the parser a hundred times its bytes; a registration has thirty.
+  if (text.split('<', mostTags + 1).length > mostTags) throw new Fault(notWellFormed, 'too many elements')
   let call: MethodCall | undefined
   let problem: Error | null = null
   const source = {

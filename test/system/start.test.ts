@@ -1,4 +1,5 @@
 import { chmod, chown, mkdir, readdir } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -114,8 +115,13 @@ t.test('one Ctrl-C that arrives twice, from the terminal and from npm, is no imp
 })
 
 t.test('a plugin that never finishes its start does not keep the server from being stopped', async (t) => {
-  for (const moment of ['prepare', 'start']) {
-    const body = `export default { name: 'stuck', api: 1, summary: 'never comes to an end', start() {}, ${moment}() { return new Promise(() => {}) } }`
+  const hang = 'return new Promise(() => {})'
+  for (const [moment, says] of [
+    ['prepare', `start() {}, prepare() { ${hang} }`],
+    ['start', `start() { ${hang} }`],
+    ['ready', `start(ctx) { ctx.on('ready', () => { ${hang} }) }`],
+  ] as const) {
+    const body = `export default { name: 'stuck', api: 1, summary: 'never comes to an end', ${says} }`
     const plugin = await written(t, 'stuck.mjs', body)
     const server = await launch(t, { args: [...freePorts, '--plugins', `id,${plugin}`] })
     await until(() => server.said.err.includes(`stuck has been in ${moment}`), 'the log to say who is slow')
@@ -134,6 +140,32 @@ t.test(
       ['stop', '--config', config],
     ])
       t.match(await cli(t, args, { home }), { code: 78, err: /root must name a path/ }, args.join(' '))
+  },
+)
+
+t.test('what a laptop never finishes sending does not hold up the end', async (t) => {
+  const server = await startServer(t, { args: [...freePorts, '--drain-seconds', '1'] })
+  const { hostname, port } = new URL(await server.url('id'))
+  const socket = connect(Number(port), hostname)
+  t.teardown(() => void socket.destroy())
+  socket.on('error', () => undefined).write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc')
+  await sleep(300)
+  const began = performance.now()
+  t.match(await server.stop(), { code: 0, signal: null })
+  t.ok(performance.now() - began < 15_000, 'it is given up after drain-seconds')
+})
+
+t.test(
+  'a list of plugins that names none, or one that is not there, is a mistake with its line',
+  async (t) => {
+    const home = await temporaryDirectory(t)
+    for (const [text, err] of [
+      ['plugins =', /bad\.conf:2: plugins names no plugin/],
+      ['plugins = id, diray', /bad\.conf:2: there is no plugin diray/],
+    ] as const) {
+      const config = await written(t, 'bad.conf', `[core]\n${text}\n`)
+      t.match(await cli(t, ['--root', join(home, 'root'), '--config', config], { home }), { code: 78, err })
+    }
   },
 )
 

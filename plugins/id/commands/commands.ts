@@ -8,7 +8,7 @@ import type { Users } from '../public.js'
 import type { Shelves } from '../registry.js'
 import { theKey, theOne } from './resolve.js'
 
-export { chapterOf } from '../chapter.js'
+export { chapterOf, chapterOfSeveral } from '../chapter.js'
 export { exportUsers } from './export.js'
 export { list } from './list.js'
 

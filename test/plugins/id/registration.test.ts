@@ -394,6 +394,65 @@ t.test('two laptops with one serial: both are served, and the operator is told',
   )
 })
 
+t.test('who knows the key of a child cannot take the serial from it', async (t) => {
+  const { house, enrol, found } = await school(t)
+  const child = laptop(1)
+  await enrol(child)
+  for (let n = 100; n < 140; n += 1) await enrol(laptop(n, { pubkey: child.pubkey }))
+  const thief = laptop(2, { serial: child.serial })
+  t.match(await enrol(thief), welcome)
+  t.strictSame(await found(child.serial), [uidOf(child)])
+  t.strictSame(
+    (await listed(house)).get(uidOf(thief))?.flags,
+    ['serial-conflict'],
+    'and the operator hears of it',
+  )
+})
+
+t.test("a serial that looks like the beginning of another's uid is not taken for that learner", async (t) => {
+  const { house, enrol, id } = await school(t)
+  const [child, thief] = [laptop(1), laptop(2, { serial: uidOf(laptop(1)).slice(0, 12) })]
+  for (const one of [thief, child]) t.match(await enrol(one), welcome)
+  const short = uidOf(child).slice(0, 12)
+  await t.rejects(id('show', { user: short }), /may be any of/)
+  await t.rejects(id('remove', { user: short }), /may be any of/)
+  t.equal((await listed(house)).size, 2)
+  const story = await house.house.explain(short)
+  t.match(
+    story,
+    { id: { facts: { several: [{ uid: String }, { uid: String }] } } },
+    'explain names both, and no secret',
+  )
+})
+
+t.test(
+  'a serial whose first owner is removed goes to whoever came with it next, not to anybody',
+  async (t) => {
+    const { house, enrol, found, id } = await school(t)
+    const serial = laptop(1).serial
+    const [first, second, third] = [laptop(1), laptop(2, { serial }), laptop(3, { serial })]
+    for (const one of [first, second]) await enrol(one)
+    await id('remove', { user: uidOf(first) })
+    t.strictSame(await found(serial), [uidOf(second)])
+    t.strictSame((await listed(house)).get(uidOf(second))?.flags, [])
+    await enrol(third)
+    t.strictSame(await found(serial), [uidOf(second)])
+    t.strictSame((await listed(house)).get(uidOf(third))?.flags, ['serial-conflict'])
+  },
+)
+
+t.test('a flood of new laptops does not keep out those that are registered', async (t) => {
+  const { enrol } = await school(t, { 'registration-limit': '3' })
+  const known = laptop(1)
+  for (let n = 1; n <= 3; n += 1) t.match(await enrol(laptop(n)), welcome)
+  t.match(await enrol(laptop(4)), { success: 'ERR', error: /too many new laptops/ })
+  t.match(
+    await enrol(laptop(50, { pubkey: known.pubkey })),
+    welcome,
+    'with a serial of its own making as well',
+  )
+})
+
 t.test('a key that was joined to the wrong child can be joined to the right one', async (t) => {
   const { house, enrol, found, id } = await school(t)
   const [moving, wrong, right] = [laptop(1), laptop(2), laptop(3)]
@@ -484,8 +543,8 @@ t.test(
       latest.map(({ uuid }) => uuid),
     )
     t.strictSame(learner?.flags, [])
-    t.equal((await show(uidOf({ pubkey }))).laptops.length, 16, 'older serials are forgotten')
-    t.strictSame(await found(times[0]?.serial ?? ''), [])
+    t.equal((await show(uidOf({ pubkey }))).laptops.length, 16, 'older serials are not listed')
+    t.strictSame(await found(times[0]?.serial ?? ''), [uidOf({ pubkey })], 'but stay its own')
     t.strictSame(await found(times[49]?.uuid ?? ''), [uidOf({ pubkey })])
 
     await enrol(laptop(2))

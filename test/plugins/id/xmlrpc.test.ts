@@ -362,3 +362,9 @@ t.test('whatever comes, it is a call or a fault', async (t) => {
   )
   t.ok(calls > 100, `${calls} of them were calls`)
 })
+
+t.test('a body that is nothing but elements costs next to nothing', (t) => {
+  const body = `<methodCall>${'<a>'.repeat(5000)}</methodCall>`
+  t.throws(() => decodeCall(body), { code: -32700, message: 'too many elements' })
+  t.end()
+})
