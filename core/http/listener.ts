@@ -42,18 +42,18 @@ export class Listener implements Door {
   /** Adds a plugin's router. */
   use(plugin: string, router: Router): void {
     this.#plugins.add(plugin)
-    for (const middleware of [router.routes(), router.allowedMethods()] as Middleware[]) {
-      this.#app.use(async (ctx, next) => {
-        // koa cannot take a middleware out again: one whose plugin has gone is passed over.
-        if (!this.#plugins.has(plugin)) return next()
-        try {
-          return await middleware(ctx, next)
-        } catch (error) {
-          ctx.state.plugin ??= plugin
-          throw error
-        }
-      })
-    }
+    const routes = router.routes() as Middleware
+    const allowedMethods = router.allowedMethods() as Middleware
+    this.#app.use(async (ctx, next) => {
+      // koa cannot take a middleware out again: one whose plugin has gone is passed over.
+      if (!this.#plugins.has(plugin)) return next()
+      try {
+        return await routes(ctx, () => allowedMethods(ctx, next))
+      } catch (error) {
+        ctx.state.plugin ??= plugin
+        throw error
+      }
+    })
   }
 
   /** The plugins that have routes here. */
