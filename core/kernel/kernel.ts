@@ -13,6 +13,7 @@ import { dependantsOf, neededBy, providersOf } from './graph.js'
 import { Hooks } from './hooks.js'
 import { Member, type PluginStatus } from './member.js'
 import { broken, type Plugin } from './plugin.js'
+import { step } from './step.js'
 import type { Tokens } from './token.js'
 
 /** What a kernel is made from. */
@@ -26,10 +27,6 @@ export interface Parts {
 }
 
 type AnyContext = Context<Record<never, never>, Tokens, Tokens, Collections, Commands>
-
-const slowSeconds = 5
-/** How long a plugin may keep the others waiting. One that comes later than that is not taken in any more. */
-const stepSeconds = 60
 
 /**
  * Runs plugins: works out what each is given, starts them in order, contains failures, and undoes everything in
@@ -160,37 +157,13 @@ export class Kernel {
     return this.members.find(({ name }) => name === plugin)?.log ?? this.#parts.log
   }
 
-  /** One phase of one plugin: timed, contained, and talked about when it is slow. */
-  async #step(
+  #step(
     member: Member,
     what: string,
     work: () => Promise<void>,
     fail = (error: unknown) => this.#drop(member, 'failed', error),
   ): Promise<void> {
-    const began = performance.now()
-    const slow = setInterval(() => {
-      const seconds = Math.round((performance.now() - began) / 1000)
-      member.log.warn(`${member.name} has been in ${what} for ${seconds} s`)
-    }, slowSeconds * 1000)
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      const message = `${member.name} did not finish ${what} within ${stepSeconds} s`
-      timer = setTimeout(
-        () => reject(new PluginError('PLUGIN_FAILED', message, { plugin: member.name })),
-        stepSeconds * 1000,
-      )
-    })
-    try {
-      await Promise.race([work(), late, this.#stopped])
-    } catch (error) {
-      // Giving up because of the stop is no failure; stop() undoes what it did so far.
-      if (this.#stopping) member.log.info({ err: error }, `${member.name} gave up ${what}`)
-      else await fail(error)
-    } finally {
-      clearInterval(slow)
-      clearTimeout(timer)
-      member.ms += performance.now() - began
-    }
+    return step(member, what, work, { stop: this.#stop.signal, stopped: this.#stopped, fail })
   }
 
   async #drop(member: Member, state: 'unavailable' | 'blocked' | 'failed', thrown: unknown): Promise<void> {
