@@ -2,7 +2,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { address, type Config, choice, flag, hostForm, list, path, port, seconds, text } from './option.js'
 
-export const systemRoot = '/var/lib/sugar-server'
+const systemRoot = '/var/lib/sugar-server'
 
 const isRoot = process.getuid?.() === 0
 

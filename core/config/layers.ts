@@ -31,8 +31,8 @@ export interface Layers {
   files: string[]
 }
 
-export const systemFile = '/etc/sugar-server.conf'
-export const userFile = (): string => join(homedir(), '.local', 'sugar-server', 'config')
+const systemFile = '/etc/sugar-server.conf'
+const userFile = (): string => join(homedir(), '.local', 'sugar-server', 'config')
 
 const largest = 1 << 20
 

@@ -6,7 +6,7 @@ import { isTokenId } from '../kernel/token.js'
 const word = /^[a-z][a-z0-9-]{0,31}$/
 
 /** Names that mean something to the house itself. */
-export const reservedNames: ReadonlySet<string> = new Set([
+const reservedNames: ReadonlySet<string> = new Set([
   'core',
   'run',
   'config',

@@ -10,8 +10,8 @@ const mostAccounts = 10_000
 const hour = 3_600_000
 
 /**
- * How many new laptops one address may bring: `most` at once, and a fifth of that again each hour. A school behind
- * one router stays far below; a script that makes up laptops does not fill the disk.
+ * How much one address, or one key, may bring: `most` at once, and a fifth of that again each hour. A school behind one
+ * router stays far below; a script that makes up laptops does not fill the disk.
  */
 export class Allowance {
   readonly #most: number
@@ -24,11 +24,14 @@ export class Allowance {
     this.#now = now
   }
 
-  /** @returns whether one more is allowed */
-  take(address: string): boolean {
+  /**
+   * @param name an address, or whatever else is counted
+   * @returns whether one more is allowed
+   */
+  take(name: string): boolean {
     if (this.#most === 0) return true
     const now = this.#now()
-    const key = network(address)
+    const key = network(name)
     const account = this.#accounts.get(key) ?? { left: this.#most, at: now }
     const gained = (Math.max(0, now - account.at) / hour) * (this.#most / 5)
     const left = Math.min(this.#most, account.left + gained)

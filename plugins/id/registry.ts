@@ -36,13 +36,14 @@ export class Registry {
   readonly #shelves: Shelves
   readonly #allowance: Allowance
   readonly #now: () => Date
-  readonly #changes = new Allowance(mostChanges)
+  readonly #changes: Allowance
   readonly #turns = new Turns()
 
   constructor(shelves: Shelves, allowance: Allowance, now = () => new Date()) {
     this.#shelves = shelves
     this.#allowance = allowance
     this.#now = now
+    this.#changes = new Allowance(mostChanges, () => now().getTime())
   }
 
   /**

@@ -3,8 +3,9 @@ import { dirname, join } from 'node:path'
 import initSqlite from 'sql.js'
 import t from 'tap'
 import { uidOf } from '../../sugaroid/index.js'
+import { madeUpKey } from '../support/keys.js'
 import { needs } from '../support/needs.js'
-import { enrol, madeUpKey, newLaptop } from './laptops.js'
+import { enrol, newLaptop } from './laptops.js'
 import {
   busyPort,
   cli,

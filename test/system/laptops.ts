@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import {
   parseServer,
   type Registrant,
@@ -6,28 +5,7 @@ import {
   register,
   type Server,
 } from '../../sugaroid/index.js'
-
-const field = (bytes: Buffer): Buffer => {
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(bytes.length)
-  return Buffer.concat([length, bytes])
-}
-
-const number = (bits: number): Buffer => {
-  const bytes = randomBytes(bits / 8)
-  bytes[0] = 0x80 | (bytes[0] ?? 0)
-  return field(Buffer.concat([Buffer.from([0]), bytes]))
-}
-
-/** A key of the shape and size that every Sugar makes (DSA of 1,024 bits), its numbers made up. */
-export const madeUpKey = (): string =>
-  Buffer.concat([
-    field(Buffer.from('ssh-dss')),
-    number(1024),
-    number(160),
-    number(1024),
-    number(1024),
-  ]).toString('base64')
+import { madeUpKey } from '../support/keys.js'
 
 let made = 0
 

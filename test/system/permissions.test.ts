@@ -1,7 +1,8 @@
 import { lstat, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { enrol, madeUpKey, newLaptop } from './laptops.js'
+import { madeUpKey } from '../support/keys.js'
+import { enrol, newLaptop } from './laptops.js'
 import { freePorts, program, run, startServer, temporaryDirectory } from './server.js'
 
 t.setTimeout(300_000)

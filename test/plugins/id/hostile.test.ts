@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
+import { markup, oddities } from '../../support/markup.js'
 import { startServer } from '../../system/server.js'
 import { hangUp, laptop, post, register, uidOf } from './laptops.js'
 
@@ -115,42 +116,11 @@ function byHand(): Buffer[] {
 
 function byChance(count: number): Buffer[] {
   const piece = fc.constantFrom(
-    '<methodCall>',
-    '</methodCall>',
+    ...markup,
+    ...oddities,
     '<methodName>register</methodName>',
-    '<params>',
-    '</params>',
-    '<param>',
-    '</param>',
-    '<value>',
-    '</value>',
-    '<string>',
-    '</string>',
-    '<struct>',
-    '</struct>',
-    '<member>',
-    '</member>',
-    '<name>',
-    '</name>',
     '<array><data>',
     '</data></array>',
-    '<base64>',
-    '<nil/>',
-    '<![CDATA[',
-    ']]>',
-    '<!--',
-    '-->',
-    '<?xml',
-    '?>',
-    '&#xD800;',
-    '&#x110000;',
-    '&#0;',
-    '&amp;',
-    '&',
-    '<',
-    '__proto__',
-    'constructor',
-    '\0',
     '{"',
     '":',
     '[',

@@ -6,18 +6,9 @@ import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 import type { TestHouse } from '../../../core/testing.js'
 import { methodCall, parseReply, type Struct } from '../../../sugaroid/index.js'
+import { blobOf, field } from '../../support/keys.js'
 
-/** A length-prefixed field of an SSH key. */
-export function field(content: string | Buffer): Buffer {
-  const bytes = Buffer.from(content)
-  const length = Buffer.alloc(4)
-  length.writeUInt32BE(bytes.length)
-  return Buffer.concat([length, bytes])
-}
-
-/** A key made of these fields, as base64. */
-export const blobOf = (...fields: (string | Buffer)[]): string =>
-  Buffer.concat(fields.map(field)).toString('base64')
+export { blobOf, field }
 
 export const sha1 = (text: string): string => createHash('sha1').update(text).digest('hex')
 

@@ -5,6 +5,7 @@ import t from 'tap'
 import { printable } from '../../../core/api.js'
 import { decodeCall, encodeFault, encodeReply, Fault, type Value } from '../../../plugins/id/xmlrpc.js'
 import { python } from '../../sugaroid/peers.js'
+import { markup, oddities } from '../../support/markup.js'
 import { needs } from '../../support/needs.js'
 
 const call = (params: string, head = "<?xml version='1.0'?>\n"): string =>
@@ -290,57 +291,7 @@ t.test('nesting and numbers without end are read or refused at once', async (t) 
 
 t.test('whatever comes, it is a call or a fault', async (t) => {
   const whole = call(`${param('SHC00000001')}${param('Ana')}`)
-  const piece = fc.constantFrom(
-    '<methodCall>',
-    '</methodCall>',
-    '<methodName>',
-    '</methodName>',
-    'register',
-    '<params>',
-    '</params>',
-    '<param>',
-    '</param>',
-    '<value>',
-    '</value>',
-    '<string>',
-    '</string>',
-    '<struct>',
-    '</struct>',
-    '<member>',
-    '</member>',
-    '<name>',
-    '</name>',
-    '<array>',
-    '</array>',
-    '<data>',
-    '</data>',
-    '<base64>',
-    '</base64>',
-    '<nil/>',
-    '<boolean>',
-    '</boolean>',
-    '<i8>',
-    '</i8>',
-    '<![CDATA[',
-    ']]>',
-    '<!--',
-    '-->',
-    '<?',
-    '?>',
-    '<script>',
-    '&#xD800;',
-    '&#0;',
-    '&#x;',
-    '&',
-    '<',
-    '1',
-    '__proto__',
-    '\0',
-    '<!',
-    ' ',
-    '/>',
-    '"',
-  )
+  const piece = fc.constantFrom(...markup, ...oddities, 'register', '<?', '1')
   const anything = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 100 }),
     fc.array(piece, { maxLength: 40 }).map((pieces) => pieces.join('')),
