@@ -44,9 +44,15 @@ export class ControlClient {
     files: AsyncIterable<InputFile>,
     output: Output,
   ): Promise<CommandReply & { exit: number }> {
+    let unread: unknown
     const body = (async function* () {
       yield frame(wanted)
-      yield* fileFrames(files)
+      try {
+        yield* fileFrames(files)
+      } catch (error) {
+        unread = error
+        throw error
+      }
     })()
     try {
       const response = await this.#send('POST', '/command', Readable.from(body, { objectMode: false }))
@@ -58,8 +64,10 @@ export class ControlClient {
         else return line
       }
     } catch (error) {
-      if (systemCode(error) !== 'ECONNRESET') throw error
+      if (unread === undefined && systemCode(error) !== 'ECONNRESET') throw error
     }
+    // It was our end that broke off: what could not be read is the reason.
+    if (unread !== undefined) throw unread
     return { exit: exit.tempFail, message: 'the server ended before the command did', hint: 'see its log' }
   }
 

@@ -449,7 +449,11 @@ t.test(
     const piped = await cli(t, ['id', 'import', '-', '--root', root], { ...given, input: line })
     t.equal(piped.code, 0)
     t.match(piped.out, '1 added')
-    t.not((await cli(t, ['id', 'import', 'large.csv', '--root', root], given)).code, 0)
+    t.match(
+      await cli(t, ['id', 'import', 'large.csv', '--root', root], given),
+      { code: 65, err: /large\.csv is larger than 64 MiB/ },
+      'with a server running the reason is the same',
+    )
     const missing = await cli(t, ['id', 'import', 'nothing.csv', '--root', root], given)
     t.match(missing.err, /nothing\.csv cannot be read/)
 
