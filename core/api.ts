@@ -20,6 +20,7 @@ export {
   text,
 } from './config/option.js'
 export {
+  asError,
   ConfigError,
   type ErrorCode,
   PluginError,
@@ -27,6 +28,7 @@ export {
   StoreError,
   SugarError,
   SystemError,
+  systemCode,
 } from './errors.js'
 export { type Chapter, explain, type Story } from './explain.js'
 export { greeting, type Reachable } from './greeting.js'
@@ -49,6 +51,7 @@ export { type Optional, type Services, type Token, type Tokens, token } from './
 export type { Logger } from './log/log.js'
 export { printable, printableJson } from './log/printable.js'
 export { type Probe, program, writable } from './probe.js'
+export { report } from './report.js'
 export {
   type Change,
   type Collection,

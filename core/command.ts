@@ -9,6 +9,8 @@ export interface Argument {
    * another user. `-` is standard input. At most one argument of a command.
    */
   readonly input?: true
+  /** The word names a file or directory that the server itself reads or writes; it comes as an absolute path. */
+  readonly path?: true
 }
 
 export interface CommandSpec {

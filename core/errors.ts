@@ -93,6 +93,8 @@ export const codes = {
   REFUSED: fact(403, exit.noPermission, 'what was asked for is not allowed'),
   TOO_MANY: fact(429, exit.tempFail, 'too many requests from one address'),
   UNAVAILABLE: fact(503, exit.tempFail, 'the server is starting, stopping, or cannot answer now'),
+  NO_SPACE: fact(507, exit.tempFail, 'the disk, or a share of it, is full; nothing was taken in'),
+  DAMAGED: fact(500, exit.dataError, 'what the disk gives back is not what was written to it'),
   INTERNAL: fact(500, exit.software, 'a fault of ours; the log holds the story under the same reference'),
 } satisfies Record<string, CodeFacts>
 

@@ -15,6 +15,7 @@ import { UndoStack } from './kernel/undo.js'
 import type { Plan } from './loading/plan.js'
 import type { Log } from './log/log.js'
 import { notify } from './notify.js'
+import { report } from './report.js'
 import { makeRoot } from './root.js'
 import type { StoreStatus } from './store/contract.js'
 import { NedbStore } from './store/nedb/store.js'
@@ -33,6 +34,8 @@ export interface HouseStatus {
   store?: StoreStatus
   /** What the plugins' own checks found wrong. */
   health: { plugin: string; what: string; problem: string }[]
+  /** What the plugins tell of their work. */
+  reports?: Story
 }
 
 /**
@@ -137,7 +140,10 @@ export class House {
     this.#undo.add(unlock)
     if (!listen) return
     const close = await openControl(run, {
-      status: () => this.status(),
+      status: async () => ({
+        ...(await this.status()),
+        reports: await this.kernel.hooks.gather(report, {}, undefined),
+      }),
       explain: (who) => this.explain(who),
       command: (request, around) => this.command(request, around),
       stop: () => this.onStopRequest(),

@@ -1,7 +1,7 @@
 // npm start: sets up, then runs the main job. What follows "--" are options of the server.
 import { setUp } from './setup.mjs'
 
-const plugins = ['--plugins', 'id']
+const plugins = ['--plugins', 'id,backup']
 
 setUp('product')
 const typed = process.argv.slice(2)

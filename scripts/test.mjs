@@ -14,6 +14,10 @@ const programs = {
   'systemd-notify': 'systemd',
   'glib-compile-schemas': 'libglib2.0-bin',
   script: 'bsdutils',
+  rsync: 'rsync',
+  sshd: 'openssh-server',
+  ssh: 'openssh-client',
+  unzip: 'unzip',
 }
 
 /** Packages without a program of their own: the system's Python needs them to run Sugar's code. */

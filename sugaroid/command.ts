@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { HomeError, UsageError } from './errors.js'
+import { HomeError, MissingProgram, UsageError } from './errors.js'
 import { exit } from './exit.js'
 import { nearest } from './nearest.js'
 import { describeOptions, type Given, type Options, parseOptions } from './options.js'
@@ -86,12 +86,21 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<nu
   return exit.OK
 }
 
+/** The errors that tell what to do, and their exit codes. */
+const knownErrors = [
+  [UsageError, exit.USAGE],
+  [HomeError, exit.IOERR],
+  [MissingProgram, exit.UNAVAILABLE],
+] as const
+
 function complain(error: unknown, terminal: Terminal): number {
   const { message } = error instanceof Error ? error : { message: String(error) }
   terminal.warn(`sugaroid: ${printable(message)}`)
-  if (error instanceof UsageError || error instanceof HomeError) terminal.warn(`  ${printable(error.hint)}`)
-  if (error instanceof UsageError) return exit.USAGE
-  if (error instanceof HomeError) return exit.IOERR
+  const known = knownErrors.find(([kind]) => error instanceof kind)
+  if (known && error instanceof known[0]) {
+    terminal.warn(`  ${printable(error.hint)}`)
+    return known[1]
+  }
   if (error instanceof Error && 'syscall' in error) {
     terminal.warn('  check the home directory: it must exist or be creatable, writable, and not full')
     return exit.IOERR

@@ -22,6 +22,17 @@ export class HomeError extends Error {
   }
 }
 
+/** A program that has to be installed is not. Exit code 69. */
+export class MissingProgram extends Error {
+  override readonly name = 'MissingProgram'
+  readonly hint: string
+
+  constructor(program: string, debianPackage: string) {
+    super(`the program ${program} is not installed`)
+    this.hint = `install it: apt-get install ${debianPackage}`
+  }
+}
+
 /**
  * The server answered, but not with what Python's xmlrpc.client can read. Python raises such errors outside
  * the ones Sugar catches, so Sugar dies of them silently: never to be mixed up with "cannot connect".

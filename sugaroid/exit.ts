@@ -5,6 +5,7 @@ export const exit = {
   UNAVAILABLE: 69,
   SOFTWARE: 70,
   IOERR: 74,
+  TEMPFAIL: 75,
   PROTOCOL: 76,
   NOPERM: 77,
 } as const
@@ -16,4 +17,9 @@ export const exitOf = {
   refused: exit.NOPERM,
   unreachable: exit.UNAVAILABLE,
   broken: exit.PROTOCOL,
+  sent: exit.OK,
+  unchanged: exit.OK,
+  restored: exit.OK,
+  busy: exit.TEMPFAIL,
+  failed: exit.UNAVAILABLE,
 } as const

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readFile, rename, unlink } from 'node:fs/promises'
+import { link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 const isErrno = (error: unknown, code: string): boolean =>
@@ -60,6 +60,11 @@ export async function createFile(path: string, text: string, mode = 0o644): Prom
     }
   })
   return created
+}
+
+/** Whether there is a directory, or a link to one. */
+export async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false
 }
 
 /** The text of a file, or undefined when there is no such file. */

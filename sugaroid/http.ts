@@ -14,6 +14,8 @@ export interface Request {
 export interface Reply {
   readonly status: number
   readonly encoding: string | undefined
+  /** When to come back, as the server wrote it. */
+  readonly retryAfter: string | undefined
   readonly body: Buffer
 }
 
@@ -110,6 +112,7 @@ export function exchange(asked: Request, signal: AbortSignal): Promise<Reply> {
         resolve({
           status: statusCode,
           encoding: answered['content-encoding'],
+          retryAfter: answered['retry-after'],
           body: Buffer.concat(chunks),
         })
         sent.destroy()

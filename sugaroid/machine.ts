@@ -1,7 +1,6 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto'
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createFile, readIfThere, replaceFile } from './files.js'
+import { createFile, isDirectory, readIfThere, replaceFile } from './files.js'
 
 /** What names the machine in a registration. Not unique in practice; the key is the identity. */
 export interface Identifiers {
@@ -32,10 +31,6 @@ function madeUpUuid(): string {
   tail.writeUInt8(tail.readUInt8(2) | 0x01, 2) // a multicast node: no real card has it
   const hex = tail.toString('hex')
   return `${ticks.slice(7)}-${ticks.slice(3, 7)}-1${ticks.slice(0, 3)}-${hex.slice(0, 4)}-${hex.slice(4)}`
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false
 }
 
 async function readTag(path: string, fallback: string): Promise<string> {

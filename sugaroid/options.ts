@@ -60,6 +60,18 @@ export function parseOptions<O extends Options>(args: readonly string[], options
   return given as Given<O>
 }
 
+/** The number that an option was given, in decimal. Throws a UsageError for what is none or out of bounds. */
+export function numberOption(
+  name: string,
+  text: string,
+  { least, most, whole = true }: { readonly least: number; readonly most: number; readonly whole?: boolean },
+): number {
+  const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
+  if (number >= least && number <= most && (!whole || Number.isInteger(number))) return number
+  const kind = whole ? 'a whole number' : 'a number'
+  throw new UsageError(`--${name} '${text}' is out of bounds`, `write ${kind} from ${least} to ${most}`)
+}
+
 /** The options as lines of help, one each, in columns. */
 export function describeOptions(options: Options): string {
   const rows = Object.entries(options).map(([name, { value, help }]) => ({

@@ -15,7 +15,8 @@ export async function runPluginCommand(
   spec: CommandSpec,
   around: Environment,
 ): Promise<number> {
-  const { plan, args, options, json, output, cwd } = around
+  const { plan, options, json, output, cwd } = around
+  const args = withWholePaths(spec, around.args, cwd)
   const input = Object.entries(spec.args ?? {}).find(([, { input }]) => input === true)?.[0]
   const named = input === undefined ? undefined : args[input]
   const files = () => (named === undefined ? none() : readInput(named, cwd))
@@ -35,6 +36,17 @@ export async function runPluginCommand(
     reportProblems([{ code: 'INTERNAL', message: ended.message, hint: ended.hint }], output)
   }
   return ended.exit ?? exit.software
+}
+
+function withWholePaths(
+  spec: CommandSpec,
+  args: Readonly<Record<string, string>>,
+  cwd: string,
+): Record<string, string> {
+  const isPath = (name: string) => spec.args?.[name]?.path === true
+  return Object.fromEntries(
+    Object.entries(args).map(([name, word]) => [name, isPath(name) ? resolve(cwd, word) : word]),
+  )
 }
 
 // 128 and the signal's number, as shells have it.

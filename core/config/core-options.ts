@@ -21,7 +21,7 @@ export const coreOptions = {
   }),
   plugins: list({
     help: 'Services to run: names of bundled plugins, npm packages, or paths that begin with / or ./',
-    default: ['id'],
+    default: ['id', 'backup'],
     placeholder: 'NAME,NAME',
   }),
   root: path({

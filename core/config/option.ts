@@ -156,13 +156,17 @@ export function list(spec: {
   }
 }
 
-/** A file or directory; relative to the settings file that names it, `~/` is the home directory. */
+/**
+ * A file or directory; relative to the settings file that names it, `~/` is the home directory. Where the default is
+ * empty, an empty value stands for it.
+ */
 export function path(spec: { help: string; default: string; defaultText?: string }): Option<string> {
   return {
     placeholder: 'PATH',
     ...spec,
     read(value, reading) {
-      if (line(value) === '') throw new Error('must name a path')
+      if (line(value) === '' && spec.default === '') return ''
+      if (value === '') throw new Error('must name a path')
       const found = absolute(value, reading)
       if (found !== found.trim() || value !== value.trim()) {
         throw new Error('must not begin or end with a blank: settings files cannot say so')

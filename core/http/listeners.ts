@@ -86,6 +86,12 @@ export class Listeners {
     )
   }
 
+  /** The port that an option's listener got; what the option says while it is not bound. */
+  boundPort(option: string): number {
+    const door = this.#doors.find(({ options }) => options.includes(option))
+    return door?.address?.port ?? this.#portOf(option)
+  }
+
   get #host(): string {
     return String(this.#settings.get('host'))
   }

@@ -44,6 +44,8 @@ export interface Context<
    * then is for the plugin to finish, in `on('drain')`.
    */
   listen(option: string, server: Bindable): void
+  /** The port that a listener got, by its option: what the option says, but where that is 0. Known from `ready` on. */
+  boundPort(option: string): number
   /** Aborted when draining begins. */
   readonly signal: AbortSignal
 

@@ -239,6 +239,7 @@ export class Kernel {
         listener: router,
       },
       listen: (option, server) => listeners.server(plugin.name, option, server),
+      boundPort: (option) => listeners.boundPort(option),
       signal: member.drain.signal,
       tap: (hook, fn, options) => member.undo.add(hooks.tap(hook, plugin.name, fn, options)),
       ask: (hook, question) => hooks.ask(hook, question),

@@ -2,7 +2,7 @@ import { each } from '../../core/api.js'
 import type { UserDoc } from './documents.js'
 import { isSerialOfOne, isUuid, isUuidOfOne } from './identity.js'
 import { uidOf } from './key.js'
-import type { Flag, Learner, Users } from './public.js'
+import type { Flag, Key, Learner, Users } from './public.js'
 import type { Shelves } from './registry.js'
 
 const wholeUid = /^[0-9a-f]{40}$/
@@ -36,6 +36,11 @@ export class Directory implements Users {
 
   async *all(): AsyncGenerator<Learner> {
     for await (const user of each(this.#shelves.users)) if (user.aliasOf === undefined) yield learnerOf(user)
+  }
+
+  async *keys(): AsyncGenerator<Key> {
+    for await (const { pubkey, uid, aliasOf } of each(this.#shelves.users))
+      yield { pubkey, uid: aliasOf ?? uid }
   }
 
   async #named(who: string): Promise<UserDoc[]> {

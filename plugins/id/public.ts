@@ -34,6 +34,16 @@ export interface Users {
   find(who: string): Promise<Learner[]>
   /** All learners, one joined to another left out. */
   all(): AsyncIterable<Learner>
+  /** All keys that registered, each with the learner it leads to. */
+  keys(): AsyncIterable<Key>
+}
+
+/** A key, and whose it is. */
+export interface Key {
+  /** On one line: `ssh-dss AAAA...`. */
+  readonly pubkey: string
+  /** Uid of the learner. */
+  readonly uid: string
 }
 
 export const Users = token<Users>('id/users@1')

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import t from 'tap'
 import { boot } from '../../core/testing.js'
+import backup from '../../plugins/backup/plugin.js'
 import id from '../../plugins/id/plugin.js'
 import { parseServer, ports, registerLaptop } from '../../sugaroid/index.js'
 
@@ -40,9 +41,12 @@ t.test('every plugin has a manual page with all its sections', async (t) => {
 })
 
 t.test("every option and command of a plugin stands in the plugin's manual page", async (t) => {
-  const page = await readFile(join(home, 'plugins/id/README.md'), 'utf8')
-  for (const option of Object.keys(id.options)) t.ok(page.includes(`- \`${option}\``), option)
-  for (const command of Object.keys(id.commands)) t.ok(page.includes(`- \`id ${command}`), command)
+  for (const plugin of [id, backup]) {
+    const page = await readFile(join(home, 'plugins', plugin.name, 'README.md'), 'utf8')
+    for (const option of Object.keys(plugin.options)) t.ok(page.includes(`\`${option}\` (`), option)
+    for (const command of Object.keys(plugin.commands))
+      t.ok(page.includes(`\`${plugin.name} ${command}`), command)
+  }
 })
 
 t.test('links between documents lead somewhere', async (t) => {

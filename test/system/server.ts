@@ -128,7 +128,16 @@ export interface LogLine {
 }
 
 /** The flags with which any number of servers get along on one machine. */
-export const freePorts = ['--host', '127.0.0.1', '--httpd-port', '0', '--id-port', '0'] as const
+export const freePorts = [
+  '--host',
+  '127.0.0.1',
+  '--httpd-port',
+  '0',
+  '--id-port',
+  '0',
+  '--backup-ssh-port',
+  '0',
+] as const
 
 /** Starts the server as a deployer does, and kills it when the test ends. @returns at once */
 export async function launch(t: Owner, options: Start = {}): Promise<Server> {

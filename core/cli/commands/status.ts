@@ -33,7 +33,7 @@ export const status: HouseCommand = {
 }
 
 function show(
-  { phase, version: running, plugins, listeners, store, health }: HouseStatus,
+  { phase, version: running, plugins, listeners, store, health, reports = {} }: HouseStatus,
   output: Output,
 ): void {
   const lines = [`sugar-server ${running}: ${phase}`]
@@ -53,10 +53,13 @@ function show(
       false,
     ),
   )
-  if (listeners.length === 0) return
-  const columns: Column<HouseStatus['listeners'][number]>[] = [
-    { title: 'LISTENER', text: ({ name }) => name },
-    { title: 'ADDRESS', text: ({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}` },
-  ]
-  output.out(`\n${listing(listeners, columns, false)}`)
+  if (listeners.length > 0) output.out(`\n${listing(listeners, listenerColumns, false)}`)
+  for (const [plugin, { lines }] of Object.entries(reports)) {
+    output.out(`\n${plugin}\n${lines.map((line) => `  ${printable(line)}\n`).join('')}`)
+  }
 }
+
+const listenerColumns: Column<HouseStatus['listeners'][number]>[] = [
+  { title: 'LISTENER', text: ({ name }) => name },
+  { title: 'ADDRESS', text: ({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}` },
+]
