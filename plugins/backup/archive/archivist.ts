@@ -1,0 +1,132 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { type Logger, SugarError, SystemError } from '../../../core/api.js'
+import type { Given, JobName, Result } from './jobs.js'
+import type { FromProcess, ToProcess } from './process.js'
+
+const program = fileURLToPath(new URL('./process.js', import.meta.url))
+
+// A Journal of 32,000 files needs 40 MB; garbage is collected early, since the board may have 1 GB in all.
+const execArgv = ['--max-semi-space-size=4', '--max-old-space-size=512']
+
+/** Milliseconds after which the idle process ends, and its memory is the machine's again. */
+const idle = 60_000
+
+interface Waiting {
+  resolve(value: never): void
+  reject(error: Error): void
+  progress: ((files: number, bytes: number) => void) | undefined
+}
+
+export interface Asking {
+  /** Hears now and then how many files and bytes are done. */
+  readonly progress?: (files: number, bytes: number) => void
+  /** Gives the job up. */
+  readonly signal?: AbortSignal
+}
+
+/** Has work on the archive done, in a process of its own: it starts when there is some, and ends when there is none. */
+export class Archivist {
+  readonly #root: string
+  readonly #log: Logger
+  readonly #note: (pid: number) => () => void
+  readonly #waiting = new Map<number, Waiting>()
+  #child: ChildProcess | undefined
+  #next = 1
+  #idle: NodeJS.Timeout | undefined
+  #closed = false
+
+  /**
+   * @param root of the archive
+   * @param note writes down that a process works there, and returns what strikes it out
+   */
+  constructor(root: string, log: Logger, note: (pid: number) => () => void) {
+    this.#root = root
+    this.#log = log
+    this.#note = note
+  }
+
+  /** @throws SugarError what the job threw; SystemError UNAVAILABLE when the process ended before the job did */
+  async run<J extends JobName>(
+    job: J,
+    given: Given<J>,
+    { progress, signal }: Asking = {},
+  ): Promise<Result<J>> {
+    if (this.#closed)
+      throw new SystemError('UNAVAILABLE', 'the server is stopping', { hint: 'try again later' })
+    signal?.throwIfAborted()
+    clearTimeout(this.#idle)
+    const id = this.#next++
+    const child = this.#start()
+    const cancel = () => child.send({ cancel: id } satisfies ToProcess)
+    signal?.addEventListener('abort', cancel, { once: true })
+    try {
+      return await new Promise<Result<J>>((resolve, reject) => {
+        this.#waiting.set(id, { resolve, reject, progress })
+        child.send({ id, job, given } satisfies ToProcess)
+      })
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+      this.#waiting.delete(id)
+      if (this.#waiting.size === 0) this.#rest()
+    }
+  }
+
+  /** Ends the process, whatever it is at: everything it does may be cut off at any moment. */
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#idle)
+    const child = this.#child
+    if (child === undefined) return
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  #start(): ChildProcess {
+    if (this.#child !== undefined) return this.#child
+    const child = fork(program, [this.#root], {
+      execArgv,
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+    this.#child = child
+    const strike = child.pid === undefined ? () => undefined : this.#note(child.pid)
+    child.once('exit', strike)
+    child.on('message', (message: FromProcess) => this.#hear(message))
+    child.on('error', (error) => this.#log.error({ err: error }, 'the process that keeps the archive failed'))
+    child.once('exit', (code, signal) => this.#ended(child, code, signal))
+    return child
+  }
+
+  #hear(message: FromProcess): void {
+    const waiting = this.#waiting.get(message.id)
+    if (waiting === undefined) return
+    if ('files' in message) waiting.progress?.(message.files, message.bytes)
+    else if ('error' in message) waiting.reject(revived(message.error))
+    else waiting.resolve(message.result as never)
+  }
+
+  #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#child === child) this.#child = undefined
+    if (this.#waiting.size === 0) return
+    if (!this.#closed)
+      this.#log.error({ code, signal }, 'the process that keeps the archive ended in its work')
+    for (const { reject } of this.#waiting.values()) {
+      reject(
+        new SystemError('UNAVAILABLE', `the work on the archive was cut off (${signal ?? code})`, {
+          hint: 'it will be done again; if it stays so, see the log and the memory of the machine',
+        }),
+      )
+    }
+  }
+
+  #rest(): void {
+    this.#idle = setTimeout(() => this.#child?.disconnect(), idle)
+    this.#idle.unref()
+  }
+}
+
+function revived({ code, message, hint }: Extract<FromProcess, { error: unknown }>['error']): Error {
+  return code === undefined ? new Error(message) : new SugarError(code, message, { hint })
+}

@@ -1,0 +1,61 @@
+import type { BytePath, Row } from '../tree.js'
+import { entryAt } from './entries.js'
+
+/** Below so many entries nothing can be told from what happens to them. */
+const fewest = 4
+/** Share of a Journal that no ordinary day removes or rewrites. */
+const most = 0.5
+
+/** What became of a Journal's entries from one snapshot to the next. */
+export interface Upheaval {
+  readonly before: number
+  readonly removed: number
+  readonly rewritten: number
+}
+
+/**
+ * Looks for what befalls Journals: a laptop that was reflashed and backs up before it restores, files encrypted or
+ * wiped. It is fed all rows of both snapshots, those of the Journal.
+ */
+export class Brake {
+  readonly #before = new Map<string, string | undefined>()
+  readonly #now = new Map<string, string | undefined>()
+
+  /** @param path of the row, within the Journal */
+  was(path: BytePath, row: Row): void {
+    note(this.#before, path, row)
+  }
+
+  is(path: BytePath, row: Row): void {
+    note(this.#now, path, row)
+  }
+
+  /** Entries of the Journal as it is. */
+  get entries(): number {
+    return this.#now.size
+  }
+
+  get upheaval(): Upheaval {
+    let removed = 0
+    let rewritten = 0
+    for (const [uid, content] of this.#before) {
+      if (!this.#now.has(uid)) removed += 1
+      else if (content !== undefined && this.#now.get(uid) !== content) rewritten += 1
+    }
+    return { before: this.#before.size, removed, rewritten }
+  }
+}
+
+/** Whether so much has gone that the snapshot before must be kept. */
+export const isUpheaval = ({ before, removed, rewritten }: Upheaval): boolean =>
+  before >= fewest && removed + rewritten > most * before
+
+function note(entries: Map<string, string | undefined>, path: BytePath, row: Row): void {
+  const entry = entryAt(path)
+  if (entry === undefined) return
+  if (row.type === 'file' && entry.isData) {
+    entries.set(entry.uid, typeof row.content === 'string' ? row.content : `= ${hex(row.content)}`)
+  } else if (!entries.has(entry.uid)) entries.set(entry.uid, undefined)
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')

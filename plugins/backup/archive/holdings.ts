@@ -1,0 +1,60 @@
+import { SugarError } from '../../../core/api.js'
+import type { Layout } from './layout.js'
+import { timeOf } from './prune.js'
+import { Shelf, shelved } from './shelf.js'
+
+export interface SnapshotFacts {
+  readonly id: string
+  /** ISO 8601, UTC. */
+  readonly at: string
+  readonly entries: number
+  readonly files: number
+  /** Of all files together. */
+  readonly bytes: number
+  /** Bytes that it added to the disk. */
+  readonly added: number
+  /** No rule removes it. */
+  readonly held: boolean
+  /** Why it is on hold. */
+  readonly why?: string
+  /** What is wrong with it, when its file cannot be read. */
+  readonly damaged?: string
+}
+
+/** What the archive has of a learner. */
+export interface Holding {
+  readonly uid: string
+  readonly snapshots: number
+  readonly newest?: SnapshotFacts
+  /** Snapshots that the brake holds. */
+  readonly braked: readonly string[]
+}
+
+/** A learner's snapshots, oldest first. */
+export function snapshotsOf(layout: Layout, uid: string): SnapshotFacts[] {
+  const shelf = new Shelf(layout, uid)
+  return shelf.ids().map((id) => factsOf(shelf, id))
+}
+
+export function holdingsOf(layout: Layout, uids: readonly string[] = shelved(layout)): Holding[] {
+  return uids.map((uid) => {
+    const shelf = new Shelf(layout, uid)
+    const ids = shelf.ids()
+    const newest = ids.at(-1)
+    const braked = ids.filter((id) => shelf.held(id)?.by === 'brake')
+    if (newest === undefined) return { uid, snapshots: 0, braked }
+    return { uid, snapshots: ids.length, newest: factsOf(shelf, newest), braked }
+  })
+}
+
+function factsOf(shelf: Shelf, id: string): SnapshotFacts {
+  const hold = shelf.held(id)
+  const why = hold === undefined ? { held: false } : { held: true, why: hold.why }
+  try {
+    const { at, entries, files, bytes, added } = shelf.header(id)
+    return { id, at, entries, files, bytes, added, ...why }
+  } catch (error) {
+    if (!(error instanceof SugarError)) throw error
+    return { id, at: timeOf(id), entries: 0, files: 0, bytes: 0, added: 0, ...why, damaged: error.message }
+  }
+}

@@ -1,0 +1,177 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Found, Query } from '../journal/search.js'
+import { choose } from './choice.js'
+import { type Drilled, drill } from './drill.js'
+import { type Holding, holdingsOf, type SnapshotFacts, snapshotsOf } from './holdings.js'
+import type { KeepRules } from './keeping.js'
+import { datastore, type Layout } from './layout.js'
+import { Objects } from './objects.js'
+import type { Progress } from './progress.js'
+import { type Pruned, prune } from './prune.js'
+import { type Restored, type Restoring, restore } from './restore.js'
+import { Shelf } from './shelf.js'
+import { type Taken, takeSnapshot } from './snapshot.js'
+import { SnapshotTree } from './snapshot-tree.js'
+import { type Swept, sizeOfObjects, sweep } from './sweep.js'
+import { unfold } from './unfold.js'
+import { type Verified, verify } from './verify.js'
+
+type Job<G, R> = (given: G, progress: Progress) => Promise<R> | R
+
+/** Which learner's snapshot; see choose(). */
+interface Which {
+  uid: string
+  at?: string | undefined
+}
+
+/** Work on the archive, done in a process of its own, so that nothing here keeps a laptop waiting. */
+export interface Jobs {
+  /** After a session that changed something. */
+  snapshot: Job<{ uid: string }, Taken>
+  /** Takes a tree over that another server kept, as it was at a time; into the live tree too, where that is empty. */
+  adopt: Job<{ uid: string; folder: string; directory: string; at: Date; isNewest: boolean }, Taken>
+  holdings: Job<{ uids?: readonly string[] }, Holding[]>
+  snapshots: Job<{ uid: string }, SnapshotFacts[]>
+  hold: Job<{ uid: string; at: string; why: string }, string>
+  /** @returns the snapshots that were on hold */
+  release: Job<{ uid: string; id?: string | undefined }, string[]>
+  prune: Job<{ rules: KeepRules; uids?: readonly string[]; dryRun: boolean }, Pruned[]>
+  sweep: Job<Record<never, never>, Swept>
+  size: Job<Record<never, never>, number>
+  verify: Job<{ uids?: readonly string[]; repair: boolean }, Verified>
+  entries: Job<Which & { query: Query }, Found & { snapshot: string }>
+  entry: Job<Which & { entry: string }, EntryFacts>
+  restore: Job<Restoring, Restored>
+  /** Lays a snapshot out for a pull, under a name, in a directory that is not there yet. */
+  layOut: Job<Which & { to: string }, { snapshot: string }>
+  drill: Job<{ uids: readonly string[] }, Drilled[]>
+}
+
+export type JobName = keyof Jobs
+export type Given<J extends JobName> = Parameters<Jobs[J]>[0]
+export type Result<J extends JobName> = Awaited<ReturnType<Jobs[J]>>
+
+/** Work that changes what objects and snapshots there are: never two at once. */
+export const exclusive: ReadonlySet<JobName> = new Set([
+  'snapshot',
+  'adopt',
+  'prune',
+  'sweep',
+  'hold',
+  'release',
+])
+
+/** What a plugin needs to show an entry and to hand out what is in it. */
+export interface EntryFacts {
+  readonly snapshot: string
+  /** Values as the laptop wrote them. */
+  readonly metadata: readonly (readonly [key: string, value: Uint8Array])[]
+  /** A PNG. */
+  readonly preview?: Uint8Array
+  /** Where its data lies; undefined when it has none. */
+  readonly data?: { readonly content: Uint8Array | string; readonly size: number }
+}
+
+const indexesKept = 4
+
+export function jobsOf(layout: Layout): Jobs {
+  const objects = new Objects(layout.objects)
+  const pins = new Map<string, number>()
+  const indexes = new Map<string, Promise<import('../journal/index.js').JournalIndex>>()
+
+  /** Reads a snapshot that nobody may prune meanwhile. */
+  async function reading<R>(
+    { uid, at }: Which,
+    folder: string,
+    read: (tree: SnapshotTree, id: string) => Promise<R>,
+  ): Promise<R> {
+    const shelf = new Shelf(layout, uid)
+    const id = choose(shelf, at)
+    const pin = `${uid}/${id}`
+    pins.set(pin, (pins.get(pin) ?? 0) + 1)
+    try {
+      return await read(new SnapshotTree(objects, shelf.read(id), folder), id)
+    } finally {
+      const left = (pins.get(pin) ?? 1) - 1
+      if (left === 0) pins.delete(pin)
+      else pins.set(pin, left)
+    }
+  }
+
+  /** A snapshot never changes, so its index stays good; a few are kept for whoever pages through one. */
+  async function indexOf(uid: string, id: string, tree: SnapshotTree) {
+    const key = `${uid}/${id}`
+    const { indexJournal } = await import('../journal/index.js')
+    const index = indexes.get(key) ?? Promise.resolve().then(() => indexJournal(tree))
+    indexes.delete(key)
+    indexes.set(key, index)
+    for (const old of [...indexes.keys()].slice(0, -indexesKept)) indexes.delete(old)
+    index.catch(() => indexes.delete(key))
+    return index
+  }
+
+  const layOut: Jobs['layOut'] = ({ to, ...which }, progress) =>
+    reading(which, datastore, async (tree, snapshot) => {
+      const making = join(layout.scratch, `layout-${randomUUID()}`)
+      await mkdir(dirname(to), { recursive: true, mode: 0o700 })
+      try {
+        // As rsync keeps links: marked, so that they lead nowhere while they lie here.
+        await unfold(tree, making, ({ target }) => `/rsyncd-munged/${target}`, progress)
+        await rename(making, to)
+      } finally {
+        await rm(making, { recursive: true, force: true })
+      }
+      return { snapshot }
+    })
+
+  return {
+    snapshot: ({ uid }, progress) => takeSnapshot(layout, uid, progress),
+    async adopt({ uid, folder, directory, at, isNewest }, progress) {
+      const source = { folder, places: { [datastore]: directory }, foreign: at }
+      const taken = await takeSnapshot(layout, uid, progress, source)
+      const live = join(layout.live(uid), datastore)
+      if (isNewest && !existsSync(live)) await layOut({ uid, at: taken.header.id, to: live }, progress)
+      return taken
+    },
+    holdings: ({ uids }) => holdingsOf(layout, uids),
+    snapshots: ({ uid }) => snapshotsOf(layout, uid),
+    hold({ uid, at, why }) {
+      const shelf = new Shelf(layout, uid)
+      const id = choose(shelf, at)
+      shelf.hold(id, { by: 'operator', why })
+      return id
+    },
+    release({ uid, id }) {
+      const shelf = new Shelf(layout, uid)
+      const ids = id === undefined ? shelf.ids() : [choose(shelf, id)]
+      return ids.filter((one) => shelf.release(one))
+    },
+    prune: (given) => prune(layout, given, (uid, id) => pins.has(`${uid}/${id}`)),
+    sweep: (_, progress) => sweep(layout, progress),
+    size: () => sizeOfObjects(layout),
+    verify: ({ uids, repair }, progress) => verify(layout, progress, { repair, ...(uids && { uids }) }),
+    entries: ({ query, ...which }) =>
+      reading(which, datastore, async (tree, snapshot) => {
+        const { search } = await import('../journal/search.js')
+        return { ...search(await indexOf(which.uid, snapshot, tree), query), snapshot }
+      }),
+    entry: ({ entry, ...which }) =>
+      reading(which, datastore, async (tree, snapshot) => {
+        const { readEntry } = await import('../journal/entry.js')
+        const { metadata, preview, data } = readEntry(tree, entry)
+        return {
+          snapshot,
+          metadata: [...metadata],
+          ...(preview && { preview }),
+          ...(data && { data: { content: data.content, size: data.size } }),
+        }
+      }),
+    restore: (given, progress) =>
+      reading(given, datastore, (tree, snapshot) => restore(tree, snapshot, given, progress)),
+    layOut,
+    drill: ({ uids }, progress) => drill(layout, uids, progress),
+  }
+}

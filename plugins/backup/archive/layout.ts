@@ -1,0 +1,52 @@
+import { join } from 'node:path'
+
+/** Where things are in the archive. Everything lies on one file system, so that files move by rename and link. */
+export class Layout {
+  readonly root: string
+
+  constructor(root: string) {
+    this.root = root
+  }
+
+  /** What a laptop's sessions see: `datastore-current`, `documents`, `power-logs` as plain files. */
+  live(uid: string): string {
+    return join(this.root, 'live', checked(uid))
+  }
+
+  get lives(): string {
+    return join(this.root, 'live')
+  }
+
+  /** A learner's snapshots: `<id>.snapshot`, and `<id>.held` beside those on hold. Out of reach of any session. */
+  snapshots(uid: string): string {
+    return join(this.root, 'snapshots', checked(uid))
+  }
+
+  get allSnapshots(): string {
+    return join(this.root, 'snapshots')
+  }
+
+  get objects(): string {
+    return join(this.root, 'objects')
+  }
+
+  /** For what is being made. Emptied at each start. */
+  get scratch(): string {
+    return join(this.root, 'scratch')
+  }
+}
+
+/** What a uid looks like; as a path it names one directory and cannot leave the one above. */
+export const uidForm = /^[0-9a-f]{40}$/
+
+function checked(uid: string): string {
+  if (!uidForm.test(uid)) throw new TypeError(`not a uid: ${uid}`)
+  return uid
+}
+
+/** The place of a Journal in what a laptop sends, and the one of its documents. */
+export const datastore = 'datastore-current'
+export const documents = 'documents'
+
+/** Of a live tree, what is worth a history; by the names that paths in snapshots begin with. */
+export const placesOfLive = { [datastore]: datastore, [documents]: documents }

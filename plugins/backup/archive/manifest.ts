@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto'
+import { closeSync, fsyncSync, openSync, readFileSync, readSync, renameSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { ObjectName } from '../tree.js'
+import { damaged } from './codec.js'
+
+/** The first line of a snapshot's file. */
+export interface Header {
+  /** The format. */
+  readonly journal: 1
+  readonly id: string
+  readonly uid: string
+  /** ISO 8601, UTC; by the server's clock. */
+  readonly at: string
+  /** Changes of files that the kernel stamped before this time (seconds, nanoseconds) are in it. */
+  readonly seen: readonly [number, number]
+  /** Entries of the Journal. */
+  readonly entries: number
+  readonly files: number
+  /** Of all files together. */
+  readonly bytes: number
+  /** Bytes that it added to the disk. */
+  readonly added: number
+  /** Digest of the Journal (docs/reference/protocols.md: backup, The Journal digest). */
+  readonly digest: string
+}
+
+/** A snapshot: what it says of itself, and the pieces that hold its rows. */
+export interface Manifest {
+  readonly header: Header
+  readonly pieces: readonly ObjectName[]
+}
+
+const longestHeader = 4096
+const nameBytes = 32
+
+/** Writes a snapshot's file: whole and on the disk, or not at all. */
+export function writeManifest(path: string, { header, pieces }: Manifest, scratch: string): void {
+  const body = Buffer.concat([
+    Buffer.from(`${JSON.stringify(header)}\n`),
+    ...pieces.map((name) => Buffer.from(name, 'hex')),
+  ])
+  const seal = createHash('sha256').update(body).digest()
+  const file = openSync(scratch, 'w', 0o600)
+  try {
+    for (const bytes of [body, seal]) {
+      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at)
+    }
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(scratch, path)
+  syncFolder(dirname(path))
+}
+
+/** @throws SystemError DAMAGED when a byte is missing, changed or too many */
+export function readManifest(path: string): Manifest {
+  const bytes = readFileSync(path)
+  const body = bytes.subarray(0, -nameBytes)
+  if (
+    bytes.length < nameBytes ||
+    !createHash('sha256').update(body).digest().equals(bytes.subarray(-nameBytes))
+  )
+    throw damaged(`${path} is not what was written`)
+  const end = body.indexOf(0x0a)
+  const header = parseHeader(body.subarray(0, end).toString(), path)
+  const names = body.subarray(end + 1)
+  if (names.length % nameBytes !== 0) throw damaged(`${path} ends in the middle of a name`)
+  const pieces: ObjectName[] = []
+  for (let at = 0; at < names.length; at += nameBytes)
+    pieces.push(names.subarray(at, at + nameBytes).toString('hex'))
+  return { header, pieces }
+}
+
+/** What a snapshot says of itself, without its rows being read or checked. */
+export function readHeader(path: string): Header {
+  const file = openSync(path, 'r')
+  try {
+    const buffer = Buffer.alloc(longestHeader)
+    const bytes = buffer.subarray(0, readSync(file, buffer, 0, longestHeader, 0))
+    const end = bytes.indexOf(0x0a)
+    return parseHeader(bytes.subarray(0, Math.max(end, 0)).toString(), path)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function parseHeader(text: string, path: string): Header {
+  try {
+    const header = JSON.parse(text) as Header
+    if (header.journal === 1 && typeof header.id === 'string' && Array.isArray(header.seen)) return header
+  } catch {
+    // Told below.
+  }
+  throw damaged(`the first line of ${path} is garbled`)
+}
+
+/** Has a directory's names written to the disk. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
+}

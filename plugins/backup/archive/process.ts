@@ -1,0 +1,78 @@
+/** The process that keeps the archive. @see Archivist */
+import { type ErrorCode, SugarError } from '../../../core/api.js'
+import { exclusive, type JobName, jobsOf } from './jobs.js'
+import { Layout } from './layout.js'
+import type { Progress } from './progress.js'
+
+export type ToProcess = { id: number; job: JobName; given: unknown } | { cancel: number }
+
+export type FromProcess =
+  | { id: number; result: unknown }
+  | { id: number; files: number; bytes: number }
+  | {
+      id: number
+      error: { code?: ErrorCode | undefined; message: string; hint?: string | undefined }
+    }
+
+/** Milliseconds between two reports of progress. */
+const between = 200
+
+const [, , root = ''] = process.argv
+const jobs = jobsOf(new Layout(root))
+const cancelled = new Set<number>()
+const server = process.ppid
+let turn: Promise<unknown> = Promise.resolve()
+
+process.umask(0o077)
+// A terminal's ^C is meant for the server, which ends us when it is done.
+process.on('SIGINT', () => undefined)
+process.on('SIGTERM', () => undefined)
+process.on('disconnect', () => process.exit())
+process.on('message', (message: ToProcess) => {
+  if ('cancel' in message) cancelled.add(message.cancel)
+  else void serve(message)
+})
+
+async function serve({ id, job, given }: Extract<ToProcess, { job: unknown }>): Promise<void> {
+  const work = async () => tell(await attempt(id, job, given))
+  if (!exclusive.has(job)) return work()
+  turn = turn.then(work)
+  await turn
+}
+
+async function attempt(id: number, job: JobName, given: unknown): Promise<FromProcess> {
+  try {
+    const result = await jobs[job](given as never, progressOf(id))
+    return { id, result }
+  } catch (thrown) {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+    const { message } = error
+    if (error instanceof SugarError) return { id, error: { code: error.code, message, hint: error.hint } }
+    return { id, error: { message: error.stack ?? message } }
+  } finally {
+    cancelled.delete(id)
+  }
+}
+
+function progressOf(id: number): Progress {
+  let files = 0
+  let bytes = 0
+  let told = Date.now()
+  return {
+    step(more) {
+      files += 1
+      bytes += more
+      // Work without a pause hears no messages; that the server is gone shows in whose child this process is.
+      if (process.ppid !== server) process.exit()
+      if (cancelled.has(id)) throw new SugarError('UNAVAILABLE', 'given up')
+      if (Date.now() - told < between) return
+      told = Date.now()
+      tell({ id, files, bytes })
+    },
+  }
+}
+
+function tell(message: FromProcess): void {
+  // The server may be gone between two steps.
+  process.send?.(message, undefined, undefined, () => undefined)
+}

@@ -1,0 +1,8 @@
+export { drill } from './drill.js'
+export { entries } from './entries.js'
+export { importXs } from './import-xs.js'
+export { list } from './list.js'
+export { prune } from './prune.js'
+export { restore } from './restore.js'
+export { hold, release, snapshots } from './snapshots.js'
+export { verify } from './verify.js'

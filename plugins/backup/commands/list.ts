@@ -1,0 +1,31 @@
+import type { Call, Column } from '../../../core/api.js'
+import type { JournalStatus } from '../public.js'
+import type { Desk } from './desk.js'
+import { age, amount } from './text.js'
+
+/** `backup list`: everyone, who has waited longest for a good backup first. */
+export async function list({ journals, ledger }: Desk, call: Call): Promise<void> {
+  const rows = (await journals.list()).sort((a, b) => ((a.lastGood ?? '') < (b.lastGood ?? '') ? -1 : 1))
+  const now = new Date()
+  const columns: readonly Column<JournalStatus>[] = [
+    { title: 'UID', text: ({ uid }) => uid.slice(0, 12) },
+    { title: 'NICKNAME', text: ({ nickname }) => nickname },
+    { title: 'SERIALS', text: ({ serials }) => serials.slice(-3).reverse().join(' ') },
+    { title: 'LAST GOOD', text: ({ lastGood }) => (lastGood === null ? 'never' : age(lastGood, now)) },
+    { title: 'SNAPSHOTS', text: ({ snapshots }) => String(snapshots) },
+    { title: 'SIZE', text: ({ bytes }) => amount(bytes) },
+    { title: 'FLAGS', text: ({ flags }) => flags.join(' ') },
+  ]
+  call.list(rows, columns)
+  for (const { uid, flags } of rows) {
+    for (const flag of flags) {
+      const why = ledger.get(uid)?.flags.find((one) => one.flag === flag)?.why
+      call.note(`${uid.slice(0, 12)} ${flag}: ${why ?? 'see "backup snapshots"'}${adviceFor(flag, uid)}`)
+    }
+  }
+}
+
+const adviceFor = (flag: string, uid: string): string =>
+  flag === 'mass-change'
+    ? `; "backup restore ${uid.slice(0, 12)} --to ..." gives what was there before, "backup release ${uid.slice(0, 12)}" says that all is well`
+    : ''

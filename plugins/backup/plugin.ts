@@ -1,0 +1,137 @@
+import {
+  definePlugin,
+  explain,
+  flag,
+  greeting,
+  path as pathOption,
+  program,
+  report,
+  text,
+} from '../../core/api.js'
+import { Registration, Users } from '../id/public.js'
+import { options } from './options.js'
+import { Journals } from './public.js'
+import { collections } from './session/ledger.js'
+
+const commands = () => import('./commands/commands.js')
+
+const user = { help: 'A uid or the beginning of one, a serial, or a uuid.' }
+const at = text({
+  help: 'A snapshot, or a date or time (UTC) for the newest one by then; "latest" for the newest.',
+  default: '',
+  placeholder: 'DATE|ID',
+})
+
+/** Journals: laptops ask, send them over ssh, and get them back. */
+export default definePlugin({
+  name: 'backup',
+  api: 1,
+  summary: "Keeps the learners' Journals, with their history, and gives them back.",
+  options,
+  needs: { users: Users },
+  provides: { journals: Journals },
+  collections,
+  system: [
+    program('rsync', { package: 'rsync' }),
+    program('tar', { package: 'tar' }),
+    program('find', { package: 'findutils' }),
+    program('sync', { package: 'coreutils' }),
+  ],
+  commands: {
+    list: { summary: 'List learners with the age of their last good backup.', lists: true },
+    snapshots: { summary: 'List the snapshots of a learner.', args: { user }, lists: true },
+    entries: {
+      summary: 'List what is in a Journal.',
+      args: { user },
+      options: {
+        at,
+        search: text({
+          help: 'Words that must all be found in an entry.',
+          default: '',
+          placeholder: 'WORDS',
+        }),
+      },
+      lists: true,
+    },
+    restore: {
+      summary: 'Write a Journal, or an entry of it, to a directory or a file.',
+      args: { user },
+      options: {
+        at,
+        entry: text({ help: 'One entry, by its uid.', default: '', placeholder: 'UID' }),
+        to: pathOption({
+          help: 'A new directory; FILE.xob for a bundle of the Journal, FILE.xoj for one of an entry.',
+          default: '',
+        }),
+      },
+    },
+    hold: {
+      summary: 'Keep a snapshot whatever the rules say; the newest, if not said.',
+      args: { user },
+      options: {
+        at,
+        reason: text({ help: 'Why, for whoever finds it.', default: 'held by an operator' }),
+      },
+    },
+    release: {
+      summary: 'Take holds back, and say that what the brake saw was meant.',
+      args: { user },
+      options: { at },
+    },
+    prune: {
+      summary: 'Remove snapshots that no rule keeps, and what nobody needs any more.',
+      options: { 'dry-run': flag({ help: 'Only say what would go, and why.', default: false }) },
+      lists: true,
+    },
+    verify: {
+      summary: 'Read everything again and compare it with its hashes.',
+      options: {
+        repair: flag({ help: 'Look for other copies of what is damaged.', default: false }),
+      },
+      lists: true,
+    },
+    drill: {
+      summary: 'Restore N Journals (3, if not said) for a trial, and compare them.',
+      args: { n: { help: 'How many.', optional: true } },
+      lists: true,
+    },
+    'import-xs': {
+      summary: 'Take over the backups of an OLPC XS, with their history.',
+      args: { dir: { help: 'Its directory of users, such as /library/users.', path: true } },
+    },
+    'authorized-keys': {
+      summary: 'Print the lines of authorized_keys for an OpenSSH that cannot ask this server.',
+    },
+  },
+
+  async start(ctx) {
+    const { Service } = await import('./service.js')
+    const service = await Service.open(ctx)
+    const { desk } = service
+
+    ctx.tap(Registration.enrol, (_, learner) => service.enrolment(learner), { required: true })
+    ctx.tap(report, () => ({ backup: service.status() }))
+    ctx.tap(explain, (_, wanted) => service.explain(wanted))
+    ctx.tap(greeting, (_, { program }) => ({
+      backup: [
+        `laptops back up over ssh, port ${ctx.boundPort('backup-ssh-port')}`,
+        `try it: ${program('sugaroid')} demo --server 127.0.0.1:${ctx.boundPort('id-port')}`,
+      ],
+    }))
+
+    ctx.command('list', async (call) => (await commands()).list(desk, call))
+    ctx.command('snapshots', async (call) => (await commands()).snapshots(desk, call.args.user, call))
+    ctx.command('entries', async (call) => (await commands()).entries(desk, call))
+    ctx.command('restore', async (call) => (await commands()).restore(desk, call))
+    ctx.command('hold', async (call) => (await commands()).hold(desk, call))
+    ctx.command('release', async (call) => (await commands()).release(desk, call))
+    ctx.command('prune', async (call) => (await commands()).prune(desk, call))
+    ctx.command('verify', async (call) => (await commands()).verify(desk, call))
+    ctx.command('drill', async (call) => (await commands()).drill(desk, call))
+    ctx.command('import-xs', async (call) => (await commands()).importXs(desk, call))
+    ctx.command('authorized-keys', async (call) => {
+      for (const line of await service.authorizedKeys()) call.print(line)
+    })
+    return { journals: desk.journals }
+  },
+})

@@ -1,0 +1,48 @@
+import type { RsyncCommand } from './command.js'
+
+/** Where our rsync may write besides the backup itself. Absolute paths. */
+export interface Surroundings {
+  /** Files that are not whole yet, on the same file system as the backup. */
+  readonly temporary: string
+  /** A line for each change: what it was, and bytes; names stay out of it. */
+  readonly log: string
+}
+
+/** What a pushed marker becomes, in the directory that rsync runs in: its own path leads out of there. */
+export const markerFile = '.completed'
+
+/** Seconds without a byte after which our rsync gives up, when the client has said nothing. */
+const patience = 300
+
+/**
+ * The arguments of our rsync. The client's options come first and unchanged, then ours, which win.
+ * @returns a list for the program rsync, no shell
+ */
+export function serverArguments(command: RsyncCommand, { temporary, log }: Surroundings): string[] {
+  const ours = command.direction === 'push' ? forPush(temporary, log) : forPull(command)
+  // Messages of the server may hold what no laptop should see; on standard error they can be looked at.
+  ours.push('--msgs2stderr')
+  if (command.timeout === undefined) ours.push(`--timeout=${patience}`)
+  const path = command.place.kind === 'marker' ? markerFile : command.path
+  const sender = command.direction === 'pull' ? ['--sender'] : []
+  return ['--server', ...sender, ...command.options, ...ours, '.', path]
+}
+
+function forPush(temporary: string, log: string): string[] {
+  return [
+    // A link lies on the server with a mark in front, so that it leads nowhere while it is here.
+    '--munge-links',
+    // No devices and no other owners, even where the server runs as root.
+    '--no-super',
+    `--temp-dir=${temporary}`,
+    `--log-file=${log}`,
+    '--log-file-format=%i %l',
+  ]
+}
+
+function forPull({ place }: RsyncCommand): string[] {
+  const ours = ['--munge-links']
+  // "current" is itself a link. Those that came from laptops carry the mark and lead nowhere, so only it is followed.
+  if ('name' in place && place.name === 'current' && place.rest.length === 0) ours.push('--copy-dirlinks')
+  return ours
+}

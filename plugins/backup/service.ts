@@ -1,0 +1,228 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Chapter, Context, Story } from '../../core/api.js'
+import type { Enrolment, Learner, Users } from '../id/public.js'
+import { Admission } from './admission/admission.js'
+import { serveAdmission } from './admission/routes.js'
+import { Slots } from './admission/slots.js'
+import { Archivist } from './archive/archivist.js'
+import { Layout } from './archive/layout.js'
+import { Objects } from './archive/objects.js'
+import { Share } from './archive/share.js'
+import type { Desk } from './commands/desk.js'
+import { factsOf } from './facts.js'
+import { KeptJournals } from './journals.js'
+import { Maintenance } from './maintenance.js'
+import type { options } from './options.js'
+import { Backup } from './public.js'
+import { Keeper } from './session/keeper.js'
+import { type collections, Ledger } from './session/ledger.js'
+import { Marks } from './session/marks.js'
+import { Processes } from './session/processes.js'
+import { LiveSessions } from './session/sessions.js'
+import { Turns } from './session/turns.js'
+import { chapterOf, statusOf } from './status.js'
+import type { Transport } from './transport/transport.js'
+
+type None = Record<never, never>
+export type BackupContext = Pick<
+  Context<typeof options, { users: typeof Users }, None, typeof collections, None>,
+  | 'config'
+  | 'log'
+  | 'needs'
+  | 'store'
+  | 'http'
+  | 'listen'
+  | 'boundPort'
+  | 'signal'
+  | 'tell'
+  | 'on'
+  | 'every'
+  | 'defer'
+  | 'health'
+>
+
+/** How a laptop is told where its Journal goes; the name is one that rsync finds in the learner's live tree. */
+const place = 'current'
+
+const million = 1e6
+
+/** The parts of backup, put together. */
+export class Service {
+  readonly desk: Desk
+  readonly #ctx: BackupContext
+  readonly #sessions: LiveSessions
+  readonly #admission: Admission
+  #transport: Transport | undefined
+
+  /** Makes it ready for commands, and for laptops once the sockets are bound. */
+  static async open(ctx: BackupContext): Promise<Service> {
+    const root = ctx.config['backup-path'] || join(ctx.config.root, 'backup')
+    const layout = new Layout(root)
+    mkdirSync(root, { recursive: true, mode: 0o700 })
+    const processes = new Processes(root)
+    const left = await processes.endAll()
+    if (left > 0) ctx.log.warn({ left }, 'ended programs that an earlier run had left behind')
+    rmSync(layout.scratch, { recursive: true, force: true })
+    for (const folder of [layout.scratch, layout.objects, layout.lives, layout.allSnapshots])
+      mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const service = new Service(ctx, layout, processes, await Ledger.open(ctx.store.ledger))
+    await service.#open()
+    return service
+  }
+
+  private constructor(ctx: BackupContext, layout: Layout, processes: Processes, ledger: Ledger) {
+    const { config, log, needs } = ctx
+    const { users } = needs
+    const marks = new Marks(layout.root)
+    const turns = new Turns()
+    const slots = new Slots(config['backup-slots'])
+    const archivist = new Archivist(layout.root, log, (pid) => processes.note(pid))
+    const share = new Share(archivist, ledger, config['backup-quota-all'] * million)
+    const quota = config['backup-quota'] * million
+    const keeper = new Keeper({
+      archivist,
+      ledger,
+      marks,
+      turns,
+      log,
+      quota,
+      tell: (kept) => {
+        share.grew(kept.added)
+        ctx.tell(Backup.kept, kept)
+      },
+    })
+    const rules = {
+      last: config['backup-keep-last'],
+      daily: config['backup-keep-daily'],
+      weekly: config['backup-keep-weekly'],
+      monthly: config['backup-keep-monthly'],
+    }
+    const journals = new KeptJournals({
+      users,
+      archivist,
+      keeper,
+      ledger,
+      objects: new Objects(layout.objects),
+    })
+    this.desk = { users, journals, archivist, keeper, ledger, marks, turns, layout, rules, log }
+    this.#ctx = ctx
+    const facts = factsOf({
+      users,
+      ledger,
+      marks,
+      path: layout.root,
+      reserve: config['backup-reserve'],
+      overall: () => share.problem(),
+      draining: () => ctx.signal.aborted,
+    })
+    this.#admission = new Admission(facts, slots, config['backup-load'])
+    this.#sessions = new LiveSessions({
+      ...{ layout, slots, turns, archivist, keeper, ledger, marks, processes, log, quota },
+      finished: (uid, well, ms) => {
+        if (well) this.#admission.finished(uid, ms)
+      },
+    })
+    const maintenance = new Maintenance(
+      this.desk,
+      share,
+      config['backup-drill'],
+      () => this.#sessions.visits.length,
+    )
+    ctx.on('ready', async () => {
+      keeper.catchUp()
+      await share.measure()
+      ctx.every(600, async () => {
+        keeper.catchUp()
+        await maintenance.look()
+      })
+    })
+    ctx.health('space', () => facts.space())
+    ctx.health('room soon', () => share.warning())
+  }
+
+  /** What a laptop is told at its registration (docs/reference/protocols.md: backup, The register reply). */
+  enrolment({ uid }: Pick<Learner, 'uid'>): Enrolment {
+    const { hostname } = this.#ctx.config
+    return {
+      backupurl: `${uid}@${hostname}:${place}`,
+      backuppath: place,
+      config: {
+        'backup-url': `ssh://${uid}@${hostname}:${this.#ctx.boundPort('backup-ssh-port')}/${place}`,
+        'backup-port': String(this.#ctx.boundPort('httpd-port')),
+      },
+    }
+  }
+
+  status(): Chapter {
+    return statusOf(this.#admission, this.#sessions, this.desk.ledger, this.#transport)
+  }
+
+  async explain(wanted: string): Promise<Partial<Story> | undefined> {
+    const [only, ...others] = await this.desk.users.find(wanted)
+    if (only === undefined || others.length > 0) return undefined
+    return { backup: chapterOf(only.uid, this.#admission, this.desk.ledger) }
+  }
+
+  /** Lines for an OpenSSH that reads them from a file. */
+  async authorizedKeys(): Promise<string[]> {
+    const { authorizedKeysLine } = await import('./transport/sshd/authorized-keys.js')
+    const program = fileURLToPath(new URL('../../core/bin/sugar-server.js', import.meta.url))
+    const lines: string[] = []
+    for await (const { pubkey, uid } of this.desk.users.keys())
+      lines.push(authorizedKeysLine({ program, root: this.#ctx.config.root, uid, pubkey }))
+    return lines
+  }
+
+  async #open(): Promise<void> {
+    const { config, http, on, defer } = this.#ctx
+    serveAdmission(http.router, this.#admission)
+    if (config['backup-xs-port'] > 0) serveAdmission(http.listener('backup-xs-port'), this.#admission)
+    defer(() => this.desk.archivist.close())
+    defer(() => this.#sessions.close())
+    await (config['backup-transport'] === 'ssh2' ? this.#openSsh2() : this.#openSshd())
+    defer(() => this.#transport?.close())
+    on('drain', () => this.#sessions.drain())
+  }
+
+  async #openSsh2(): Promise<void> {
+    const { openSsh2 } = await import('./transport/ssh2/server.js')
+    const { users } = this.desk
+    const transport = await openSsh2({
+      keys: join(this.#ctx.config.root, 'ssh'),
+      sessions: this.#sessions,
+      byKey: (blob) => users.byKey(blob),
+      log: this.#ctx.log,
+    })
+    this.#transport = transport
+    this.#ctx.listen('backup-ssh-port', transport.server)
+  }
+
+  async #openSshd(): Promise<void> {
+    const { openSshd } = await import('./transport/sshd/server.js')
+    const { config, log, on, every } = this.#ctx
+    // A command with its doors shut serves no laptop.
+    on('ready', async () => {
+      this.#transport = await openSshd({
+        root: config.root,
+        program: fileURLToPath(new URL('../../core/bin/sugar-server.js', import.meta.url)),
+        sessions: this.#sessions,
+        laptops: this.desk.users,
+        log,
+      })
+      const file = config['backup-authorized-keys']
+      if (file === '') return
+      let written = ''
+      const write = async () => {
+        const lines = await this.authorizedKeys()
+        if (lines.join('\n') === written) return
+        const { writeAuthorizedKeys } = await import('./transport/sshd/authorized-keys.js')
+        await writeAuthorizedKeys(file, lines)
+        written = lines.join('\n')
+      }
+      await write()
+      every(5, write)
+    })
+  }
+}

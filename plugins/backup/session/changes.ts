@@ -1,0 +1,55 @@
+import { closeSync, openSync, readSync } from 'node:fs'
+import { systemCode } from '../../../core/api.js'
+
+// `DATE TIME [PID] ITEM LENGTH`, as --log-file-format='%i %l' makes it (rsync(1), --itemize-changes).
+const item = /^\S+ \S+ \[\d+\] ([<>ch.][fdLDS]\S{9,}|\*deleting) +(\d+)$/
+const block = 256 << 10
+
+/** What our rsync has done so far, by the log it writes. */
+export class Changes {
+  /** Files, directories and links that were made, changed or removed. */
+  count = 0
+  /** Of those that were not there before. */
+  newFiles = 0
+  newBytes = 0
+  readonly #path: string
+  #at = 0
+  #rest = ''
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  /** Reads on from where it was. */
+  read(): void {
+    let file: number
+    try {
+      file = openSync(this.#path, 'r')
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return
+      throw error
+    }
+    try {
+      const buffer = Buffer.allocUnsafe(block)
+      for (;;) {
+        const length = readSync(file, buffer, 0, block, this.#at)
+        if (length === 0) return
+        this.#at += length
+        const lines = (this.#rest + buffer.toString('latin1', 0, length)).split('\n')
+        this.#rest = lines.pop() ?? ''
+        for (const line of lines) this.#note(line)
+      }
+    } finally {
+      closeSync(file)
+    }
+  }
+
+  #note(line: string): void {
+    const [, what, length] = item.exec(line) ?? []
+    if (what === undefined) return
+    this.count += 1
+    if (!what.endsWith('+')) return
+    this.newFiles += 1
+    if (what.startsWith('>f')) this.newBytes += Number(length)
+  }
+}

@@ -1,0 +1,126 @@
+import type { Logger } from '../../../core/api.js'
+import { asError, type SugarError } from '../../../core/api.js'
+import type { Archivist } from '../archive/archivist.js'
+import type { Taken } from '../archive/snapshot.js'
+import type { Ledger } from './ledger.js'
+import type { Marks } from './marks.js'
+import type { Turns } from './turns.js'
+
+/** A learner's work is safe: a session ended well, and the archive has what it brought. */
+export interface Kept {
+  readonly uid: string
+  /** The snapshot that has it. */
+  readonly snapshot: string
+  /** Whether it is a new one. */
+  readonly fresh: boolean
+  /** Bytes that it added to the disk. */
+  readonly added: number
+}
+
+interface Parts {
+  archivist: Archivist
+  ledger: Ledger
+  marks: Marks
+  turns: Turns
+  log: Logger
+  /** Bytes that one learner may have; 0: any number. */
+  quota: number
+  tell(kept: Kept): void
+}
+
+/** Share of a quota from which the learner is warned. */
+const near = 0.8
+
+/** Sees to it that what a session brought gets into a snapshot, now or later. */
+export class Keeper {
+  readonly #parts: Parts
+  readonly #pending = new Map<string, Promise<unknown>>()
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Takes the snapshot that is due. The caller has the learner's turn.
+   * @throws SugarError when it cannot be taken; it stays due
+   */
+  async keep(uid: string): Promise<void> {
+    const { archivist, ledger, marks, log } = this.#parts
+    let taken: Taken
+    try {
+      taken = await archivist.run('snapshot', { uid })
+    } catch (error) {
+      log.error({ err: error, uid }, `no snapshot of ${uid} could be taken: ${asError(error).message}`)
+      await ledger.raise(uid, 'snapshot-failed', asError(error).message).catch(() => undefined)
+      throw error
+    }
+    marks.clear(uid)
+    await this.#note(uid, taken)
+  }
+
+  /** A session ended well and changed nothing: what the archive has is the laptop's Journal still. */
+  async unchanged(uid: string): Promise<void> {
+    await this.#parts.ledger.note(uid, () => ({ lastGood: new Date().toISOString() }))
+  }
+
+  /** Lets commands wait for work that laptops need not wait for. */
+  follow(uid: string, work: Promise<unknown>): void {
+    const all = Promise.allSettled([this.#pending.get(uid), work])
+    this.#pending.set(uid, all)
+    void all.then(() => {
+      if (this.#pending.get(uid) === all) this.#pending.delete(uid)
+    })
+  }
+
+  /** Waits until nothing is under way for a learner, or for anybody. */
+  async settled(uid?: string): Promise<void> {
+    await (uid === undefined ? Promise.all(this.#pending.values()) : this.#pending.get(uid))
+  }
+
+  /** Takes the snapshots that are due: those that a crash prevented, and those there was no room for. */
+  catchUp(): void {
+    const { marks, turns } = this.#parts
+    for (const uid of marks.all()) {
+      if (marks.get(uid) !== 'whole' || this.#pending.has(uid)) continue
+      const work = async () => {
+        const leave = await turns.take(uid, 'write', AbortSignal.timeout(600_000))
+        try {
+          if (marks.get(uid) === 'whole') await this.keep(uid)
+        } finally {
+          leave()
+        }
+      }
+      // Why it failed is in the log, and on the learner's flags.
+      this.follow(
+        uid,
+        work().catch((_: SugarError) => undefined),
+      )
+    }
+  }
+
+  async #note(uid: string, { header, fresh, held }: Taken): Promise<void> {
+    const { ledger, log, quota, tell } = this.#parts
+    const { id, digest, bytes, files, entries, added } = header
+    await ledger.note(uid, () => ({ lastGood: new Date().toISOString(), digest, bytes, files }))
+    await ledger.lower(uid, 'snapshot-failed')
+    if (held !== undefined) {
+      const { before, removed, rewritten } = held.upheaval
+      const why = `${removed} of ${before} entries were gone and ${rewritten} rewritten; ${held.id} is on hold`
+      log.warn({ uid, snapshot: id, held: held.id }, `most of the Journal of ${uid} changed: ${why}`)
+      await ledger.raise(uid, 'mass-change', why)
+    }
+    await this.#weigh(uid, bytes, quota)
+    if (fresh) log.info({ uid, snapshot: id, entries, files, bytes, added }, `snapshot ${id} of ${uid}`)
+    tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
+  }
+
+  async #weigh(uid: string, bytes: number, quota: number): Promise<void> {
+    const { ledger } = this.#parts
+    const share = quota === 0 ? 0 : bytes / quota
+    const why = `${Math.round(bytes / 1e6)} of ${Math.round(quota / 1e6)} MB`
+    if (share > 1) await ledger.raise(uid, 'over-quota', why)
+    else await ledger.lower(uid, 'over-quota')
+    if (share > near && share <= 1) await ledger.raise(uid, 'near-quota', why)
+    else await ledger.lower(uid, 'near-quota')
+  }
+}

@@ -1,0 +1,59 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemCode } from '../../../core/api.js'
+
+/**
+ * - aside: the documents may have changed since the last snapshot; the Journal has not
+ * - dirty: a session may have changed the Journal
+ * - whole: the last one on the Journal ended well; a snapshot is due
+ */
+export type Mark = 'aside' | 'dirty' | 'whole'
+
+/** Notes beside the live trees, by which a start after a crash knows what was under way. */
+export class Marks {
+  readonly #folder: string
+  readonly #boot = bootId()
+
+  constructor(root: string) {
+    this.#folder = join(root, 'marks')
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
+  }
+
+  /** undefined: the live tree is as the last snapshot has it. */
+  get(uid: string): Mark | undefined {
+    let text: string
+    try {
+      text = readFileSync(join(this.#folder, uid), 'utf8')
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined
+      throw error
+    }
+    // After a power cut nobody knows what of a live tree had reached the disk: the laptop will send what is missing.
+    const [mark, boot] = text.split(' ')
+    return boot === this.#boot && (mark === 'whole' || mark === 'aside') ? mark : 'dirty'
+  }
+
+  set(uid: string, mark: Mark): void {
+    const path = join(this.#folder, uid)
+    writeFileSync(`${path}.new`, `${mark} ${this.#boot}`, { mode: 0o600 })
+    renameSync(`${path}.new`, path)
+  }
+
+  clear(uid: string): void {
+    rmSync(join(this.#folder, uid), { force: true })
+  }
+
+  /** Everyone with a mark. */
+  all(): string[] {
+    return readdirSync(this.#folder).filter((name) => !name.endsWith('.new'))
+  }
+}
+
+/** Changes with each start of the machine. */
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return 'unknown'
+  }
+}

@@ -1,0 +1,132 @@
+import { spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import type { ServerChannel } from 'ssh2'
+import type { Logger } from '../../../../core/api.js'
+import type { Caller, Session, Sessions } from '../../session/session.js'
+import { endGroup } from '../process-group.js'
+import { refusalLines, refusalOf } from '../refusal.js'
+import { overhear } from '../words.js'
+import { say } from './channel.js'
+
+/** What one command needs of the connection that it came by. */
+export interface Line {
+  readonly channel: ServerChannel
+  readonly socket: Socket
+  /** Aborted when the client hangs up. */
+  readonly gone: AbortSignal
+  readonly log: Logger
+}
+
+/** Bytes on their way to the network beyond which rsync waits. */
+const mostUnsent = 1 << 20
+
+/** Runs what a laptop asked for, from the question to the exit code. Never throws. */
+export async function execute(
+  sessions: Sessions,
+  caller: Caller,
+  command: string,
+  line: Line,
+): Promise<void> {
+  const { channel, gone, log } = line
+  // What a client sends beside the purpose must not keep its channel from closing.
+  const discard = () => {
+    channel.unpipe()
+    channel.resume()
+  }
+  channel.on('error', discard)
+  channel.stderr.on('error', discard)
+  gone.addEventListener('abort', discard, { once: true })
+  let words = ''
+  let exit: number
+  try {
+    const session = await sessions.open(caller, command, gone)
+    ;({ words, exit } = await run(session, line))
+  } catch (error) {
+    const refusal = refusalOf(error, log)
+    words = refusalLines(refusal)
+    exit = refusal.exit
+  }
+  discard()
+  say(channel, words)
+  channel.exit(exit)
+  channel.end()
+}
+
+/** Runs rsync with the client at its ends. @returns what the client is told on standard error, and the exit code */
+async function run(session: Session, line: Line): Promise<{ words: string; exit: number }> {
+  const { channel, gone, log } = line
+  if (gone.aborted || session.signal.aborted) {
+    const words = session.signal.aborted ? ending(session) : ''
+    return { words, exit: await session.ended(null) }
+  }
+  const { args, cwd, env } = session
+  const child = spawn('rsync', args, { cwd, env, detached: true, stdio: 'pipe' })
+  let ours = ''
+  child.on('error', (error) => {
+    log.error({ err: error }, 'rsync could not be started')
+    ours = refusalLines({ message: 'the server cannot run rsync; tell your teacher' })
+  })
+  const ended = new Promise<number | null>((resolve) => {
+    child.once('close', (code) => resolve(child.pid === undefined ? null : code))
+  })
+  if (child.pid !== undefined) session.started(child.pid)
+
+  // rsync may end before it has read everything.
+  child.stdin.on('error', () => {
+    channel.unpipe(child.stdin)
+    channel.resume()
+  })
+  channel.pipe(child.stdin)
+  const sent = pour(child.stdout, line)
+  const overheard = overhear(child.stderr)
+
+  const hangUp = () => {
+    endGroup(child)
+    child.stdin.destroy()
+    // Nobody reads on: what is in the pipes is dropped, so that they close.
+    child.stdout.removeAllListeners('data').resume()
+  }
+  const breakOff = () => {
+    ours = ending(session)
+    endGroup(child)
+  }
+  gone.addEventListener('abort', hangUp, { once: true })
+  session.signal.addEventListener('abort', breakOff, { once: true })
+  const code = await ended
+  gone.removeEventListener('abort', hangUp)
+  session.signal.removeEventListener('abort', breakOff)
+  const exit = await session.ended(code)
+  await sent()
+  return { words: overheard() + ours, exit }
+}
+
+const ending = ({ signal }: Session): string => {
+  const reason: unknown = signal.reason
+  return refusalLines({ message: reason instanceof Error ? reason.message : 'the server ended the transfer' })
+}
+
+/**
+ * Passes output on, piece by piece: the next is read when the last has gone into the network. ssh2 minds what the
+ * client says it takes, which may be gigabytes, and not whether the network takes it.
+ * @returns a function that waits until the client has everything, or has gone
+ */
+function pour(output: Readable, { channel, socket, gone }: Line): () => Promise<void> {
+  let busy: Promise<void> | undefined
+  let done = () => {}
+  gone.addEventListener('abort', () => done(), { once: true })
+  const pass = (piece: Buffer) =>
+    new Promise<void>((resolve) => {
+      done = resolve
+      if (gone.aborted) resolve()
+      channel.write(piece, () => {
+        if (socket.writableLength < mostUnsent) resolve()
+        else socket.once('drain', resolve)
+      })
+    })
+  output.on('data', (piece: Buffer) => {
+    output.pause()
+    busy = pass(piece).then(() => void output.resume())
+  })
+  return async () => busy
+}
