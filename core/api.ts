@@ -2,7 +2,7 @@
  * Everything that a plugin imports from the house. docs/reference/api.md is made from this file.
  */
 
-export type { Argument, Call, Column, CommandSpec, Commands, InputFile } from './command.js'
+export type { Argument, Call, Column, CommandSpec, Commands, Delivery, InputFile } from './command.js'
 export type { CoreConfig } from './config/core-options.js'
 export {
   address,
@@ -76,3 +76,4 @@ export {
   rowOf,
   versionOf,
 } from './store/schema.js'
+export { unpack } from './unpack.js'

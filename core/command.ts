@@ -31,6 +31,13 @@ export interface InputFile {
   readonly bytes: Buffer
 }
 
+/** Something that a command hands to the person at the command line, written there with that person's rights. */
+export interface Delivery {
+  /** Absolute path: of a file, or of a directory that the content, a tar stream, is unpacked into. */
+  readonly to: string
+  readonly form: 'file' | 'directory'
+}
+
 /** A column of a listing, for people; `--json` prints the rows whole. */
 export interface Column<R> {
   readonly title: string
@@ -55,6 +62,11 @@ export interface Call<S extends CommandSpec = CommandSpec> {
   show(lines: readonly string[], facts: Readonly<Record<string, unknown>>): void
   /** Text as it is, on standard output: a file's content. */
   write(text: string): void
+  /**
+   * Hands over a file or directory: whole, or not at all. What is there already is not overwritten.
+   * @throws SugarError when it cannot be written
+   */
+  deliver(what: Delivery, content: AsyncIterable<Uint8Array>): Promise<void>
   /** Aborted when the person at the command line gives up. */
   readonly signal: AbortSignal
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { receiver } from './cli/receive.js'
 import type { InputFile } from './command.js'
 import type { Given } from './config/layers.js'
 import type { Options } from './config/option.js'
@@ -151,6 +152,7 @@ async function run(house: House, plugin: string, command: string, call: TestCall
         yield* files
       },
       output,
+      deliver: receiver(new Set(Object.values(options))),
       signal: new AbortController().signal,
     },
   )

@@ -1,9 +1,8 @@
 // npm test: sets up, then everything that must hold: format and lint, imports between rooms, tests with coverage.
 // Closes with a line "N passed, N failed"; the guards count as one test each.
 import { spawn, spawnSync } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { installPackages } from './packages.mjs'
 import { home, setUp, tool } from './setup.mjs'
 
 /** Programs that tests need, and the Debian packages that bring them. */
@@ -22,37 +21,6 @@ const programs = {
 
 /** Packages without a program of their own: the system's Python needs them to run Sugar's code. */
 const libraries = ['python3-gi']
-
-function has(program) {
-  for (const folder of (process.env.PATH ?? '').split(':')) {
-    try {
-      accessSync(join(folder, program), constants.X_OK)
-      return true
-    } catch {
-      // Not here.
-    }
-  }
-  return false
-}
-
-const installed = (name) => spawnSync('dpkg', ['-s', name], { stdio: 'ignore' }).status === 0
-
-/** Installs what tests need, where that is possible; what is missing then skips its tests by name. */
-function installPrograms() {
-  const missing = [
-    ...Object.entries(programs).flatMap(([program, debian]) => (has(program) ? [] : [debian])),
-    ...(has('dpkg') ? libraries.filter((library) => !installed(library)) : []),
-  ]
-  if (missing.length === 0) return
-  if (process.getuid?.() !== 0 || !has('apt-get')) {
-    console.error(`some tests will be skipped; to run them too: apt-get install ${missing.join(' ')}`)
-    return
-  }
-  console.error(`installing ${missing.join(' ')} ...`)
-  const options = { stdio: ['ignore', 2, 2], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } }
-  spawnSync('apt-get', ['update', '-q'], options)
-  spawnSync('apt-get', ['install', '-qy', '--no-install-recommends', ...missing], options)
-}
 
 /** Runs one guard. @returns whether it holds */
 function holds(name, args) {
@@ -97,7 +65,7 @@ function reader() {
 }
 
 setUp()
-installPrograms()
+installPackages('some tests will be skipped; to run them too', programs, libraries)
 const files = process.argv.slice(2)
 const guards =
   files.length > 0

@@ -3,8 +3,9 @@ import { join, relative, resolve } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import type { CommandSpec, InputFile } from '../command.js'
 import { largestFile } from '../control/frames.js'
-import { exit, SystemError, systemCode } from '../errors.js'
+import { asError, exit, RequestError, SystemError, systemCode } from '../errors.js'
 import type { Environment } from './command.js'
+import { receiver } from './receive.js'
 import { reportProblems } from './report.js'
 import { withServer } from './solo.js'
 
@@ -15,21 +16,23 @@ export async function runPluginCommand(
   spec: CommandSpec,
   around: Environment,
 ): Promise<number> {
-  const { plan, options, json, output, cwd } = around
+  const { plan, json, output, cwd } = around
   const args = withWholePaths(spec, around.args, cwd)
+  const options = readHere(spec, around.options, cwd)
   const input = Object.entries(spec.args ?? {}).find(([, { input }]) => input === true)?.[0]
   const named = input === undefined ? undefined : args[input]
   const files = () => (named === undefined ? none() : readInput(named, cwd))
   if (named !== undefined && named !== '-') await mustExist(resolve(cwd, named))
   const request = { plugin, command, args, options, cwd, json }
+  const deliver = receiver(new Set(Object.values(options)))
   const gone = new AbortController()
   const interrupt = () => gone.abort()
   process.once('SIGINT', interrupt)
   const ended = await withServer(
     plan,
     // Leaving is enough: the server hears that the connection closed.
-    (server) => Promise.race([server.command(request, files(), output), given(gone.signal)]),
-    (house) => house.command(request, { files, output, signal: gone.signal }),
+    (server) => Promise.race([server.command(request, files(), output, deliver), given(gone.signal)]),
+    (house) => house.command(request, { files, output, deliver, signal: gone.signal }),
   )
   process.off('SIGINT', interrupt)
   if ('message' in ended && ended.message !== undefined) {
@@ -47,6 +50,23 @@ function withWholePaths(
   return Object.fromEntries(
     Object.entries(args).map(([name, word]) => [name, isPath(name) ? resolve(cwd, word) : word]),
   )
+}
+
+/** Options as the server will read them, wherever it stands and whoever it is: `~/` is the home of the person here. */
+function readHere(
+  spec: CommandSpec,
+  options: Readonly<Record<string, string>>,
+  cwd: string,
+): Record<string, string> {
+  const read = ([name, text]: [string, string]): [string, string] => {
+    const option = spec.options?.[name]
+    try {
+      return [name, option === undefined ? text : option.write(option.read(text, { base: cwd }))]
+    } catch (error) {
+      throw new RequestError('USAGE', `--${name} ${asError(error).message}`)
+    }
+  }
+  return Object.fromEntries(Object.entries(options).map(read))
 }
 
 // 128 and the signal's number, as shells have it.

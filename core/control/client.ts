@@ -1,9 +1,16 @@
 import { type IncomingMessage, request } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { InputFile } from '../command.js'
+import type { Call, Delivery, InputFile } from '../command.js'
 import { exit, RequestError, SystemError, systemCode } from '../errors.js'
-import { type CommandReply, type CommandRequest, FrameReader, fileFrames, frame } from './frames.js'
+import {
+  BrokenOff,
+  type CommandReply,
+  type CommandRequest,
+  FrameReader,
+  fileFrames,
+  frame,
+} from './frames.js'
 import type { Output } from './output.js'
 import { socketPath } from './server.js'
 
@@ -43,7 +50,8 @@ export class ControlClient {
     wanted: CommandRequest,
     files: AsyncIterable<InputFile>,
     output: Output,
-  ): Promise<CommandReply & { exit: number }> {
+    receive: Call['deliver'],
+  ): Promise<Extract<CommandReply, { exit: number }>> {
     let unread: unknown
     const body = (async function* () {
       yield frame(wanted)
@@ -61,6 +69,7 @@ export class ControlClient {
         const line = reply as CommandReply
         if ('out' in line) output.out(line.out)
         else if ('err' in line) output.err(line.err)
+        else if ('deliver' in line) await accept(receive, line.deliver, replies.delivery())
         else return line
       }
     } catch (error) {
@@ -82,6 +91,18 @@ export class ControlClient {
     if (body === undefined) sending.end()
     else pipeline(body, sending).catch(() => undefined)
     return response
+  }
+}
+
+async function accept(
+  receive: Call['deliver'],
+  what: Delivery,
+  content: AsyncIterable<Buffer>,
+): Promise<void> {
+  try {
+    await receive(what, content)
+  } catch (error) {
+    if (!(error instanceof BrokenOff)) throw error
   }
 }
 

@@ -12,6 +12,7 @@ const longestMessage = 8192
 export interface Surroundings {
   files: () => AsyncIterable<InputFile>
   output: Output
+  deliver: Call['deliver']
   signal: AbortSignal
 }
 
@@ -60,7 +61,11 @@ export async function execute(
   }
 }
 
-function callOf(spec: CommandSpec, request: CommandRequest, { files, output, signal }: Surroundings): Call {
+function callOf(
+  spec: CommandSpec,
+  request: CommandRequest,
+  { files, output, deliver, signal }: Surroundings,
+): Call {
   return {
     args: request.args as never,
     options: readOptions(spec, request) as never,
@@ -73,6 +78,7 @@ function callOf(spec: CommandSpec, request: CommandRequest, { files, output, sig
         request.json ? `${printableJson(facts)}\n` : lines.map((line) => `${printable(line)}\n`).join(''),
       ),
     write: (text) => output.out(text),
+    deliver,
     signal,
   }
 }

@@ -1,4 +1,4 @@
-import type { InputFile } from '../command.js'
+import type { Delivery, InputFile } from '../command.js'
 import { RequestError } from '../errors.js'
 
 /** A command as it goes to the server; the files it takes follow behind it. */
@@ -17,10 +17,13 @@ export interface CommandRequest {
 export type CommandReply =
   | { out: string }
   | { err: string }
+  // Behind it come lines `{"bytes"}`, each followed by that many bytes; 0 is the end, and -1 one that came too early.
+  | { deliver: Delivery }
   | { exit: number; code?: string; message?: string; hint?: string }
 
 export const largestFile = 64 << 20
 const longestLine = 64 << 10
+const longestPiece = 1 << 20
 
 export const frame = (value: unknown): string => `${JSON.stringify(value)}\n`
 
@@ -31,6 +34,30 @@ export async function* fileFrames(files: AsyncIterable<InputFile>): AsyncGenerat
     yield bytes
   }
 }
+
+/** Writes a delivery: its head, and its content in counted pieces. */
+export async function* deliveryFrames(
+  what: Delivery,
+  content: AsyncIterable<Uint8Array>,
+): AsyncGenerator<string | Uint8Array> {
+  yield frame({ deliver: what })
+  try {
+    for await (const piece of content) {
+      for (let at = 0; at < piece.length; at += longestPiece) {
+        const part = piece.subarray(at, at + longestPiece)
+        yield frame({ bytes: part.length })
+        yield part
+      }
+    }
+  } catch (error) {
+    yield frame({ bytes: -1 })
+    throw error
+  }
+  yield frame({ bytes: 0 })
+}
+
+/** A delivery ended too early; why, says the reply of the command. */
+export class BrokenOff extends Error {}
 
 /** Reads lines of JSON, and counted bytes between them, from a stream. */
 export class FrameReader {
@@ -84,6 +111,17 @@ export class FrameReader {
       if (size > largestFile) throw new RequestError('REQUEST_TOO_LARGE', `${path} is larger than 64 MiB`)
       if (!Number.isInteger(size)) throw garbled()
       yield { path, bytes: await this.bytes(size) }
+    }
+  }
+
+  /** The content behind a delivery's head. */
+  async *delivery(): AsyncGenerator<Buffer> {
+    for (;;) {
+      const { bytes } = ((await this.line()) ?? {}) as { bytes?: unknown }
+      if (bytes === -1) throw new BrokenOff()
+      if (typeof bytes !== 'number' || !(bytes >= 0 && bytes <= longestPiece)) throw garbled()
+      if (bytes === 0) return
+      yield await this.bytes(bytes)
     }
   }
 

@@ -1,9 +1,11 @@
+import { once } from 'node:events'
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import type { Delivery } from '../command.js'
 import { asError, RequestError, SystemError } from '../errors.js'
 import type { Surroundings } from './execute.js'
-import { type CommandRequest, FrameReader, frame } from './frames.js'
+import { type CommandRequest, deliveryFrames, FrameReader, frame } from './frames.js'
 
 /** What the running server does for those who come over its control socket. */
 export interface Controlled {
@@ -121,7 +123,18 @@ async function serveCommand(
       for (const err of pieces(text)) response.write(frame({ err }))
     },
   }
-  const ended = await controlled.command(wanted, { files: () => frames.files(), output, signal: gone.signal })
+  const deliver = async (what: Delivery, content: AsyncIterable<Uint8Array>) => {
+    for await (const piece of deliveryFrames(what, content)) {
+      gone.signal.throwIfAborted()
+      if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+    }
+  }
+  const ended = await controlled.command(wanted, {
+    files: () => frames.files(),
+    output,
+    deliver,
+    signal: gone.signal,
+  })
   await frames.drain()
   response.end(frame(ended))
 }

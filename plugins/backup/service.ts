@@ -1,4 +1,5 @@
 import { mkdirSync, rmSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Chapter, Context, Story } from '../../core/api.js'
@@ -144,12 +145,14 @@ export class Service {
 
   /** What a laptop is told at its registration (docs/reference/protocols.md: backup, The register reply). */
   enrolment({ uid }: Pick<Learner, 'uid'>): Enrolment {
-    const { hostname } = this.#ctx.config
+    const { hostname, 'backup-transport': transport } = this.#ctx.config
+    // OpenSSH lets nobody in but accounts of the machine; by the key it is told who comes.
+    const user = transport === 'sshd' ? userInfo().username : uid
     return {
-      backupurl: `${uid}@${hostname}:${place}`,
+      backupurl: `${user}@${hostname}:${place}`,
       backuppath: place,
       config: {
-        'backup-url': `ssh://${uid}@${hostname}:${this.#ctx.boundPort('backup-ssh-port')}/${place}`,
+        'backup-url': `ssh://${user}@${hostname}:${this.#ctx.boundPort('backup-ssh-port')}/${place}`,
         'backup-port': String(this.#ctx.boundPort('httpd-port')),
       },
     }
@@ -180,9 +183,10 @@ export class Service {
     serveAdmission(http.router, this.#admission)
     if (config['backup-xs-port'] > 0) serveAdmission(http.listener('backup-xs-port'), this.#admission)
     defer(() => this.desk.archivist.close())
+    defer(() => this.#transport?.close())
+    // Before the connections close: laptops are told why.
     defer(() => this.#sessions.close())
     await (config['backup-transport'] === 'ssh2' ? this.#openSsh2() : this.#openSshd())
-    defer(() => this.#transport?.close())
     on('drain', () => this.#sessions.drain())
   }
 

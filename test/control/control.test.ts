@@ -322,7 +322,7 @@ t.test('commands over the socket', async (t) => {
   const client = new ControlClient(house.root)
   const run = async (command: string, more: Partial<CommandRequest> = {}, files = noFiles()) => {
     const output = paper()
-    const ended = await client.command(wanted('able', command, more), files, output)
+    const ended = await client.command(wanted('able', command, more), files, output, async () => undefined)
     return { ...output.text, ended }
   }
 
@@ -351,7 +351,7 @@ t.test('commands over the socket', async (t) => {
       message: /--times must be a whole number/,
     })
     const output = paper()
-    t.match(await client.command(wanted('absent', 'x'), noFiles(), output), {
+    t.match(await client.command(wanted('absent', 'x'), noFiles(), output, async () => undefined), {
       exit: 66,
       code: 'NOT_FOUND',
       hint: /--plugins/,
@@ -456,7 +456,7 @@ t.test('a server that dies under a command leaves a sentence and "try again"', a
     const root = await folderFor(t)
     const child = await startChild(t, root)
     const output = paper()
-    const ended = new ControlClient(root).command(wanted('patient', command), noFiles(), output)
+    const ended = new ControlClient(root).command(wanted('patient', command), noFiles(), output, async () => undefined)
     if (command === 'silent') await heard(child, 'asked')
     else while (output.text.out === '') await sleep(20)
     await kill(child)

@@ -136,15 +136,20 @@ t.test('status tells phase, plugins and the ports that were really taken', async
   t.match(found, {
     phase: 'ready',
     version: /^\d+\.\d+\.\d+$/,
-    plugins: [{ name: 'id', state: 'running', ms: Number }],
+    plugins: [
+      { name: 'id', state: 'running', ms: Number },
+      { name: 'backup', state: 'running', ms: Number },
+    ],
     health: [],
   })
   t.same(found.listeners.map(({ name, host }) => ({ name, host })).sort(byName), [
+    { name: 'backup-ssh', host: '127.0.0.1' },
     { name: 'httpd', host: '127.0.0.1' },
     { name: 'id', host: '127.0.0.1' },
   ])
   for (const { name, port } of found.listeners) {
     t.ok(port > 0, `${name} has a port`)
+    if (name === 'backup-ssh') continue
     t.equal((await fetch(`http://127.0.0.1:${port}/nowhere`)).status, 404, `${name} answers`)
   }
   const { code, out } = await cli(t, ['status', '--root', server.root])
@@ -191,11 +196,11 @@ t.test('check finds nothing wrong with a good machine, and starts nothing', asyn
   )
   const { code, out, err } = await cli(t, ['check', '--root', root, '--config', config], { home })
   t.match({ code, err }, { code: 0, err: '' })
-  t.match(out, `settings  ${config}\nplugin    id\nall is well\n`)
+  t.match(out, `settings  ${config}\nplugin    id\nplugin    backup\nall is well\n`)
   t.rejects(chmod(join(home, 'deep'), 0o700), { code: 'ENOENT' }, 'nothing was made')
   const json = await cli(t, ['check', '--json', '--root', root, '--config', config], { home })
   t.equal(json.code, 0)
-  t.same(JSON.parse(json.out), { ok: true, files: [config], plugins: ['id'], problems: [] })
+  t.same(JSON.parse(json.out), { ok: true, files: [config], plugins: ['id', 'backup'], problems: [] })
 
   const server = await startServer(t)
   const ports = (await server.status()).listeners.flatMap(({ name, port }) => [

@@ -13,6 +13,7 @@ const execArgv = ['--max-semi-space-size=4', '--max-old-space-size=512']
 const idle = 60_000
 
 interface Waiting {
+  readonly child: ChildProcess
   resolve(value: never): void
   reject(error: Error): void
   progress: ((files: number, bytes: number) => void) | undefined
@@ -62,7 +63,7 @@ export class Archivist {
     signal?.addEventListener('abort', cancel, { once: true })
     try {
       return await new Promise<Result<J>>((resolve, reject) => {
-        this.#waiting.set(id, { resolve, reject, progress })
+        this.#waiting.set(id, { child, resolve, reject, progress })
         child.send({ id, job, given } satisfies ToProcess)
       })
     } finally {
@@ -94,7 +95,11 @@ export class Archivist {
     const strike = child.pid === undefined ? () => undefined : this.#note(child.pid)
     child.once('exit', strike)
     child.on('message', (message: FromProcess) => this.#hear(message))
-    child.on('error', (error) => this.#log.error({ err: error }, 'the process that keeps the archive failed'))
+    child.on('error', (error) => {
+      this.#log.error({ err: error }, 'the process that keeps the archive failed')
+      // One that could not be started does not end either.
+      if (child.pid === undefined) this.#ended(child, null, null)
+    })
     child.once('exit', (code, signal) => this.#ended(child, code, signal))
     return child
   }
@@ -109,10 +114,10 @@ export class Archivist {
 
   #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
     if (this.#child === child) this.#child = undefined
-    if (this.#waiting.size === 0) return
-    if (!this.#closed)
+    const cut = [...this.#waiting.values()].filter((one) => one.child === child)
+    if (cut.length > 0 && !this.#closed)
       this.#log.error({ code, signal }, 'the process that keeps the archive ended in its work')
-    for (const { reject } of this.#waiting.values()) {
+    for (const { reject } of cut) {
       reject(
         new SystemError('UNAVAILABLE', `the work on the archive was cut off (${signal ?? code})`, {
           hint: 'it will be done again; if it stays so, see the log and the memory of the machine',
@@ -122,7 +127,12 @@ export class Archivist {
   }
 
   #rest(): void {
-    this.#idle = setTimeout(() => this.#child?.disconnect(), idle)
+    this.#idle = setTimeout(() => {
+      const child = this.#child
+      // Whoever has work from now on gets a new one.
+      this.#child = undefined
+      child?.disconnect()
+    }, idle)
     this.#idle.unref()
   }
 }

@@ -1,6 +1,5 @@
-import { RequestError } from '../../../core/api.js'
-import { readHeader } from './manifest.js'
-import type { Shelf } from './shelf.js'
+import { RequestError, SugarError } from '../../../core/api.js'
+import { type Shelf, timeOf } from './shelf.js'
 
 /**
  * The snapshot that is meant.
@@ -17,26 +16,36 @@ export function choose(shelf: Shelf, at?: string): string {
   if (at === undefined) return ids.findLast((id) => shelf.held(id)?.by === 'brake') ?? newest
   if (ids.includes(at)) return at
   const end = endOf(at)
-  const found = ids.findLast((id) => Date.parse(readHeader(shelf.path(id)).at) < end)
+  const found = ids.findLast((id) => Date.parse(timeAt(shelf, id)) < end)
   if (found !== undefined) return found
   throw new RequestError('NOT_FOUND', `there is no snapshot of ${at} or before`, {
     hint: `the oldest is ${ids[0]}; "sugar-server backup snapshots USER" lists them`,
   })
 }
 
-const dateForm = /^\d{4}-\d{2}-\d{2}(?:[T ](\d{2}):(\d{2})(?::(\d{2}))?Z?)?$/
+/** When a snapshot was taken; its id says it too, but for one that was taken by a clock that was set back. */
+function timeAt(shelf: Shelf, id: string): string {
+  try {
+    return shelf.header(id).at
+  } catch (error) {
+    if (error instanceof SugarError && error.code === 'DAMAGED') return timeOf(id)
+    throw error
+  }
+}
+
+const dateForm = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2}))?Z?)?$/
 
 /** When a date, or the minute or second of a time, is over. */
 function endOf(at: string): number {
-  const found = dateForm.exec(at)
-  const [, hour, , second] = found ?? []
-  const start =
-    hour === undefined ? Date.parse(`${at}T00:00Z`) : Date.parse(`${at.replace(' ', 'T').replace(/Z$/, '')}Z`)
-  if (found === null || Number.isNaN(start)) {
+  const [, date = '', minute, second] = dateForm.exec(at) ?? []
+  const time = `${date}T${minute ?? '00:00'}:${second ?? '00'}.000Z`
+  const start = Date.parse(time)
+  // A 30th of February would pass for the 2nd of March.
+  if (Number.isNaN(start) || new Date(start).toISOString() !== time) {
     throw new RequestError('USAGE', `"${at}" is neither a snapshot nor a date`, {
       hint: 'write 2026-11-20, 2026-11-20T10:11, or an id that "sugar-server backup snapshots USER" lists',
     })
   }
-  if (hour === undefined) return start + 86_400_000
+  if (minute === undefined) return start + 86_400_000
   return start + (second === undefined ? 60_000 : 1000)
 }

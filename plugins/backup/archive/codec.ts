@@ -1,5 +1,6 @@
 import { SystemError } from '../../../core/api.js'
-import type { BytePath, Row } from '../tree.js'
+import { isInside } from '../journal/path.js'
+import type { Row } from '../tree.js'
 
 /**
  * How rows stand in a piece of a manifest: each one's path after what it shares with the path before, times as the
@@ -11,8 +12,11 @@ const kinds = { directory: 0, inline: 1, object: 2, link: 3 } as const
 export const inlineLimit = 512
 
 const longestPath = 4096
-// NUL, an absolute path, or a component that is empty, `.` or `..`; but the top itself is the empty path.
-const outside = /\0|^\/|\/\/|\/$|(?:^|\/)\.\.?(?:\/|$)/
+/**
+ * Seconds on either side of 1970 that a time may have: 34,000 years. Some file systems take any number of 64 bits from
+ * a laptop, which would not stand in a manifest as they are.
+ */
+export const secondsLimit = 2 ** 40
 
 /** Packs sorted rows. */
 export function encodeRows(rows: readonly Row[]): Buffer {
@@ -54,13 +58,13 @@ export function* decodeRows(bytes: Buffer): Generator<Row> {
     const shared = input.number()
     if (shared > path.length) throw damaged('a path refers to more than there is before it')
     path = path.slice(0, shared) + input.bytes(longestPath).toString('latin1')
-    if (!isPathInside(path)) throw damaged('a path leads out of the tree')
+    if (!isInside(path)) throw damaged('a path leads out of the tree')
     if (!first && path <= before) throw damaged('its rows are out of order')
     before = path
     const mode = input.number()
     seconds += unzigzag(input.number())
     const nanos = input.number()
-    if (mode > 0o7777 || nanos > 999_999_999 || !Number.isSafeInteger(seconds))
+    if (mode > 0o7777 || nanos > 999_999_999 || Math.abs(seconds) > secondsLimit)
       throw damaged('a row has values that no file has')
     const common = { path, mode, seconds, nanos }
     if (kind === kinds.directory) yield { ...common, type: 'directory' }
@@ -74,11 +78,6 @@ export function* decodeRows(bytes: Buffer): Generator<Row> {
       yield { ...common, type: 'file', size, content: input.raw(32).toString('hex') }
     } else throw damaged('a row is of no known kind')
   }
-}
-
-/** Whether a path is relative, stays below the top, and can be a path at all. */
-export function isPathInside(path: BytePath): boolean {
-  return path.length <= longestPath && !outside.test(path)
 }
 
 function kindOf(row: Row): number {

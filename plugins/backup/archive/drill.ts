@@ -1,18 +1,17 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { SugarError } from '../../../core/api.js'
+import { below } from '../journal/path.js'
 import type { FileRow, Row } from '../tree.js'
 import { choose } from './choice.js'
 import type { Layout } from './layout.js'
 import { type Listed, list } from './listing.js'
 import { Objects } from './objects.js'
 import type { Progress } from './progress.js'
+import { digestOf, reading } from './readable.js'
 import { Shelf } from './shelf.js'
 import { SnapshotTree } from './snapshot-tree.js'
-import { unfold } from './unfold.js'
+import { removeTree, unfold } from './unfold.js'
 
 /** How a learner's newest snapshot came back. */
 export interface Drilled {
@@ -44,37 +43,29 @@ async function drillOne(layout: Layout, uid: string, progress: Progress): Promis
     const wrong: string[] = []
     let files = 0
     for (const row of tree.rows()) {
-      const why = await differenceOf(join(folder, 'all'), row, found.get(row.path))
+      const why = differenceOf(join(folder, 'all'), row, found.get(row.path))
       if (why !== undefined && wrong.length < named) wrong.push(`${row.path}: ${why}`)
       if (row.type === 'file') files += 1
       progress.step(0)
     }
     return { uid, snapshot, files, wrong }
   } catch (error) {
-    if (!(error instanceof SugarError)) throw error
+    // A full disk, or that somebody gave it up, says nothing of the snapshot.
+    if (!(error instanceof SugarError) || ['NO_SPACE', 'UNAVAILABLE'].includes(error.code)) throw error
     return { uid, snapshot, files: 0, wrong: [error.message] }
   } finally {
-    await rm(folder, { recursive: true, force: true })
+    await removeTree(folder)
   }
 }
 
-async function differenceOf(folder: string, row: Row, here: Listed | undefined): Promise<string | undefined> {
+function differenceOf(folder: string, row: Row, here: Listed | undefined): string | undefined {
   if (here === undefined) return 'is missing'
   if (here.type !== row.type) return `is a ${here.type}`
   if (row.type === 'link') return here.target === row.target ? undefined : 'leads elsewhere'
   if (here.mode !== row.mode) return 'has other permissions'
   if (here.seconds !== row.seconds || here.nanos !== row.nanos) return 'has another time'
   if (row.type === 'directory') return undefined
-  return (await digestOf(folder, row)) === digestIn(row) ? undefined : 'has another content'
-}
-
-async function digestOf(folder: string, { path }: FileRow): Promise<string> {
-  const hash = createHash('sha256')
-  await pipeline(
-    createReadStream(Buffer.from(`${Buffer.from(folder).toString('latin1')}/${path}`, 'latin1')),
-    hash,
-  )
-  return hash.digest('hex')
+  return reading(below(folder, row.path), digestOf).name === digestIn(row) ? undefined : 'has another content'
 }
 
 const digestIn = ({ content }: FileRow): string =>

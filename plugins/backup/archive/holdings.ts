@@ -1,7 +1,6 @@
 import { SugarError } from '../../../core/api.js'
 import type { Layout } from './layout.js'
-import { timeOf } from './prune.js'
-import { Shelf, shelved } from './shelf.js'
+import { Shelf, shelved, timeOf } from './shelf.js'
 
 export interface SnapshotFacts {
   readonly id: string

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Found, Query } from '../journal/search.js'
 import { choose } from './choice.js'
@@ -16,7 +16,7 @@ import { Shelf } from './shelf.js'
 import { type Taken, takeSnapshot } from './snapshot.js'
 import { SnapshotTree } from './snapshot-tree.js'
 import { type Swept, sizeOfObjects, sweep } from './sweep.js'
-import { unfold } from './unfold.js'
+import { removeTree, unfold } from './unfold.js'
 import { type Verified, verify } from './verify.js'
 
 type Job<G, R> = (given: G, progress: Progress) => Promise<R> | R
@@ -122,7 +122,7 @@ export function jobsOf(layout: Layout): Jobs {
         await unfold(tree, making, ({ target }) => `/rsyncd-munged/${target}`, progress)
         await rename(making, to)
       } finally {
-        await rm(making, { recursive: true, force: true })
+        await removeTree(making)
       }
       return { snapshot }
     })

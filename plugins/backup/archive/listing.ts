@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { SystemError } from '../../../core/api.js'
 import type { BytePath } from '../tree.js'
+import { secondsLimit } from './codec.js'
 
 /** A file, directory or link as it lies in a live tree. */
 export interface Listed {
@@ -36,12 +37,12 @@ export function list(folder: string, places: Readonly<Record<string, string>>): 
 }
 
 function listOne(folder: string, name: string, place: string): Listed[] {
-  const { status, stdout, stderr, error } = spawnSync('find', [name, '-printf', format], {
-    cwd: folder,
-    maxBuffer: longest,
-    env: { PATH: process.env.PATH, LC_ALL: 'C' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  let { status, stdout, stderr, error } = find(folder, [name, '-printf', format])
+  if (status !== 0 && stderr.includes('Permission denied')) {
+    // A child may have shut a directory, even for its owner; here that is us.
+    find(folder, [name, '-type', 'd', '!', '-perm', '-u=rwx', '-exec', 'chmod', 'u+rwx', '{}', ';'])
+    ;({ status, stdout, stderr, error } = find(folder, [name, '-printf', format]))
+  }
   if (error !== undefined || (status !== 0 && stdout.length > 0))
     throw unlisted(folder, error?.message ?? stderr.toString())
   if (status !== 0) {
@@ -65,6 +66,14 @@ function listOne(folder: string, name: string, place: string): Listed[] {
   }
   return rows
 }
+
+const find = (folder: string, args: readonly string[]) =>
+  spawnSync('find', args, {
+    cwd: folder,
+    maxBuffer: longest,
+    env: { PATH: process.env.PATH, LC_ALL: 'C' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
 
 /** Reads find's output; a Journal has 32,000 lines of it, so nothing is copied that is no name. */
 class Fields {
@@ -101,7 +110,8 @@ class Fields {
 
   /** `SECONDS.NANOS` with ten digits behind the point, of which the last is nothing. */
   time(): [seconds: number, nanos: number] {
-    return [this.number(), Math.floor(this.number() / 10)]
+    const seconds = Math.min(Math.max(this.number(), -secondsLimit), secondsLimit)
+    return [seconds, Math.floor(this.number() / 10)]
   }
 
   #upTo(end: number): string {

@@ -3,6 +3,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, readSync, renameSync, wri
 import { dirname } from 'node:path'
 import type { ObjectName } from '../tree.js'
 import { damaged } from './codec.js'
+import { syncFolder } from './flush.js'
 
 /** The first line of a snapshot's file. */
 export interface Header {
@@ -89,19 +90,16 @@ export function readHeader(path: string): Header {
 function parseHeader(text: string, path: string): Header {
   try {
     const header = JSON.parse(text) as Header
-    if (header.journal === 1 && typeof header.id === 'string' && Array.isArray(header.seen)) return header
+    if (
+      header.journal === 1 &&
+      typeof header.id === 'string' &&
+      Array.isArray(header.seen) &&
+      typeof header.at === 'string' &&
+      !Number.isNaN(Date.parse(header.at))
+    )
+      return header
   } catch {
     // Told below.
   }
   throw damaged(`the first line of ${path} is garbled`)
-}
-
-/** Has a directory's names written to the disk. */
-export function syncFolder(path: string): void {
-  const folder = openSync(path, 'r')
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
 }

@@ -1,27 +1,29 @@
 import { createHash } from 'node:crypto'
 import {
-  closeSync,
   constants,
   copyFileSync,
   existsSync,
+  fstatSync,
   linkSync,
+  lstatSync,
   mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { SystemError, systemCode } from '../../../core/api.js'
-import type { ObjectName } from '../tree.js'
+import type { FileRow, ObjectName } from '../tree.js'
+import { inlineLimit } from './codec.js'
+import { digestOf, reading, readUpTo } from './readable.js'
 import { squeeze, squeezeFile } from './squeeze.js'
 
 /** What an object's file name ends in when it is deflated. */
 export const deflated = '.z'
+
+/** What the file name of a damaged one ends in, which was moved out of the way. */
+export const aside = '.damaged'
 
 export const objectForm = /^[0-9a-f]{64}$/
 
@@ -51,18 +53,21 @@ export class Objects {
 
   /**
    * An object's bytes, checked against its name.
+   * @param limit bytes; an object that has more is not the one that was put in
    * @throws SystemError DAMAGED
    */
   read(name: ObjectName, limit: number): Buffer {
     const lying = this.find(name)
     if (lying === undefined) throw lost(name, 'is missing')
-    let bytes: Buffer
+    let bytes: Buffer | undefined
     try {
-      bytes = readFileSync(lying.path)
-      if (lying.deflated) bytes = inflateRawSync(bytes, { maxOutputLength: limit })
+      // What is deflated is shorter than it was.
+      bytes = reading(lying.path, (file) => readUpTo(file, limit))
+      if (lying.deflated && bytes !== undefined) bytes = inflateRawSync(bytes, { maxOutputLength: limit })
     } catch (cause) {
       throw lost(name, `cannot be read (${systemCode(cause) ?? 'garbled'})`, cause)
     }
+    if (bytes === undefined) throw lost(name, 'is not what was put in')
     if (createHash('sha256').update(bytes).digest('hex') !== name) throw lost(name, 'is not what was put in')
     return bytes
   }
@@ -77,6 +82,24 @@ export class Objects {
   }
 }
 
+const lost = (name: ObjectName, what: string, cause?: unknown): SystemError =>
+  new SystemError('DAMAGED', `the object ${name.slice(0, 12)} ${what}`, {
+    hint: '"sugar-server backup verify" tells which files need it, and --repair looks for another copy',
+    cause,
+  })
+
+/** Bytes up to which a file is read at once. */
+const handy = 8 << 20
+
+type Content = Pick<FileRow, 'size' | 'content'>
+
+export interface IntakeOptions {
+  /** Whether a raw object may be the file's own inode: not where others may write into it. */
+  readonly links: boolean
+  /** Whether pieces of manifests that are there already are looked at, and put in anew when they are damaged. */
+  readonly doubts: boolean
+}
+
 /**
  * Objects on their way in. They lie in a folder of their own until all are on the disk, so that a power cut leaves
  * no object which a later snapshot would take for a whole one.
@@ -86,17 +109,14 @@ export class Intake {
   added = 0
   readonly #objects: Objects
   readonly #folder: string
-  readonly #links: boolean
+  readonly #options: IntakeOptions
   readonly #staged = new Set<string>()
 
-  /**
-   * @param folder a directory of its own, on the file system of the objects
-   * @param links whether a raw object may be the file's own inode: not where others may write into it
-   */
-  constructor(objects: Objects, folder: string, links: boolean) {
+  /** @param folder a directory of its own, on the file system of the objects */
+  constructor(objects: Objects, folder: string, options: IntakeOptions) {
     this.#objects = objects
     this.#folder = folder
-    this.#links = links
+    this.#options = options
     mkdirSync(folder, { recursive: true, mode: 0o700 })
   }
 
@@ -104,9 +124,10 @@ export class Intake {
     return this.#staged.size === 0
   }
 
-  bytes(content: Buffer): ObjectName {
+  /** A piece of a manifest. */
+  piece(content: Buffer): ObjectName {
     const name = createHash('sha256').update(content).digest('hex')
-    if (this.#has(name)) return name
+    if (this.#has(name) && !(this.#options.doubts && this.#isDamaged(name, content.length))) return name
     const packed = deflateRawSync(content, { level: 6 })
     const pays = packed.length < 0.9 * content.length
     this.#write(name, pays ? packed : content, pays)
@@ -114,19 +135,21 @@ export class Intake {
   }
 
   /**
-   * A file of a live tree, which nobody writes meanwhile.
-   * @returns its content's name, and how many bytes it really had
+   * A file's content: itself when it is short.
+   * @throws SystemError UNAVAILABLE when somebody writes it meanwhile
    */
-  async file(path: Buffer): Promise<{ name: ObjectName; size: number }> {
-    const whole = slurp(path)
-    if (whole === undefined) return this.#large(path)
-    const name = createHash('sha256').update(whole).digest('hex')
-    if (!this.#has(name)) {
-      const packed = squeeze(whole)
-      if (packed === undefined) this.#link(name, path, whole.length)
-      else this.#write(name, packed, true)
+  async file(path: Buffer): Promise<Content> {
+    try {
+      return await reading(path, async (file) => {
+        const before = fstatSync(file)
+        const content = await this.#contentOf(path, file)
+        const after = fstatSync(file)
+        if (after.size !== content.size || after.mtimeMs !== before.mtimeMs) throw changed()
+        return content
+      })
+    } catch (error) {
+      throw existsSync(path) ? error : changed(error)
     }
-    return { name, size: whole.length }
   }
 
   /** Puts everything in its place. Call it once it is on the disk. */
@@ -145,17 +168,30 @@ export class Intake {
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
-  async #large(path: Buffer): Promise<{ name: ObjectName; size: number }> {
-    const { name, size } = digestOf(path)
-    if (this.#has(name)) return { name, size }
-    const squeezed = join(this.#folder, `${name}${deflated}`)
-    const length = await squeezeFile(path, squeezed)
-    if (length === undefined) this.#link(name, path, size)
+  async #contentOf(path: Buffer, file: number): Promise<Content> {
+    const whole = readUpTo(file, handy)
+    if (whole === undefined) return this.#large(path, file)
+    const size = whole.length
+    if (size <= inlineLimit) return { size, content: whole }
+    const content = createHash('sha256').update(whole).digest('hex')
+    if (!this.#has(content)) {
+      const packed = squeeze(whole)
+      if (packed === undefined) this.#link(content, path, file, size)
+      else this.#write(content, packed, true)
+    }
+    return { size, content }
+  }
+
+  async #large(path: Buffer, file: number): Promise<Content> {
+    const { name, size } = digestOf(file)
+    if (this.#has(name)) return { size, content: name }
+    const length = await squeezeFile(file, size, join(this.#folder, `${name}${deflated}`))
+    if (length === undefined) this.#link(name, path, file, size)
     else {
       this.#staged.add(`${name}${deflated}`)
       this.added += length
     }
-    return { name, size }
+    return { size, content: name }
   }
 
   #has(name: ObjectName): boolean {
@@ -166,6 +202,16 @@ export class Intake {
     )
   }
 
+  #isDamaged(name: ObjectName, size: number): boolean {
+    if (this.#objects.find(name) === undefined) return false
+    try {
+      this.#objects.read(name, size)
+      return false
+    } catch {
+      return true
+    }
+  }
+
   #write(name: ObjectName, bytes: Buffer, packed: boolean): void {
     const file = packed ? `${name}${deflated}` : name
     writeFileSync(join(this.#folder, file), bytes, { mode: 0o600 })
@@ -173,55 +219,25 @@ export class Intake {
     this.added += bytes.length
   }
 
-  #link(name: ObjectName, path: Buffer, size: number): void {
+  #link(name: ObjectName, path: Buffer, file: number, size: number): void {
     const to = join(this.#folder, name)
     try {
-      if (this.#links) linkSync(path, to)
+      if (this.#options.links) linkSync(path, to)
       else copyFileSync(path, to, constants.COPYFILE_FICLONE)
     } catch (error) {
       // Too many links to one file, or a file system without any.
       if (!['EMLINK', 'EPERM', 'EXDEV', 'ENOTSUP'].includes(systemCode(error) ?? '')) throw error
       copyFileSync(path, to, constants.COPYFILE_FICLONE)
     }
+    // The name stands for the file that was hashed, and no other.
+    if (lstatSync(path).ino !== fstatSync(file).ino) throw changed()
     this.#staged.add(name)
     this.added += size
   }
 }
 
-const block = 1 << 20
-/** Bytes up to which a file is read at once. */
-const handy = 8 << 20
-
-/** A file's content, or undefined when it is a large one. */
-function slurp(path: Buffer): Buffer | undefined {
-  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  try {
-    const { size } = statSync(path)
-    return size > handy ? undefined : readFileSync(file)
-  } finally {
-    closeSync(file)
-  }
-}
-
-function digestOf(path: Buffer): { name: ObjectName; size: number } {
-  const hash = createHash('sha256')
-  const buffer = Buffer.allocUnsafe(block)
-  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  try {
-    let size = 0
-    for (;;) {
-      const length = readSync(file, buffer, 0, block, null)
-      if (length === 0) return { name: hash.digest('hex'), size }
-      hash.update(buffer.subarray(0, length))
-      size += length
-    }
-  } finally {
-    closeSync(file)
-  }
-}
-
-const lost = (name: ObjectName, what: string, cause?: unknown): SystemError =>
-  new SystemError('DAMAGED', `the object ${name.slice(0, 12)} ${what}`, {
-    hint: '"sugar-server backup verify" tells which files need it, and --repair looks for another copy',
+const changed = (cause?: unknown): SystemError =>
+  new SystemError('UNAVAILABLE', 'a Journal was changed while it was read', {
+    hint: 'nothing is lost; it will be done again',
     cause,
   })

@@ -1,7 +1,9 @@
 import { SugarError } from '../../../core/api.js'
 import { judge, type Keepable, type KeepRules } from './keeping.js'
 import type { Layout } from './layout.js'
-import { Shelf, shelved } from './shelf.js'
+import { Objects } from './objects.js'
+import { rowsOf } from './rows.js'
+import { Shelf, shelved, timeOf } from './shelf.js'
 
 /** What becomes of a snapshot, and why. */
 export interface Pruned {
@@ -24,7 +26,7 @@ export function prune(
   const verdicts: Pruned[] = []
   for (const uid of uids ?? shelved(layout)) {
     const shelf = new Shelf(layout, uid)
-    for (const verdict of judge(keepables(shelf), rules)) {
+    for (const verdict of judge(keepables(layout, shelf), rules)) {
       const busy = !verdict.keep && pinned(uid, verdict.id)
       verdicts.push({ uid, ...verdict, ...(busy && { keep: true, reasons: ['it is being read'] }) })
       if (!verdict.keep && !busy && !dryRun) shelf.remove(verdict.id)
@@ -33,19 +35,32 @@ export function prune(
   return verdicts
 }
 
-function keepables(shelf: Shelf): Keepable[] {
-  return shelf.ids().map((id) => {
-    const held = shelf.held(id)?.why
-    try {
-      return { id, at: shelf.header(id).at, held }
-    } catch (error) {
-      if (!(error instanceof SugarError)) throw error
-      // What cannot be read is kept until somebody has looked at it.
-      return { id, at: timeOf(id), held: held ?? error.message, damaged: true }
-    }
-  })
+/** What the rules are told. The newest snapshot that is whole is looked for down to its rows: one must stay. */
+function keepables(layout: Layout, shelf: Shelf): Keepable[] {
+  const objects = new Objects(layout.objects)
+  let whole = false
+  const newestFirst = shelf
+    .ids()
+    .reverse()
+    .map((id) => {
+      const held = shelf.held(id)?.why
+      try {
+        const manifest = shelf.read(id)
+        if (!whole) readAll(rowsOf(objects, manifest))
+        whole = true
+        return { id, at: manifest.header.at, held }
+      } catch (error) {
+        if (!(error instanceof SugarError)) throw error
+        // What cannot be read is kept until somebody has looked at it.
+        return { id, at: timeOf(id), held: held ?? error.message, damaged: true }
+      }
+    })
+  return newestFirst.reverse()
 }
 
-/** The time that an id stands for. */
-export const timeOf = (id: string): string =>
-  id.replace(/^(\d{4}-\d{2}-\d{2})T(\d{2})-(\d{2})-(\d{2})Z.*$/, '$1T$2:$3:$4.000Z')
+/** @throws SystemError DAMAGED */
+function readAll(rows: Iterable<unknown>): void {
+  for (const _ of rows) {
+    // Checked on the way.
+  }
+}

@@ -1,14 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { link, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { link, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { createGzip } from 'node:zlib'
 import { RequestError, SystemError, systemCode } from '../../../core/api.js'
-import type { Row, Tree } from '../tree.js'
+import { staysInside } from '../journal/path.js'
+import type { BytePath, Row, Tree } from '../tree.js'
+import { entryAt } from './entries.js'
+import { noRoom, syncDisk, syncFolder } from './flush.js'
 import type { Progress } from './progress.js'
-import { staysInside, tarOf, unfold } from './unfold.js'
+import { removeTree, unfold } from './unfold.js'
 
 export interface Restoring {
   readonly uid: string
@@ -25,11 +27,9 @@ export interface Restored {
   readonly bytes: number
   /** Links that lead out of the Journal, and are not made. */
   readonly skipped: readonly string[]
+  /** Properties of an entry in a .xoj file that are damaged or too large, and left out. */
+  readonly lost: readonly BytePath[]
 }
-
-// Where Sugar has its Journal, and where its control panel unpacks a bundle to
-// (docs/reference/protocols.md: backup, What clients can read).
-const home = 'home/olpc/.sugar/default/datastore/'
 
 /** Writes a Journal, or an entry of it, where somebody wants it: whole, or not at all. Nothing is overwritten. */
 export async function restore(
@@ -39,6 +39,7 @@ export async function restore(
   progress: Progress,
 ): Promise<Restored> {
   const tally = new Tally(tree, progress)
+  const lost: BytePath[] = []
   if (to.endsWith('.xoj')) {
     if (entry === undefined) {
       throw new RequestError('USAGE', 'a .xoj file holds one entry', {
@@ -46,20 +47,19 @@ export async function restore(
       })
     }
     const { writeXoj } = await import('../journal/xoj.js')
-    await writeWhole(to, writeXoj(tree, entry))
+    const { readEntry } = await import('../journal/entry.js')
+    lost.push(...readEntry(tree, entry).lost.map(({ key }) => key))
+    await writeWhole(to, writeXoj(tally, entry))
   } else if (to.endsWith('.xob')) {
     if (entry !== undefined) {
       throw new RequestError('USAGE', 'a .xob file holds a whole Journal', {
         hint: 'write a .xoj file for one entry',
       })
     }
-    const tar = Readable.from(
-      tarOf(tally, home, () => undefined),
-      { objectMode: false },
-    )
-    await writeWhole(to, tar, createGzip({ level: 6 }))
-  } else await writeFolder(entry === undefined ? tally : await onlyEntry(tally, entry), to, tally)
-  return { snapshot, files: tally.files, bytes: tally.bytes, skipped: tally.skipped }
+    const { writeXob } = await import('../journal/xob.js')
+    await writeWhole(to, writeXob(tally))
+  } else await writeFolder(entry === undefined ? tally : onlyEntry(tally, entry), to, tally)
+  return { snapshot, files: tally.files, bytes: tally.bytes, skipped: tally.skipped, lost }
 }
 
 /** Counts what passes, and hides from a restored file what only mattered on the server. */
@@ -90,83 +90,109 @@ class Tally implements Tree {
   }
 }
 
-/** One entry's rows alone. @throws RequestError NOT_FOUND */
-async function onlyEntry(tree: Tree, entry: string): Promise<Tree> {
-  const { entryAt } = await import('./entries.js')
-  const isPart = ({ path, type }: Row) =>
-    entryAt(path)?.uid === entry ||
-    (type === 'directory' &&
-      /^(?:(?:datastore\/)?[0-9a-f]{2}|datastore)?$/.test(path) &&
-      entry.startsWith(path.slice(-2)))
+/** One entry's rows alone, and the directories that they are in. @throws RequestError NOT_FOUND */
+function onlyEntry(tree: Tree, entry: string): Tree {
+  const isPart = ({ path }: Row) => entryAt(path)?.uid === entry
+  const above = new Set<BytePath>([''])
+  let found = false
   for (const row of tree.rows()) {
-    if (entryAt(row.path)?.uid !== entry) continue
-    return {
-      *rows() {
-        for (const one of tree.rows()) if (isPart(one)) yield one
-      },
-      read: (row, limit) => tree.read(row, limit),
-      pieces: (row) => tree.pieces(row),
-    }
+    if (!isPart(row)) continue
+    found = true
+    for (let end = row.path.indexOf('/'); end !== -1; end = row.path.indexOf('/', end + 1))
+      above.add(row.path.slice(0, end))
   }
-  throw new RequestError('NOT_FOUND', `there is no entry ${entry} in this snapshot`, {
-    hint: '"sugar-server backup entries USER" lists them',
-  })
+  if (!found) {
+    throw new RequestError('NOT_FOUND', `there is no entry ${entry} in this snapshot`, {
+      hint: '"sugar-server backup entries USER" lists them',
+    })
+  }
+  return {
+    *rows() {
+      for (const row of tree.rows()) if (isPart(row) || above.has(row.path)) yield row
+    },
+    read: (row, limit) => tree.read(row, limit),
+    pieces: (row) => tree.pieces(row),
+  }
 }
 
-async function writeWhole(to: string, ...streams: [Readable, ...NodeJS.ReadWriteStream[]]): Promise<void> {
-  const making = join(dirname(to), `.${basename(to)}.${randomBytes(4).toString('hex')}`)
+async function writeWhole(to: string, content: Readable): Promise<void> {
+  const making = await placeBeside(to)
   try {
-    await pipeline([...streams, createWriteStream(making, { mode: 0o600, flags: 'wx' })])
+    await pipeline(content, createWriteStream(making, { mode: 0o600, flags: 'wx' }))
     const file = await open(making, 'r')
     await file.sync().finally(() => file.close())
-    // Unlike a rename, a link never replaces what is there.
-    await link(making, to)
+    await publish(making, to)
+    syncFolder(dirname(to))
   } catch (error) {
     throw explain(error, to)
   } finally {
+    content.destroy()
     await rm(making, { force: true })
   }
 }
 
-async function writeFolder(tree: Tree, to: string, tally: Tally): Promise<void> {
-  const making = join(dirname(to), `.${basename(to)}.${randomBytes(4).toString('hex')}`)
+/** Gives a file its name, and never takes that from another, as a rename would. */
+async function publish(making: string, to: string): Promise<void> {
   try {
-    await mkdir(dirname(to), { recursive: true })
-    if ((await contents(to)).length > 0) {
-      throw new RequestError('REFUSED', `${to} is not empty`, {
-        hint: 'name a directory that is not there yet',
-      })
-    }
+    await link(making, to)
+  } catch (error) {
+    // A USB stick, whose file system knows no links.
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(systemCode(error) ?? '')) throw error
+    await (await open(to, 'wx')).close()
+    await rename(making, to)
+  }
+}
+
+async function writeFolder(tree: Tree, to: string, tally: Tally): Promise<void> {
+  const making = await placeBeside(to)
+  try {
+    await checkFree(to)
+    await mkdir(making, { mode: 0o700 })
     await unfold(tree, making, (row) => {
       if (staysInside(row)) return row.target
       tally.skipped.push(row.path)
       return undefined
     })
-    await rmdir(to).catch(() => undefined)
+    syncDisk(dirname(to))
+    // Of a directory that was there, only an empty one gives way.
     await rename(making, to)
+    syncFolder(dirname(to))
   } catch (error) {
     throw explain(error, to)
   } finally {
-    await rm(making, { recursive: true, force: true })
+    await removeTree(making)
   }
 }
 
-async function contents(folder: string): Promise<string[]> {
+async function checkFree(to: string): Promise<void> {
   try {
-    return await readdir(folder)
+    if ((await lstat(to)).isDirectory() && (await readdir(to)).length === 0) return
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return []
+    if (systemCode(error) === 'ENOENT') return
     throw error
   }
+  throw occupied(to)
 }
+
+/** A name for what is not whole yet, where it can be renamed from. */
+async function placeBeside(to: string): Promise<string> {
+  const folder = await stat(dirname(to)).catch(() => undefined)
+  if (folder?.isDirectory() === true)
+    return join(dirname(to), `.${basename(to).slice(0, 50)}.${randomBytes(4).toString('hex')}`)
+  throw new SystemError('NOT_WRITABLE', `${dirname(to)} is no directory`, {
+    hint: 'make it, or name a place in one that is there',
+  })
+}
+
+const occupied = (to: string): RequestError =>
+  new RequestError('REFUSED', `${to} is there already`, {
+    hint: 'name one that is not there yet; nothing is overwritten',
+  })
 
 function explain(error: unknown, to: string): unknown {
   const code = systemCode(error)
-  if (code === 'EEXIST' || code === 'ENOTDIR' || code === 'ENOTEMPTY') {
-    return new RequestError('REFUSED', `${to} is there already`, {
-      hint: 'name another; nothing is overwritten',
-    })
-  }
+  if (code === 'EEXIST' || code === 'ENOTEMPTY') return occupied(to)
+  if (code === 'ENOSPC' || code === 'EDQUOT') return noRoom(`there is no room to write ${to}`, error)
   if (code === undefined || !/^E[A-Z]+$/.test(code)) return error
   return new SystemError('NOT_WRITABLE', `${to} cannot be written (${code})`, {
     hint: `the server writes it, as the user with uid ${process.geteuid?.()}: name a place where that one may write`,

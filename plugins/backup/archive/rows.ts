@@ -10,7 +10,7 @@ const longestPiece = 64 << 20
  * All rows of a snapshot, in the order of their paths.
  * @throws SystemError DAMAGED
  */
-export function* rowsOf(objects: Objects, { pieces }: Manifest): Generator<Row> {
+export function* rowsOf(objects: Objects, { pieces }: Pick<Manifest, 'pieces'>): Generator<Row> {
   let last: string | undefined
   for (const name of pieces) {
     for (const row of decodeRows(objects.read(name, longestPiece))) {

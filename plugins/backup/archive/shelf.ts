@@ -1,12 +1,14 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { RequestError, systemCode } from '../../../core/api.js'
+import { RequestError, SugarError, systemCode } from '../../../core/api.js'
+import { damaged } from './codec.js'
+import { syncFolder } from './flush.js'
 import type { Layout } from './layout.js'
-import { type Header, type Manifest, readHeader, readManifest, syncFolder } from './manifest.js'
+import { type Header, type Manifest, readHeader, readManifest } from './manifest.js'
 
 const ending = '.snapshot'
 const heldEnding = '.held'
-const idForm = /^\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}Z(?:_\d{1,4})?$/
+const idForm = /^\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}Z(?:_\d{1,9})?$/
 
 /** Why a snapshot must stay. */
 export interface Hold {
@@ -37,26 +39,29 @@ export class Shelf {
     return join(this.#folder, `${id}${ending}`)
   }
 
-  /** The newest snapshot that is whole; one that is damaged hides none before it. */
-  latest(): Manifest | undefined {
+  /** Newest first, those whose own file is as it was written. What it names may be damaged still. */
+  *wholes(): Generator<Manifest> {
     for (const id of this.ids().reverse()) {
       try {
-        return this.read(id)
+        yield this.read(id)
       } catch (error) {
-        if (!(error instanceof Error && 'code' in error && error.code === 'DAMAGED')) throw error
+        if (!(error instanceof SugarError && error.code === 'DAMAGED')) throw error
       }
     }
-    return undefined
   }
 
   /** @throws RequestError NOT_FOUND, SystemError DAMAGED */
   read(id: string): Manifest {
+    const path = this.path(id)
+    let manifest: Manifest
     try {
-      return readManifest(this.path(id))
+      manifest = readManifest(path)
     } catch (error) {
       if (systemCode(error) === 'ENOENT') throw new RequestError('NOT_FOUND', `there is no snapshot ${id}`)
       throw error
     }
+    if (manifest.header.id !== id) throw damaged(`${path} is another snapshot, by what is in it`)
+    return manifest
   }
 
   header(id: string): Header {
@@ -125,6 +130,10 @@ export class Shelf {
 
 /** Everyone who has snapshots. */
 export const shelved = (layout: Layout): string[] => names(layout.allSnapshots).sort()
+
+/** The time that an id stands for, ISO 8601. */
+export const timeOf = (id: string): string =>
+  id.replace(/^(\d{4}-\d{2}-\d{2})T(\d{2})-(\d{2})-(\d{2})Z.*$/, '$1T$2:$3:$4.000Z')
 
 /** The id that a time gives by itself. */
 export const plainId = (at: Date): string => `${at.toISOString().slice(0, 19).replaceAll(':', '-')}Z`

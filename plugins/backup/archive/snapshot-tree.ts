@@ -6,6 +6,7 @@ import { RequestError, SystemError } from '../../../core/api.js'
 import type { FileRow, Row, Tree } from '../tree.js'
 import type { Manifest } from './manifest.js'
 import type { Objects } from './objects.js'
+import { openReadable } from './readable.js'
 import { rowsOf } from './rows.js'
 
 /** A snapshot, or a folder of one, as a tree. */
@@ -49,7 +50,7 @@ export class SnapshotTree implements Tree {
 export async function* streamObject(objects: Objects, name: string, size: number): AsyncGenerator<Buffer> {
   const lying = objects.find(name)
   if (lying === undefined) throw lost(name, 'is missing')
-  const file = createReadStream(lying.path)
+  const file = createReadStream('', { fd: open(name, lying.path) })
   const source = lying.deflated ? pipeline(file, createInflateRaw(), () => undefined) : file
   const hash = createHash('sha256')
   let length = 0
@@ -66,6 +67,14 @@ export async function* streamObject(objects: Objects, name: string, size: number
     file.destroy()
   }
   if (length !== size || hash.digest('hex') !== name) throw lost(name, 'is not what was put in')
+}
+
+function open(name: string, path: string): number {
+  try {
+    return openReadable(path)
+  } catch (cause) {
+    throw lost(name, 'cannot be read', cause)
+  }
 }
 
 const lost = (name: string, what: string, cause?: unknown): SystemError =>

@@ -1,11 +1,11 @@
-import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
-import { SystemError, systemCode } from '../../../core/api.js'
-import type { FileRow, ObjectName, Row } from '../tree.js'
+import { mkdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { SugarError, systemCode } from '../../../core/api.js'
+import { below } from '../journal/path.js'
+import type { ObjectName, Row } from '../tree.js'
 import { Brake, isUpheaval, type Upheaval } from './brake.js'
-import { inlineLimit } from './codec.js'
 import { Digest } from './digest.js'
+import { noRoom, syncDisk, syncFolder } from './flush.js'
 import { datastore, type Layout, placesOfLive } from './layout.js'
 import { type Listed, list } from './listing.js'
 import { type Header, type Manifest, writeManifest } from './manifest.js'
@@ -50,41 +50,64 @@ export async function takeSnapshot(
   source: Source = liveOf(layout, uid),
 ): Promise<Taken> {
   const shelf = new Shelf(layout, uid)
-  const before = shelf.latest()
-  const scratch = join(layout.scratch, `snapshot-${uid}`)
-  rmSync(scratch, { recursive: true, force: true })
-  const intake = new Intake(new Objects(layout.objects), scratch, source.foreign === undefined)
-  try {
-    return await take(layout, uid, shelf, before, intake, progress, source)
-  } catch (error) {
-    if (['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')) {
-      throw new SystemError('NO_SPACE', `no room for a snapshot of ${uid}`, {
-        hint: 'make room: "sugar-server backup prune", or a larger disk',
-        cause: error,
-      })
+  const newest = shelf.ids().at(-1)
+  for (const before of beforesOn(shelf)) {
+    try {
+      return await takeAfter(before, before?.header.id !== newest, { layout, uid, shelf, progress, source })
+    } catch (error) {
+      if (before === undefined || !(error instanceof SugarError && error.code === 'DAMAGED')) throw error
     }
-    throw error
-  } finally {
-    intake.discard()
+  }
+  throw new Error('a snapshot was neither taken nor refused')
+}
+
+/** What a snapshot may come after: one that turns out damaged hides none before it; without any, everything is read. */
+function* beforesOn(shelf: Shelf): Generator<Manifest | undefined> {
+  yield* shelf.wholes()
+  yield undefined
+}
+
+interface Taking {
+  readonly layout: Layout
+  readonly uid: string
+  readonly shelf: Shelf
+  readonly progress: Progress
+  readonly source: Source
+}
+
+/** @param doubts whether there are damaged snapshots since the one before: what they share with this one is mended */
+async function takeAfter(before: Manifest | undefined, doubts: boolean, taking: Taking): Promise<Taken> {
+  const { layout, uid, source } = taking
+  const scratch = join(layout.scratch, `snapshot-${uid}`)
+  const remove = () => {
+    rmSync(scratch, { recursive: true, force: true })
     rmSync(`${scratch}.manifest`, { force: true })
+  }
+  remove()
+  try {
+    const links = source.foreign === undefined
+    const intake = new Intake(new Objects(layout.objects), scratch, { links, doubts })
+    return await take(before, doubts, intake, taking)
+  } catch (error) {
+    if (!['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')) throw error
+    throw noRoom(`there is no room for a snapshot of ${uid}`, error)
+  } finally {
+    remove()
   }
 }
 
 async function take(
-  layout: Layout,
-  uid: string,
-  shelf: Shelf,
   before: Manifest | undefined,
+  doubts: boolean,
   intake: Intake,
-  progress: Progress,
-  { folder, places, foreign }: Source,
+  { layout, uid, shelf, progress, source: { folder, places, foreign } }: Taking,
 ): Promise<Taken> {
   const brake = new Brake()
   const digest = new Digest()
   const listed = list(folder, places)
   const old = before === undefined ? [] : rowsOf(new Objects(layout.objects), before)
   const names: ObjectName[] = []
-  const pieces = new Pieces((piece) => names.push(intake.bytes(piece)))
+  const pieces = new Pieces((piece) => names.push(intake.piece(piece)))
   let files = 0
   let bytes = 0
   for (const [here, past] of pairs(listed, old)) {
@@ -92,8 +115,7 @@ async function take(
     if (past !== undefined && was !== undefined) brake.was(was, past)
     if (here === undefined || here.type === 'other') continue
     const row =
-      carriedOver(here, past, foreign ? undefined : before?.header.seen) ??
-      (await readIn(folder, here, intake))
+      carriedOver(here, past, foreign ? undefined : seenBy(before)) ?? (await readIn(folder, here, intake))
     pieces.add(row)
     const is = inJournal(row)
     if (is !== undefined) brake.is(is, row)
@@ -104,9 +126,17 @@ async function take(
     if (is !== undefined) digest.file(is, row.size, row.seconds)
   }
   pieces.end()
-  if (before !== undefined && same(before.pieces, names)) return { header: before.header, fresh: false }
+  if (before !== undefined && !doubts && same(before.pieces, names))
+    return { header: before.header, fresh: false }
 
-  syncDisk(layout.root)
+  const shelfFolder = layout.snapshots(uid)
+  if (mkdirSync(shelfFolder, { recursive: true, mode: 0o700 }) !== undefined) syncFolder(dirname(shelfFolder))
+  if (!intake.isEmpty) {
+    syncDisk(layout.root)
+    intake.commit()
+    // A snapshot is not before its objects, whatever the file system makes of the order of renames.
+    syncDisk(layout.root)
+  }
   const at = foreign ?? new Date()
   const id = foreign === undefined ? shelf.newId(at) : shelf.oldId(at)
   const header: Header = {
@@ -114,6 +144,7 @@ async function take(
     id,
     uid,
     at: at.toISOString(),
+    // After the objects are in place: to link and to rename is a change, by the kernel's clock.
     seen: foreign === undefined ? settled() : [0, 0],
     entries: brake.entries,
     files,
@@ -121,13 +152,11 @@ async function take(
     added: intake.added,
     digest: digest.done(),
   }
-  intake.commit()
   const { upheaval } = brake
   const held =
     before !== undefined && foreign === undefined && isUpheaval(upheaval) ? before.header.id : undefined
   // First, so that whatever stops us now cannot leave the new one without the hold on the old one.
   if (held !== undefined) shelf.hold(held, { by: 'brake', why: tell(upheaval, at) })
-  mkdirSync(layout.snapshots(uid), { recursive: true, mode: 0o700 })
   writeManifest(shelf.path(id), { header, pieces: names }, join(layout.scratch, `snapshot-${uid}.manifest`))
   return held === undefined ? { header, fresh: true } : { header, fresh: true, held: { id: held, upheaval } }
 }
@@ -155,49 +184,32 @@ function* pairs(
   for (; !row.done; row = rows.next()) yield [undefined, row.value]
 }
 
+/**
+ * Before when, by the kernel's clock, nothing has changed that is not in a snapshot. Without a battery that clock may
+ * begin anew at 1970, and be set right later: what lies ahead of us says nothing.
+ */
+function seenBy(before: Manifest | undefined): Header['seen'] | undefined {
+  const seen = before?.header.seen
+  return seen !== undefined && seen[0] * 1000 <= Date.now() ? seen : undefined
+}
+
 /** The row of something that has not changed since it was last read. */
 function carriedOver(here: Listed, past: Row | undefined, seen: Header['seen'] | undefined): Row | undefined {
   const { path, mode, seconds, nanos } = here
   if (here.type === 'directory') return { path, mode, seconds, nanos, type: 'directory' }
   if (here.type === 'link') return { path, mode, seconds, nanos, type: 'link', target: unmunged(here.target) }
   if (past?.type !== 'file' || past.size !== here.size || seen === undefined) return undefined
-  if (!isBefore(here, seen)) return undefined
+  // Its own time as well: the kernel's clock may have been wrong when it was written.
+  if (past.seconds !== seconds || past.nanos !== nanos || !isBefore(here, seen)) return undefined
   return { path, mode, seconds, nanos, type: 'file', size: past.size, content: past.content }
 }
 
-async function readIn(folder: string, here: Listed, intake: Intake): Promise<Row> {
-  const { path, mode, seconds, nanos } = here
-  const file = Buffer.from(`${Buffer.from(folder).toString('latin1')}/${here.lies}`, 'latin1')
-  const content = await readable(file, mode, () => contentOf(file, here.size, intake))
-  return { path, mode, seconds, nanos, type: 'file', ...content }
-}
-
-async function contentOf(
-  file: Buffer,
-  size: number,
+async function readIn(
+  folder: string,
+  { path, lies, mode, seconds, nanos }: Listed,
   intake: Intake,
-): Promise<Pick<FileRow, 'size' | 'content'>> {
-  if (size <= inlineLimit) {
-    const content = readFileSync(file)
-    if (content.length <= inlineLimit) return { size: content.length, content }
-  }
-  const { name, size: length } = await intake.file(file)
-  return { size: length, content: name }
-}
-
-/** Reads a file that its owner on the laptop had forbidden everybody to read; here it is ours. */
-async function readable<R>(file: Buffer, mode: number, read: () => Promise<R>): Promise<R> {
-  try {
-    return await read()
-  } catch (error) {
-    if (systemCode(error) !== 'EACCES') throw error
-    chmodSync(file, mode | 0o400)
-    try {
-      return await read()
-    } finally {
-      chmodSync(file, mode)
-    }
-  }
+): Promise<Row> {
+  return { path, mode, seconds, nanos, type: 'file', ...(await intake.file(below(folder, lies))) }
 }
 
 const prefix = `${datastore}/`
@@ -221,13 +233,4 @@ function settled(): Header['seen'] {
   const now = Date.now()
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, tick)
   return [Math.floor(now / 1000), (now % 1000) * 1_000_000]
-}
-
-/** Has everything written to the disk: one flush for thousands of files. */
-function syncDisk(path: string): void {
-  const { status, stderr } = spawnSync('sync', ['-f', path], { stdio: ['ignore', 'ignore', 'pipe'] })
-  if (status === 0) return
-  throw new SystemError('NOT_WRITABLE', `${path} cannot be written to the disk: ${stderr}`, {
-    hint: 'check the disk',
-  })
 }

@@ -1,4 +1,4 @@
-import { closeSync, createReadStream, createWriteStream, openSync, readSync, statSync } from 'node:fs'
+import { createReadStream, createWriteStream, readSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { createDeflateRaw, deflateRawSync } from 'node:zlib'
@@ -23,13 +23,13 @@ export function squeeze(bytes: Buffer): Buffer | undefined {
 }
 
 /**
- * The same for a file too large to be held in memory.
+ * The same for an open file too large to be held in memory.
  * @returns the bytes written, or undefined when nothing was
  */
-export async function squeezeFile(from: Buffer, to: string): Promise<number | undefined> {
-  const { size } = statSync(from)
-  if (!looksSoft(readProbes(from, size))) return undefined
-  await pipeline(createReadStream(from), createDeflateRaw({ level }), createWriteStream(to, { mode: 0o600 }))
+export async function squeezeFile(file: number, size: number, to: string): Promise<number | undefined> {
+  if (!looksSoft(readProbes(file, size))) return undefined
+  const source = createReadStream('', { fd: file, start: 0, autoClose: false })
+  await pipeline(source, createDeflateRaw({ level }), createWriteStream(to, { mode: 0o600 }))
   const length = statSync(to).size
   if (length <= pays * size) return length
   await rm(to)
@@ -46,14 +46,9 @@ function looksSoft(probes: readonly Buffer[]): boolean {
   return after <= pays * before
 }
 
-function readProbes(path: Buffer, size: number): Buffer[] {
-  const file = openSync(path, 'r')
-  try {
-    return probesOf(size).map((at) => {
-      const buffer = Buffer.alloc(sample)
-      return buffer.subarray(0, readSync(file, buffer, 0, sample, at))
-    })
-  } finally {
-    closeSync(file)
-  }
+function readProbes(file: number, size: number): Buffer[] {
+  return probesOf(size).map((at) => {
+    const buffer = Buffer.alloc(sample)
+    return buffer.subarray(0, readSync(file, buffer, 0, sample, at))
+  })
 }

@@ -1,8 +1,9 @@
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { systemCode } from '../../../core/api.js'
+import { SugarError, SystemError, systemCode } from '../../../core/api.js'
+import { syncDisk } from './flush.js'
 import type { Layout } from './layout.js'
-import { deflated, Objects, objectForm } from './objects.js'
+import { aside, deflated, Objects, objectForm } from './objects.js'
 import type { Progress } from './progress.js'
 import { References } from './references.js'
 import { rowsOf } from './rows.js'
@@ -29,25 +30,31 @@ export function sweep(layout: Layout, progress: Progress): Swept {
   let bytes = 0
   let removed = 0
   let freed = 0
+  // Snapshots that were pruned must not come back after a power cut, without their objects.
+  syncDisk(layout.root)
   for (const file of objectFiles(layout.objects)) {
     progress.step(0)
-    const { size } = statSync(file.path)
+    const { size, nlink } = statSync(file.path)
     if (needed.mayHave(file.name)) {
       count += 1
       bytes += size
     } else {
       rmSync(file.path)
       removed += 1
-      freed += size
+      // The inode of a live file stays with that.
+      if (nlink === 1) freed += size
     }
   }
   return { objects: count, bytes, removed, freed }
 }
 
-/** Bytes that all objects take. */
+/** Bytes that all objects take besides the live trees, with which they share inodes. */
 export function sizeOfObjects(layout: Layout): number {
   let bytes = 0
-  for (const { path } of objectFiles(layout.objects)) bytes += statSync(path).size
+  for (const { path } of objectFiles(layout.objects)) {
+    const { size, nlink } = statSync(path)
+    if (nlink === 1) bytes += size
+  }
   return bytes
 }
 
@@ -60,28 +67,39 @@ function markNeeded(layout: Layout, objects: Objects, progress: Progress): Refer
     // Snapshots of one learner share most of their pieces; one that was read needs no second look.
     const read = new Set<string>()
     for (const id of shelf.ids()) {
-      const manifest = shelf.read(id)
-      const unread = manifest.pieces.filter((piece) => !read.has(piece))
-      for (const piece of unread) {
-        needed.add(piece)
-        read.add(piece)
-        for (const row of rowsOf(objects, { ...manifest, pieces: [piece] })) {
-          if (row.type === 'file' && typeof row.content === 'string') needed.add(row.content)
+      try {
+        for (const piece of shelf.read(id).pieces) {
+          if (read.has(piece)) continue
+          read.add(piece)
+          needed.add(piece)
+          for (const row of rowsOf(objects, { pieces: [piece] })) {
+            if (row.type === 'file' && typeof row.content === 'string') needed.add(row.content)
+          }
+          progress.step(0)
         }
-        progress.step(0)
+      } catch (error) {
+        throw error instanceof SugarError && error.code === 'DAMAGED'
+          ? unknowable(shelf.path(id), error)
+          : error
       }
     }
   }
   return needed
 }
 
-/** Every file among the objects whose name is one's. */
-export function* objectFiles(root: string): Generator<{ name: string; path: string; deflated: boolean }> {
+const unknowable = (path: string, cause: SugarError): SystemError =>
+  new SystemError('DAMAGED', `nothing was removed, for what ${path} needs cannot be told: ${cause.message}`, {
+    hint: 'run "sugar-server backup verify"; if you can do without that snapshot, move its file away',
+    cause,
+  })
+
+/** Every file that is or was an object. */
+export function* objectFiles(root: string): Generator<{ name: string; path: string }> {
   for (const folder of entries(root)) {
     for (const file of entries(join(root, folder))) {
-      const packed = file.endsWith(deflated)
-      const name = folder + (packed ? file.slice(0, -deflated.length) : file)
-      if (objectForm.test(name)) yield { name, path: join(root, folder, file), deflated: packed }
+      const ending = [deflated, aside].find((one) => file.endsWith(one)) ?? ''
+      const name = folder + file.slice(0, file.length - ending.length)
+      if (objectForm.test(name)) yield { name, path: join(root, folder, file) }
     }
   }
 }

@@ -1,50 +1,28 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { SystemError } from '../../../core/api.js'
+import { SystemError, systemCode } from '../../../core/api.js'
 import type { LinkRow, Row, Tree } from '../tree.js'
+import { noRoom } from './flush.js'
 import type { Progress } from './progress.js'
-import { padding, tarEnd, tarHeader } from './tar.js'
+import { tarOf } from './tar.js'
 
 /** What a link becomes; undefined leaves it out. */
 export type Relink = (row: LinkRow) => string | undefined
 
 /**
- * A tree as a tar stream. One file that is damaged ends it with an error: better none than one that is short.
- * @param prefix goes in front of each path
- */
-export async function* tarOf(
-  tree: Tree,
-  prefix: string,
-  relink: Relink,
-  progress?: Progress,
-): AsyncGenerator<Buffer> {
-  for (const row of tree.rows()) {
-    const path = row.path === '' ? prefix.replace(/\/$/, '') : prefix + row.path
-    if (path === '') continue
-    if (row.type === 'link') {
-      const target = relink(row)
-      if (target !== undefined) yield tarHeader({ ...row, target }, path)
-      continue
-    }
-    yield tarHeader(row, path)
-    if (row.type !== 'file') continue
-    progress?.step(row.size)
-    for await (const piece of tree.pieces(row)) yield piece
-    yield padding(row.size)
-  }
-  yield tarEnd()
-}
-
-/**
  * Writes a tree into a directory, by GNU tar: nothing else here sets times to the nanosecond. The directory is new
  * and nobody else's, so no link can lead a file elsewhere; tar itself makes links last.
+ * @throws SystemError DAMAGED, NO_SPACE, NOT_WRITABLE
  */
 export async function unfold(tree: Tree, to: string, relink: Relink, progress?: Progress): Promise<void> {
   await mkdir(to, { recursive: true, mode: 0o700 })
-  const args = ['-x', '-p', '-f', '-', '-C', to, '--no-same-owner', '--delay-directory-restore']
+  // The top is a member as well: it has a mode and a time.
+  const top = Buffer.from(basename(to)).toString('latin1')
+  const args = ['-x', '-p', '-f', '-', '-C', dirname(to), '--no-same-owner', '--delay-directory-restore']
   const tar = spawn('tar', args, {
     env: { PATH: process.env.PATH, LC_ALL: 'C' },
     stdio: ['pipe', 'ignore', 'pipe'],
@@ -55,37 +33,37 @@ export async function unfold(tree: Tree, to: string, relink: Relink, progress?: 
   })
   const ended = once(tar, 'close')
   ended.catch(() => undefined)
+  const place = (row: Row): Row | undefined => {
+    progress?.step(row.type === 'file' ? row.size : 0)
+    const path = row.path === '' ? top : `${top}/${row.path}`
+    if (row.type !== 'link') return { ...row, path }
+    const target = relink(row)
+    return target === undefined ? undefined : { ...row, path, target }
+  }
   let failure: unknown
   try {
-    await pipeline(Readable.from(tarOf(tree, './', relink, progress), { objectMode: false }), tar.stdin)
+    await pipeline(Readable.from(tarOf(tree, place), { objectMode: false }), tar.stdin)
   } catch (error) {
     failure = error
     tar.kill()
   }
   const [code] = await ended
-  if (code !== 0) {
-    if (/No space left/.test(said)) {
-      throw new SystemError('NO_SPACE', `no room to write ${to}`, {
-        hint: 'make room, or choose another disk',
-      })
-    }
-    throw (
-      failure ??
-      new SystemError('NOT_WRITABLE', `${to} cannot be written: ${said.trim()}`, {
-        hint: 'see that the directory can be written and has room',
-      })
-    )
-  }
+  if (code === 0 && failure === undefined) return
+  if (/No space left|quota exceeded/i.test(said)) throw noRoom(`there is no room to write ${to}`)
+  // When tar ends early, why is in what it said, and not in the broken pipe.
+  if (failure !== undefined && systemCode(failure) !== 'EPIPE') throw failure
+  throw new SystemError('NOT_WRITABLE', `${to} cannot be written: ${said.trim()}`, {
+    hint: 'see that the directory can be written and has room',
+  })
 }
 
-/** Whether a link, made where its row is, leads to something within the tree. */
-export function staysInside({ path, target }: Row & { target: string }): boolean {
-  if (target.startsWith('/') || target.includes('\0')) return false
-  let depth = path.split('/').length - 1
-  for (const part of target.split('/')) {
-    if (part === '..') depth -= 1
-    else if (part !== '' && part !== '.') depth += 1
-    if (depth < 0) return false
+/** Removes a tree of ours, directories included that shut everybody out. */
+export async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true })
+  } catch (error) {
+    if (!['EACCES', 'EPERM'].includes(systemCode(error) ?? '')) throw error
+    spawnSync('find', [path, '-type', 'd', '-exec', 'chmod', 'u+rwx', '{}', ';'], { stdio: 'ignore' })
+    await rm(path, { recursive: true, force: true })
   }
-  return true
 }

@@ -1,12 +1,14 @@
-import { createHash } from 'node:crypto'
-import { closeSync, linkSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { SugarError } from '../../../core/api.js'
-import type { ObjectName } from '../tree.js'
+import { below } from '../journal/path.js'
+import type { BytePath, ObjectName } from '../tree.js'
+import { syncDisk } from './flush.js'
 import { type Layout, placesOfLive } from './layout.js'
 import { list } from './listing.js'
-import { deflated, type Lying, Objects } from './objects.js'
+import { aside, deflated, type Lying, Objects } from './objects.js'
 import type { Progress } from './progress.js'
+import { digestOf, reading } from './readable.js'
 import { rowsOf } from './rows.js'
 import { Shelf, shelved } from './shelf.js'
 import { streamObject } from './snapshot-tree.js'
@@ -27,6 +29,15 @@ export interface Verified {
   readonly damage: readonly Damage[]
   /** Objects that were found again in a live tree and put back. */
   readonly repaired: number
+  /** Learners whose live tree has lost files that were damaged too: their laptops must send them anew. */
+  readonly resend: readonly string[]
+}
+
+/** A file whose content is lost. */
+interface LostFile {
+  readonly path: BytePath
+  readonly name: ObjectName
+  readonly why: string
 }
 
 /**
@@ -38,40 +49,77 @@ export async function verify(
   progress: Progress,
   { uids, repair }: { uids?: readonly string[]; repair: boolean },
 ): Promise<Verified> {
-  const objects = new Objects(layout.objects)
-  const seen = new Map<ObjectName, string | undefined>()
+  const contents = new Contents(new Objects(layout.objects), progress)
   const damage: Damage[] = []
   const broken = new Set<ObjectName>()
   let snapshots = 0
-  let bytes = 0
-  const check = async (name: ObjectName, size: number): Promise<string | undefined> => {
-    if (!seen.has(name)) {
-      seen.set(name, await wrongWith(objects, name, size))
-      bytes += size
-      progress.step(size)
-    }
-    return seen.get(name)
-  }
   for (const uid of uids ?? shelved(layout)) {
     const shelf = new Shelf(layout, uid)
+    // Snapshots of one learner share most of their pieces.
+    const known = new Map<ObjectName, readonly LostFile[]>()
     for (const snapshot of shelf.ids()) {
-      snapshots += 1
+      const found: Damage[] = []
       try {
-        for (const row of rowsOf(objects, shelf.read(snapshot))) {
-          if (row.type !== 'file' || typeof row.content !== 'string') continue
-          const why = await check(row.content, row.size)
-          if (why === undefined) continue
-          broken.add(row.content)
-          damage.push({ uid, snapshot, path: row.path, why })
+        for (const piece of shelf.read(snapshot).pieces) {
+          const lost = known.get(piece) ?? (await contents.lostIn(piece))
+          known.set(piece, lost)
+          for (const { path, name, why } of lost) {
+            broken.add(name)
+            found.push({ uid, snapshot, path, why })
+          }
         }
       } catch (error) {
-        if (!(error instanceof SugarError)) throw error
-        damage.push({ uid, snapshot, why: error.message })
+        if (!(error instanceof SugarError) || error.code === 'UNAVAILABLE') throw error
+        found.push({ uid, snapshot, why: error.message })
       }
+      // One that was pruned meanwhile needs nothing any more.
+      if (!shelf.ids().includes(snapshot)) continue
+      snapshots += 1
+      damage.push(...found)
     }
   }
-  const repaired = repair && broken.size > 0 ? await mend(layout, objects, broken, progress) : 0
-  return { snapshots, objects: seen.size, bytes, damage, repaired }
+  const { objects, bytes } = contents
+  const mended = repair && broken.size > 0 ? mend(layout, broken, progress) : { repaired: 0, resend: [] }
+  return { snapshots, objects, bytes, damage, ...mended }
+}
+
+/** Contents that were looked at: each is read once, however many snapshots need it. */
+class Contents {
+  objects = 0
+  bytes = 0
+  readonly #from: Objects
+  readonly #progress: Progress
+  /** Half of each name, as bytes: a school may have millions. */
+  readonly #seen = new Set<string>()
+  readonly #wrong = new Map<ObjectName, string>()
+
+  constructor(from: Objects, progress: Progress) {
+    this.#from = from
+    this.#progress = progress
+  }
+
+  /** The files of a piece that cannot be restored. @throws SystemError DAMAGED when the piece itself is */
+  async lostIn(piece: ObjectName): Promise<LostFile[]> {
+    const lost: LostFile[] = []
+    for (const row of rowsOf(this.#from, { pieces: [piece] })) {
+      if (row.type !== 'file' || typeof row.content !== 'string') continue
+      const why = await this.#look(row.content, row.size)
+      if (why !== undefined) lost.push({ path: row.path, name: row.content, why })
+    }
+    return lost
+  }
+
+  async #look(name: ObjectName, size: number): Promise<string | undefined> {
+    const half = Buffer.from(name, 'hex').toString('latin1', 0, 16)
+    if (this.#seen.has(half)) return this.#wrong.get(name)
+    this.#seen.add(half)
+    this.objects += 1
+    this.bytes += size
+    this.#progress.step(size)
+    const why = await wrongWith(this.#from, name, size)
+    if (why !== undefined) this.#wrong.set(name, why)
+    return why
+  }
 }
 
 async function wrongWith(objects: Objects, name: ObjectName, size: number): Promise<string | undefined> {
@@ -90,12 +138,12 @@ async function wrongWith(objects: Objects, name: ObjectName, size: number): Prom
  * Puts damaged contents back where a live tree still has them. One that shares its inode with a live file is damaged
  * there too: that file is removed, so that the laptop's next backup sends it anew.
  */
-async function mend(
+function mend(
   layout: Layout,
-  objects: Objects,
   broken: ReadonlySet<ObjectName>,
   progress: Progress,
-): Promise<number> {
+): Pick<Verified, 'repaired' | 'resend'> {
+  const objects = new Objects(layout.objects)
   const inodes = new Set<number>()
   for (const name of broken) {
     const lying = objects.find(name)
@@ -104,41 +152,33 @@ async function mend(
     setAside(lying)
   }
   let repaired = 0
+  const resend = new Set<string>()
   for (const uid of shelved(layout)) {
-    for (const { type, path, size } of list(layout.live(uid), placesOfLive)) {
+    for (const { type, lies, size } of list(layout.live(uid), placesOfLive)) {
       if (type !== 'file') continue
       progress.step(size)
-      const file = Buffer.concat([Buffer.from(`${layout.live(uid)}/`), Buffer.from(path, 'latin1')])
-      if (inodes.has(statSync(file).ino)) {
+      const file = below(layout.live(uid), lies)
+      const inode = statSync(file, { throwIfNoEntry: false })?.ino
+      // A session may be at work there.
+      if (inode === undefined) continue
+      if (inodes.has(inode)) {
         rmSync(file)
+        resend.add(uid)
         continue
       }
-      const name = hashOf(file)
+      const { name } = reading(file, digestOf)
       if (!broken.has(name) || objects.find(name) !== undefined) continue
-      linkSync(file, join(layout.objects, name.slice(0, 2), name.slice(2)))
+      const path = join(layout.objects, name.slice(0, 2), name.slice(2))
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+      linkSync(file, path)
       repaired += 1
     }
   }
-  return repaired
+  syncDisk(layout.root)
+  return { repaired, resend: [...resend] }
 }
 
-/** Moves a damaged object out of the way; it may be worth something to somebody who knows. */
-function setAside(lying: Lying | undefined): void {
-  if (lying === undefined) return
-  const path = lying.deflated ? lying.path.slice(0, -deflated.length) : lying.path
-  rmSync(`${path}.damaged`, { force: true })
-  renameSync(lying.path, `${path}.damaged`)
-}
-
-function hashOf(path: Buffer): ObjectName {
-  const hash = createHash('sha256')
-  const buffer = Buffer.allocUnsafe(1 << 20)
-  const file = openSync(path, 'r')
-  try {
-    for (let length = readSync(file, buffer); length > 0; length = readSync(file, buffer))
-      hash.update(buffer.subarray(0, length))
-    return hash.digest('hex')
-  } finally {
-    closeSync(file)
-  }
+/** Moves a damaged object out of the way; while a snapshot needs it, it may be worth something to somebody who knows. */
+function setAside({ path, deflated: packed }: Lying): void {
+  renameSync(path, (packed ? path.slice(0, -deflated.length) : path) + aside)
 }

@@ -1,4 +1,4 @@
-import type { Call, Column } from '../../../core/api.js'
+import { type Call, type Column, RequestError } from '../../../core/api.js'
 import type { Asking } from '../archive/archivist.js'
 import type { Drilled } from '../archive/drill.js'
 import type { Desk } from './desk.js'
@@ -18,9 +18,14 @@ export async function drill(
   desk: Desk,
   call: Pick<Call, 'list' | 'note' | 'signal'> & { args: { n?: string | undefined } },
 ): Promise<number> {
-  const results = await drillSome(desk, Number(call.args.n ?? 3), telling(call, 'restored'))
+  const results = await drillSome(desk, countOf(call.args.n ?? '3'), telling(call, 'restored'))
   call.list(results, columns)
   return results.every(({ wrong }) => wrong.length === 0) ? 0 : dataError
+}
+
+function countOf(text: string): number {
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text)
+  throw new RequestError('USAGE', `"${text}" is no number of Journals`, { hint: 'write 1 or more, or nothing for 3' })
 }
 
 /** Restores the newest snapshots of so many learners, chosen by lot, and compares them. */

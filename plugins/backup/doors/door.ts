@@ -1,12 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import type { Socket } from 'node:net'
-import { endGroup } from '../transport/process-group.js'
+import { endRsync, type RsyncRun, startRsync } from '../transport/rsync-process.js'
 import { type Fields, lineOf, readLines } from '../transport/sshd/lines.js'
 import { overhear } from '../transport/words.js'
 import { complain, exit, print, reach } from './server.js'
 
 /** Characters of a command that are passed on; the server takes fewer. */
 const longest = 8192
+/** Milliseconds between looks whether the laptop is still there. */
+const look = 1000
 
 /**
  * What sshd runs in place of whatever a laptop asked for: `sugar-server backup door --root ROOT UID`. It asks the
@@ -34,14 +36,38 @@ export async function main(args: readonly string[]): Promise<number> {
 /** Does what the server says until it says how to end. */
 function attend(server: Socket): Promise<number> {
   let rsync: ChildProcess | undefined
-  const stop = () => rsync !== undefined && rsync.exitCode === null && endGroup(rsync)
+  let running: Promise<void> | undefined
+  let said: number | undefined
+  const stop = () => {
+    if (rsync === undefined) server.destroy()
+    else endRsync(rsync)
+  }
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) process.on(signal, stop)
-  return new Promise((resolve) => {
-    let said: number | undefined
-    const heard = (told: Fields) => {
-      if (Array.isArray(told.args)) {
-        rsync = start(told, server)
-      } else if (told.abort !== undefined) {
+  // A laptop that hangs up takes sshd's process with it, and nothing else tells of it until rsync reads.
+  const parent = process.ppid
+  const watch = setInterval(() => process.ppid !== parent && rsync === undefined && stop(), look)
+  const tell = (value: object) => {
+    if (server.writable) server.write(lineOf(value))
+  }
+  const start = (run: RsyncRun) => {
+    rsync = startRsync(run, 'inherit', () => complain('the server cannot run rsync', 'tell your teacher'))
+    if (!rsync?.stderr) return tell({ ended: null })
+    const overheard = overhear(rsync.stderr)
+    running = new Promise((resolve) => {
+      rsync?.once('close', (code) => {
+        rsync = undefined
+        print(overheard())
+        tell({ ended: code })
+        resolve()
+      })
+    })
+    tell({ started: rsync.pid })
+  }
+  readLines(
+    server,
+    (told) => {
+      if (isRun(told)) start(told)
+      else if (told.abort !== undefined) {
         complain(told.abort)
         stop()
       } else if (typeof told.exit === 'number') {
@@ -49,35 +75,20 @@ function attend(server: Socket): Promise<number> {
         said = told.exit
         server.end()
       }
-    }
-    readLines(server, heard, () => server.destroy())
-    server.once('close', () => {
-      if (said !== undefined) return resolve(said)
-      complain('the server has stopped', 'try again later')
-      stop()
-      if (rsync === undefined || rsync.exitCode !== null || rsync.signalCode !== null) resolve(exit.tempFail)
-      else rsync.once('close', () => resolve(exit.tempFail))
+    },
+    () => server.destroy(),
+  )
+  return new Promise((resolve) => {
+    server.once('close', async () => {
+      clearInterval(watch)
+      if (said === undefined) {
+        complain('the server has stopped', 'try again later')
+        stop()
+        await running
+      }
+      resolve(said ?? exit.tempFail)
     })
   })
 }
 
-/** Starts rsync as the server says. */
-function start({ args, cwd, env }: Fields, server: Socket): ChildProcess {
-  const rsync = spawn('rsync', args as string[], {
-    cwd: String(cwd),
-    env: env as NodeJS.ProcessEnv,
-    stdio: ['inherit', 'inherit', 'pipe'],
-    detached: true,
-  })
-  const tell = (value: object) => {
-    if (server.writable) server.write(lineOf(value))
-  }
-  if (rsync.pid !== undefined) tell({ started: rsync.pid })
-  const overheard = overhear(rsync.stderr)
-  rsync.once('error', () => complain('the server cannot run rsync', 'tell your teacher'))
-  rsync.once('close', (code) => {
-    print(overheard())
-    tell({ ended: rsync.pid === undefined ? null : code })
-  })
-  return rsync
-}
+const isRun = (told: Fields): told is Fields & RsyncRun => Array.isArray(told.args)

@@ -14,9 +14,12 @@ export interface Bounds {
 
 /** Files of one learner: many times what a Journal has, and few enough for the memory of the machine. */
 const mostFiles = 400_000
-/** Free bytes below which nobody writes: what is under way must be able to end, and things to be removed. */
+/** What stays free, so that what is under way can end and things be removed: bytes and inodes, or a share of a small disk. */
 const leastFree = 32 << 20
 const leastNodes = 500
+const leastShare = 0.02
+/** Share of a quota that may come from somebody who is above it. */
+const exchanged = 0.1
 const between = 1000
 
 /**
@@ -30,15 +33,17 @@ export function guard(
   { bytes, files, quota }: Bounds,
   stop: (reason: RequestError) => void,
 ): () => void {
+  // Who has too much must be able to send that something was deleted, and what else was done that day.
+  const most = Math.max(quota, bytes + exchanged * quota)
   const look = async () => {
     changes.read()
     const coming = sizeOf(temporary)
-    if (quota > 0 && bytes + changes.newBytes + coming > quota) return overQuota(quota)
+    if (quota > 0 && bytes + changes.newBytes + coming > most) return overQuota(quota)
     if (files + changes.newFiles > mostFiles)
       return new RequestError('NO_SPACE', `a Journal may have ${mostFiles} files`, { hint: 'delete some' })
-    const { bavail, bsize, files: nodes, ffree } = await statfs(temporary)
-    if (bavail * bsize < leastFree || (nodes > 0 && ffree < leastNodes)) return diskFull()
-    return undefined
+    const { blocks, bavail, bsize, files: nodes, ffree } = await statfs(temporary)
+    const isFull = bavail * bsize < Math.min(leastFree, leastShare * blocks * bsize)
+    return isFull || ffree < Math.min(leastNodes, leastShare * nodes) ? diskFull() : undefined
   }
   const timer = setInterval(() => {
     look().then(

@@ -1,5 +1,4 @@
-import type { Logger } from '../../../core/api.js'
-import { asError, type SugarError } from '../../../core/api.js'
+import { asError, type Logger, SugarError } from '../../../core/api.js'
 import type { Archivist } from '../archive/archivist.js'
 import type { Taken } from '../archive/snapshot.js'
 import type { Ledger } from './ledger.js'
@@ -45,10 +44,10 @@ export class Keeper {
    * @throws SugarError when it cannot be taken; it stays due
    */
   async keep(uid: string): Promise<void> {
-    const { archivist, ledger, marks, log } = this.#parts
+    const { ledger, marks, log } = this.#parts
     let taken: Taken
     try {
-      taken = await archivist.run('snapshot', { uid })
+      taken = await this.#take(uid)
     } catch (error) {
       log.error({ err: error, uid }, `no snapshot of ${uid} could be taken: ${asError(error).message}`)
       await ledger.raise(uid, 'snapshot-failed', asError(error).message).catch(() => undefined)
@@ -95,6 +94,17 @@ export class Keeper {
         uid,
         work().catch((_: SugarError) => undefined),
       )
+    }
+  }
+
+  /** One more try when the process that keeps the archive was killed: the machine may have run out of memory. */
+  async #take(uid: string): Promise<Taken> {
+    const { archivist } = this.#parts
+    try {
+      return await archivist.run('snapshot', { uid })
+    } catch (error) {
+      if (!(error instanceof SugarError && error.code === 'UNAVAILABLE')) throw error
+      return archivist.run('snapshot', { uid })
     }
   }
 

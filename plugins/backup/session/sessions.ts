@@ -94,9 +94,11 @@ export class LiveSessions implements Sessions {
     const log = join(scratch, 'log')
     const args = serverArguments(command, { temporary, log })
     if (place.kind === 'snapshot') {
-      if (await this.#layOut(uid, place.id, scratch, gone))
+      if (await this.#layOut(uid, place.id, scratch, gone, undo))
         args.splice(args.indexOf('.'), 0, '--copy-dirlinks')
     } else this.#prepareLive(uid)
+    // Holes are filled: rsync leaves a sparse file at its old length until the end, where nobody sees it grow.
+    if (writes) args.splice(args.indexOf('.'), 0, '--no-sparse')
     // What came before must be safe before it is written over.
     if (writes && place.kind !== 'marker' && marks.get(uid) === 'whole') await keeper.keep(uid)
     const cwd = place.kind === 'snapshot' ? scratch : layout.live(uid)
@@ -122,22 +124,37 @@ export class LiveSessions implements Sessions {
    * Puts a snapshot where a pull will find it. The newest one lies there already, as the live tree.
    * @returns whether it is a link to there
    */
-  async #layOut(uid: string, id: string, scratch: string, gone: AbortSignal): Promise<boolean> {
-    const { archivist, ledger, marks, layout, keeper } = this.#parts
+  async #layOut(
+    uid: string,
+    id: string,
+    scratch: string,
+    gone: AbortSignal,
+    undo: (() => void)[],
+  ): Promise<boolean> {
+    const { archivist, keeper, layout, turns } = this.#parts
     const to = join(scratch, 'snapshots', id)
     await keeper.settled(uid)
-    const doc = ledger.get(uid)
-    const isLive =
-      id === 'latest' &&
-      marks.get(uid) === undefined &&
-      doc?.flags.every(({ flag }) => flag !== 'mass-change')
-    if (isLive === true && doc?.lastGood !== undefined) {
-      mkdirSync(join(scratch, 'snapshots'))
-      symlinkSync(join(layout.live(uid), datastore), to)
-      return true
+    if (id === 'latest' && this.#isLive(uid)) {
+      // Nobody writes there while it is read; by now somebody may have.
+      const leave = await turns.take(uid, 'read', gone)
+      if (this.#isLive(uid)) {
+        undo.push(leave)
+        mkdirSync(join(scratch, 'snapshots'))
+        symlinkSync(join(layout.live(uid), datastore), to)
+        return true
+      }
+      leave()
     }
     await archivist.run('layOut', { uid, to, at: id === 'latest' ? undefined : id }, { signal: gone })
     return false
+  }
+
+  /** Whether the live tree is as the newest snapshot has it, and that one is what is wanted. */
+  #isLive(uid: string): boolean {
+    const { ledger, marks } = this.#parts
+    const doc = ledger.get(uid)
+    const isWhole = marks.get(uid) === undefined && doc?.lastGood !== undefined
+    return isWhole && doc.flags.every(({ flag }) => flag !== 'mass-change')
   }
 
   /** What a laptop may be told of an error. */

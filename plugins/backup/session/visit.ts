@@ -1,7 +1,7 @@
 import type { RequestError } from '../../../core/api.js'
 import type { RsyncCommand } from '../rsync/command.js'
 import { Changes } from './changes.js'
-import { guard } from './guard.js'
+import { diskFull, guard } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Marks } from './marks.js'
@@ -85,7 +85,12 @@ export class Visit implements Session {
   }
 
   started(pid: number): void {
-    this.#strike = this.#parts.processes.note(pid)
+    try {
+      this.#strike = this.#parts.processes.note(pid)
+    } catch {
+      // One that nobody would find after a crash must not run.
+      this.stop(diskFull())
+    }
   }
 
   async ended(code: number | null): Promise<number> {

@@ -140,8 +140,12 @@ export class SshConnection {
     if (this.#caller === undefined) return void channel.close()
     this.#adopt(channel)
     clearTimeout(this.#timer)
-    const gone = AbortSignal.any([closed, this.#gone.signal])
-    const line = { channel, gone, socket: this.#socket, log: this.#counter.log }
+    // Not AbortSignal.any(): Node 20 may forget such a signal when it collects garbage.
+    const gone = new AbortController()
+    for (const signal of [closed, this.#gone.signal])
+      signal.addEventListener('abort', () => gone.abort(), { once: true })
+    if (this.#gone.signal.aborted) gone.abort()
+    const line = { channel, gone: gone.signal, socket: this.#socket, log: this.#counter.log }
     const running = execute(this.#counter.sessions, this.#caller, command, line)
       .catch((error: unknown) => this.#fault(error))
       .finally(() => {

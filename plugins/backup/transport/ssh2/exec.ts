@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerChannel } from 'ssh2'
 import type { Logger } from '../../../../core/api.js'
 import type { Caller, Session, Sessions } from '../../session/session.js'
-import { endGroup } from '../process-group.js'
 import { refusalLines, refusalOf } from '../refusal.js'
+import { endRsync, startRsync } from '../rsync-process.js'
 import { overhear } from '../words.js'
 import { say } from './channel.js'
 
@@ -20,6 +20,8 @@ export interface Line {
 
 /** Bytes on their way to the network beyond which rsync waits. */
 const mostUnsent = 1 << 20
+/** Milliseconds that a client has to fetch the rest of the output, once rsync has ended. */
+const patience = 60_000
 
 /** Runs what a laptop asked for, from the question to the exit code. Never throws. */
 export async function execute(
@@ -60,40 +62,46 @@ async function run(session: Session, line: Line): Promise<{ words: string; exit:
     const words = session.signal.aborted ? ending(session) : ''
     return { words, exit: await session.ended(null) }
   }
-  const { args, cwd, env } = session
-  const child = spawn('rsync', args, { cwd, env, detached: true, stdio: 'pipe' })
-  let ours = ''
-  child.on('error', (error) => {
-    log.error({ err: error }, 'rsync could not be started')
-    ours = refusalLines({ message: 'the server cannot run rsync; tell your teacher' })
-  })
-  const ended = new Promise<number | null>((resolve) => {
-    child.once('close', (code) => resolve(child.pid === undefined ? null : code))
-  })
-  if (child.pid !== undefined) session.started(child.pid)
+  const failed = (error: unknown) => log.error({ err: error }, 'rsync cannot be run')
+  const rsync = startRsync(session, 'pipe', failed)
+  if (!rsync?.pid || !rsync.stdin || !rsync.stdout || !rsync.stderr) {
+    const words = refusalLines({ message: 'the server cannot run rsync; tell your teacher' })
+    return { words, exit: await session.ended(null) }
+  }
+  const { stdin, stdout, stderr } = rsync
+  const ended = new Promise<number | null>((resolve) => rsync.once('close', resolve))
+  session.started(rsync.pid)
 
   // rsync may end before it has read everything.
-  child.stdin.on('error', () => {
-    channel.unpipe(child.stdin)
+  stdin.on('error', () => {
+    channel.unpipe(stdin)
     channel.resume()
   })
-  channel.pipe(child.stdin)
-  const sent = pour(child.stdout, line)
-  const overheard = overhear(child.stderr)
+  channel.pipe(stdin)
+  const sent = pour(stdout, line)
+  const overheard = overhear(stderr)
 
+  let ours = ''
+  // What nobody fetches is dropped, so that the pipe closes.
+  const drop = () => void stdout.removeAllListeners('data').resume()
+  let late: NodeJS.Timeout | undefined
+  rsync.once('exit', () => {
+    late = setTimeout(drop, patience)
+  })
   const hangUp = () => {
-    endGroup(child)
-    child.stdin.destroy()
-    // Nobody reads on: what is in the pipes is dropped, so that they close.
-    child.stdout.removeAllListeners('data').resume()
+    endRsync(rsync)
+    stdin.destroy()
+    drop()
   }
   const breakOff = () => {
     ours = ending(session)
-    endGroup(child)
+    endRsync(rsync)
+    drop()
   }
   gone.addEventListener('abort', hangUp, { once: true })
   session.signal.addEventListener('abort', breakOff, { once: true })
   const code = await ended
+  clearTimeout(late)
   gone.removeEventListener('abort', hangUp)
   session.signal.removeEventListener('abort', breakOff)
   const exit = await session.ended(code)
@@ -109,7 +117,7 @@ const ending = ({ signal }: Session): string => {
 /**
  * Passes output on, piece by piece: the next is read when the last has gone into the network. ssh2 minds what the
  * client says it takes, which may be gigabytes, and not whether the network takes it.
- * @returns a function that waits until the client has everything, or has gone
+ * @returns a function that waits until the client has everything, has gone, or takes too long
  */
 function pour(output: Readable, { channel, socket, gone }: Line): () => Promise<void> {
   let busy: Promise<void> | undefined
@@ -128,5 +136,10 @@ function pour(output: Readable, { channel, socket, gone }: Line): () => Promise<
     output.pause()
     busy = pass(piece).then(() => void output.resume())
   })
-  return async () => busy
+  return async () => {
+    const enough = new AbortController()
+    const tooLong = sleep(patience, undefined, { signal: enough.signal }).catch(() => {})
+    await Promise.race([busy, tooLong])
+    enough.abort()
+  }
 }

@@ -67,7 +67,11 @@ export class Ssh2Transport implements Transport {
     })
     this.#ssh.on('connection', (client, { ip, port }) => {
       const arrived = this.#arriving.get(nameOf(ip, port))
-      if (arrived === undefined) return void client.end()
+      if (arrived === undefined) {
+        // Closed in the same moment.
+        client.on('error', () => {}).end()
+        return
+      }
       const { socket, address, timer } = arrived
       this.#arriving.delete(nameOf(ip, port))
       const connection = new SshConnection(client, socket, address, counter)
@@ -106,7 +110,7 @@ export class Ssh2Transport implements Transport {
     this.#arriving.set(name, { socket, address, timer })
     socket.once('close', () => {
       clearTimeout(timer)
-      this.#arriving.delete(name)
+      if (this.#arriving.get(name)?.socket === socket) this.#arriving.delete(name)
     })
     // The server of ssh2 takes no socket from anywhere else.
     this.#ssh.injectSocket(socket)

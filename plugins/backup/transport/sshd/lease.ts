@@ -37,7 +37,10 @@ export async function lease(
   }
   try {
     const session = await sessions.open(caller, command, door.gone)
-    tell({ exit: await session.ended(await watched(session, door, tell)) })
+    // One that was broken off before it began; later the door is told at once.
+    const message = session.signal.aborted ? messageOf(session.signal.reason) : undefined
+    const code = message === undefined ? await watched(session, door, tell) : null
+    tell({ exit: await session.ended(code), message })
   } catch (error) {
     tell(refusalOf(error, log))
   }
@@ -52,8 +55,7 @@ async function watched(session: Session, door: Door, tell: (value: object) => vo
     // A door that was stopped does not hear it.
     setTimeout(() => door.socket.destroy(), promptly).unref()
   }
-  if (session.signal.aborted) breakOff()
-  else session.signal.addEventListener('abort', breakOff, { once: true })
+  session.signal.addEventListener('abort', breakOff, { once: true })
   const { args, cwd, env } = session
   tell({ args, cwd, env: { ...env, [markName]: mark } })
   const late = setTimeout(() => door.socket.destroy(), promptly)

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 
 /** One value a line, as JSON. */
 export const lineOf = (value: unknown): string => `${JSON.stringify(value)}\n`
@@ -9,11 +9,11 @@ export type Fields = Readonly<Record<string, unknown>>
 const longest = 64 << 10
 
 /**
- * Reads lines of JSON, each an object, from a socket. No more than one line beyond the longest is ever held.
+ * Reads lines of JSON, each an object, from a stream. No more than one line beyond the longest is ever held.
  * @param heard is called for each
  * @param garbled is called once, for what is none; nothing is read any more
  */
-export function readLines(socket: Socket, heard: (fields: Fields) => void, garbled: () => void): void {
+export function readLines(stream: Readable, heard: (fields: Fields) => void, garbled: () => void): void {
   let rest = ''
   const take = (piece: string) => {
     rest += piece
@@ -26,10 +26,10 @@ export function readLines(socket: Socket, heard: (fields: Fields) => void, garbl
     if (rest.length > longest) stop()
   }
   const stop = () => {
-    socket.off('data', take)
+    stream.off('data', take)
     garbled()
   }
-  socket.setEncoding('utf8').on('data', take)
+  stream.setEncoding('utf8').on('data', take)
 }
 
 function parse(text: string): Fields | undefined {

@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { SystemError, systemCode } from './errors.js'
+
+/**
+ * Unpacks a tar stream into a directory, by GNU tar: nothing else here sets times to the nanosecond and takes names of
+ * any bytes. The directory must be new and nobody else's, so that no link in it can lead a file elsewhere; tar itself
+ * makes links last.
+ * @throws SystemError NO_SPACE, NOT_WRITABLE; what the content throws
+ */
+export async function unpack(content: AsyncIterable<Uint8Array>, directory: string): Promise<void> {
+  const args = ['-x', '-p', '-f', '-', '-C', directory, '--no-same-owner', '--delay-directory-restore']
+  const tar = spawn('tar', args, {
+    env: { PATH: process.env.PATH, LC_ALL: 'C' },
+    stdio: ['pipe', 'ignore', 'pipe'],
+  })
+  let said = ''
+  tar.stderr.setEncoding('latin1').on('data', (text: string) => {
+    said = (said + text).slice(-2000)
+  })
+  const ended = once(tar, 'close')
+  ended.catch(() => undefined)
+  let failure: unknown
+  try {
+    await pipeline(Readable.from(content, { objectMode: false }), tar.stdin)
+  } catch (error) {
+    failure = error
+    tar.kill()
+  }
+  const [code] = await ended
+  if (code === 0 && failure === undefined) return
+  if (/No space left|quota exceeded/i.test(said)) {
+    throw new SystemError('NO_SPACE', `there is no room to write ${directory}`, { hint: 'make room' })
+  }
+  // When tar ends early, why is in what it said, and not in the broken pipe.
+  if (failure !== undefined && systemCode(failure) !== 'EPIPE') throw failure
+  throw new SystemError('NOT_WRITABLE', `${directory} cannot be written: ${said.trim()}`, {
+    hint: 'see that the directory can be written and has room',
+  })
+}

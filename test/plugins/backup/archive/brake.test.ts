@@ -1,0 +1,88 @@
+import { execFileSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { choose } from '../../../../plugins/backup/archive/choice.js'
+import { prune } from '../../../../plugins/backup/archive/prune.js'
+import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
+import { changeJournal, entryPath, listEntries, wipeJournal } from '../../../../sugaroid/index.js'
+import { learner, newArchive, put, sentJournal, snapshot } from './archives.js'
+
+t.setTimeout(300_000)
+
+const ana = learner(1)
+const rules = { last: 1, daily: 0, weekly: 0, monthly: 0 }
+
+t.test('a Journal that was wiped leaves its last snapshot on hold, for good', async (t) => {
+  const layout = newArchive(t)
+  const journal = await sentJournal(layout, ana, 50)
+  const { header } = await snapshot(layout, ana)
+  await wipeJournal(journal)
+  const { held } = await snapshot(layout, ana)
+  t.match(held, { id: header.id, upheaval: { before: 50, removed: 50, rewritten: 0 } })
+  const shelf = new Shelf(layout, ana)
+  t.match(shelf.held(header.id), { by: 'brake', why: /50 of 50 entries were gone and 0 rewritten/ })
+  for (let day = 0; day < 5; day += 1) {
+    put(journal, 'index_updated', `${day}`)
+    t.notOk((await snapshot(layout, ana)).held)
+    prune(layout, { rules, dryRun: false }, () => false)
+  }
+  t.equal(shelf.ids().length, 2)
+  t.equal(choose(shelf), header.id, 'it is what a restore gives')
+})
+
+t.test('a Journal whose contents were all rewritten is held, though all entries are there', async (t) => {
+  const layout = newArchive(t)
+  const journal = await sentJournal(layout, ana, 50)
+  const { header } = await snapshot(layout, ana)
+  for (const uid of await listEntries(journal)) {
+    const data = execFileSync('head', ['-c', '3000', '/dev/urandom'])
+    if (execFileSync('find', [entryPath(journal, uid), '-name', 'data']).length > 0)
+      put(entryPath(journal, uid), 'data', data)
+  }
+  const { held } = await snapshot(layout, ana)
+  t.match(held, { id: header.id, upheaval: { before: 50, removed: 0 } })
+})
+
+t.test('contents put aside under other names count as rewritten', async (t) => {
+  const layout = newArchive(t)
+  const journal = await sentJournal(layout, ana, 50)
+  await snapshot(layout, ana)
+  execFileSync('find', [journal, '-name', 'data', '-exec', 'mv', '{}', '{}.locked', ';'])
+  t.ok((await snapshot(layout, ana)).held)
+})
+
+t.test('ordinary days, and 20 % a day, hold nothing: the keep rules have what was there', async (t) => {
+  const layout = newArchive(t)
+  const journal = await sentJournal(layout, ana, 60)
+  await snapshot(layout, ana)
+  for (const percent of [1, 5, 20, 20]) {
+    await changeJournal(journal, { percent, seed: `${percent}` })
+    t.match(await snapshot(layout, ana), { fresh: true, held: undefined }, `${percent} %`)
+  }
+  const gone = (await listEntries(journal)).filter((_, index) => index % 5 === 0)
+  for (const uid of gone) rmSync(entryPath(journal, uid), { recursive: true })
+  t.notOk((await snapshot(layout, ana)).held, 'a fifth was thrown away')
+  t.equal(new Shelf(layout, ana).ids().length, 6)
+})
+
+t.test('of three entries nothing can be told, and a first snapshot has nothing before it', async (t) => {
+  const layout = newArchive(t)
+  const journal = await sentJournal(layout, ana, 3)
+  t.notOk((await snapshot(layout, ana)).held)
+  await wipeJournal(journal)
+  t.notOk((await snapshot(layout, ana)).held)
+})
+
+t.test('a snapshot that cannot be read does not let the brake off', async (t) => {
+  const layout = newArchive(t)
+  const journal = await sentJournal(layout, ana, 30)
+  const { header: first } = await snapshot(layout, ana)
+  put(journal, 'index_updated', 'x')
+  const { header: second } = await snapshot(layout, ana)
+  const shelf = new Shelf(layout, ana)
+  rmSync(shelf.path(second.id))
+  execFileSync('truncate', ['-s', '100', join(layout.snapshots(ana), `${second.id}.snapshot`)])
+  await wipeJournal(journal)
+  t.match((await snapshot(layout, ana)).held, { id: first.id })
+})

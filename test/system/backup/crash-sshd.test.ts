@@ -1,0 +1,22 @@
+import t from 'tap'
+import { canBackUp, freePorts, openSchool } from './school.js'
+import { canRunSshd, installedProgram, startSshd } from './sshd.js'
+import { kept, Survival } from './survival.js'
+
+t.setTimeout(600_000)
+
+const seed = Date.now() % 1_000_000
+
+t.test('over sshd too, whoever is killed, what a laptop was told is safe is there', async (t) => {
+  if (!canBackUp(t) || !canRunSshd(t)) return
+  const [ssh = 0] = await freePorts(1)
+  const keep = ['--backup-keep-last', String(kept), '--backup-keep-daily', '0']
+  const school = await openSchool(t, { ssh, args: ['--backup-transport', 'sshd', ...keep] })
+  await startSshd(t, ssh, [
+    'AuthorizedKeysFile none',
+    `AuthorizedKeysCommand ${installedProgram(t)} backup keys --root ${school.root} %t %k`,
+    'AuthorizedKeysCommandUser root',
+  ])
+  const victims = ['server', 'rsync', 'door', 'ssh', 'archive'] as const
+  await new Survival(t, school, { victims, kills: 40, between: 20, seed }).run()
+})

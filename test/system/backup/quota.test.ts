@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto'
+import { rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { backUp, differences, takeInventory } from '../../../sugaroid/index.js'
+import { temporaryDirectory } from '../server.js'
+import { canBackUp, enrolLearner, type Learner, openSchool, push, quiet, type School } from './school.js'
+
+t.setTimeout(300_000)
+
+const megabyte = 1_000_000
+
+const write = ({ datastore }: Learner, name: string, megabytes: number) =>
+  writeFileSync(join(datastore, name), randomBytes(megabytes * megabyte))
+
+async function restored(t: Test, school: School, { uid }: Learner) {
+  const to = join(await temporaryDirectory(t), 'restored')
+  t.match(await school.backup('restore', uid, '--to', to), { code: 0 })
+  return takeInventory(to)
+}
+
+async function flagsOf(school: School, { uid }: Learner): Promise<readonly string[]> {
+  await quiet(school)
+  return (await school.list()).find((one) => one.uid === uid)?.flags ?? []
+}
+
+t.test('a learner is warned before a share is used up, and stopped with words when it is', async (t) => {
+  if (!canBackUp(t)) return
+  const school = await openSchool(t, { args: ['--backup-quota', '10'] })
+  const learner = await enrolLearner(t, school, { entries: 10, megabytes: 1 })
+  const other = await enrolLearner(t, school, { entries: 10, megabytes: 1 })
+  t.equal((await push(learner)).code, 0)
+  t.same(await flagsOf(school, learner), [])
+  write(learner, 'film', 7.5)
+  t.equal((await push(learner)).code, 0)
+  t.same(await flagsOf(school, learner), ['near-quota'])
+  t.match(await school.status(), { flagged: [{ flag: 'near-quota', why: '9 of 10 MB' }] })
+  const good = await takeInventory(learner.datastore)
+
+  write(learner, 'another', 20)
+  const over = await push(learner, '--bwlimit=4000')
+  t.not(over.code, 0)
+  t.match(over.said, /sugar-server: your share of the school server, 10 MB, is used up/)
+  t.same(differences(good, await restored(t, school, learner)), [], 'the last snapshot stands')
+  t.equal((await school.snapshots(learner.uid)).length, 2)
+
+  rmSync(join(learner.datastore, 'another'))
+  rmSync(join(learner.datastore, 'film'))
+  write(learner, 'poem', 2)
+  t.match(await push(learner, '--bwlimit=1000'), { code: 0 }, 'what was deleted makes room again')
+  t.same(await flagsOf(school, learner), [])
+  t.same(differences(await takeInventory(learner.datastore), await restored(t, school, learner)), [])
+
+  truncateSync(join(learner.datastore, 'poem'), 2 ** 40)
+  const sparse = await push(learner, '-S')
+  t.not(sparse.code, 0)
+  t.match(sparse.said, /your share of the school server/, 'a terabyte of nothing is too much')
+  t.match(await push(other), { code: 0 }, 'others go on')
+  truncateSync(join(learner.datastore, 'poem'), megabyte)
+  t.match(await push(learner), { code: 0 })
+  await quiet(school)
+  t.same(differences(await takeInventory(learner.datastore), await restored(t, school, learner)), [])
+  t.match(await school.backup('verify'), { code: 0 })
+  t.equal((await school.server.stop()).code, 0)
+})
+
+t.test('who has more than a share, since it was made smaller, is told so and gets below it by deleting', async (t) => {
+  if (!canBackUp(t)) return
+  const school = await openSchool(t)
+  const learner = await enrolLearner(t, school, { entries: 200, megabytes: 1 })
+  for (const film of ['one', 'two', 'three']) write(learner, film, 4)
+  t.equal((await push(learner)).code, 0)
+  await quiet(school)
+  await school.server.stop()
+  await school.start(['--backup-quota', '10'])
+  writeFileSync(join(learner.datastore, 'version'), 'x')
+  t.equal((await push(learner)).code, 0, 'what is there is not thrown away')
+  t.same(await flagsOf(school, learner), ['over-quota'])
+  writeFileSync(join(learner.datastore, 'version'), 'y')
+  t.match(await backUp(learner.home, { patience: 1 }), { outcome: 'busy', seconds: 3600 })
+
+  // Slowly, as over a bad Wi-Fi.
+  rmSync(join(learner.datastore, 'one'))
+  writeFileSync(join(learner.datastore, 'version'), randomBytes(50_000))
+  t.match(await push(learner, '--bwlimit=10'), { code: 0 }, 'a slow backup that deletes is not stopped')
+  t.same(await flagsOf(school, learner), ['near-quota'], 'and the share is enough again')
+  t.match(await backUp(learner.home), { outcome: 'unchanged' })
+})
