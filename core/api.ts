@@ -76,4 +76,4 @@ export {
   rowOf,
   versionOf,
 } from './store/schema.js'
-export { unpack } from './unpack.js'
+export { removeTree, unpack } from './unpack.js'

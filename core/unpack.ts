@@ -1,5 +1,6 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { SystemError, systemCode } from './errors.js'
@@ -32,11 +33,24 @@ export async function unpack(content: AsyncIterable<Uint8Array>, directory: stri
   const [code] = await ended
   if (code === 0 && failure === undefined) return
   if (/No space left|quota exceeded/i.test(said)) {
-    throw new SystemError('NO_SPACE', `there is no room to write ${directory}`, { hint: 'make room' })
+    throw new SystemError('NO_SPACE', `there is no room to write ${directory}`, {
+      hint: 'make room, or name another disk',
+    })
   }
   // When tar ends early, why is in what it said, and not in the broken pipe.
   if (failure !== undefined && systemCode(failure) !== 'EPIPE') throw failure
   throw new SystemError('NOT_WRITABLE', `${directory} cannot be written: ${said.trim()}`, {
     hint: 'see that the directory can be written and has room',
   })
+}
+
+/** Removes a tree of ours, directories included that shut everybody out. */
+export async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true })
+  } catch (error) {
+    if (!['EACCES', 'EPERM'].includes(systemCode(error) ?? '')) throw error
+    spawnSync('find', [path, '-type', 'd', '-exec', 'chmod', 'u+rwx', '{}', ';'], { stdio: 'ignore' })
+    await rm(path, { recursive: true, force: true })
+  }
 }

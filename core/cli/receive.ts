@@ -1,13 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { link, lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { link, lstat, mkdir, open, readdir, rename, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Call, Delivery } from '../command.js'
 import { RequestError, SystemError, systemCode } from '../errors.js'
-import { unpack } from '../unpack.js'
+import { removeTree, unpack } from '../unpack.js'
 
 /**
  * Writes what a command delivers: whole, or not at all.
@@ -17,13 +17,14 @@ import { unpack } from '../unpack.js'
 export function receiver(typed: ReadonlySet<string>): Call['deliver'] {
   return async (what, content) => {
     if (!typed.has(what.to)) throw new RequestError('REFUSED', `nobody asked for ${what.to} to be written`)
-    const making = join(dirname(what.to), `.${basename(what.to)}.${randomBytes(4).toString('hex')}`)
+    const making = await placeBeside(what.to)
     try {
       await (what.form === 'file' ? writeFile : writeDirectory)(what, content, making)
+      await flush(dirname(what.to))
     } catch (error) {
       throw explain(error, what.to)
     } finally {
-      await rm(making, { recursive: true, force: true })
+      await removeTree(making)
     }
   }
 }
@@ -37,15 +38,14 @@ async function writeFile(
     Readable.from(content, { objectMode: false }),
     createWriteStream(making, { mode: 0o600, flags: 'wx' }),
   )
-  const file = await open(making, 'r')
-  await file.sync().finally(() => file.close())
+  await flush(making)
   try {
     // Unlike a rename, a link never replaces what is there.
     await link(making, to)
   } catch (error) {
-    // USB sticks have file systems without links.
+    // A USB stick, whose file system knows no links.
     if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(systemCode(error) ?? '')) throw error
-    if (await exists(to)) throw taken(to)
+    await (await open(to, 'wx')).close()
     await rename(making, to)
   }
 }
@@ -55,40 +55,55 @@ async function writeDirectory(
   content: AsyncIterable<Uint8Array>,
   making: string,
 ): Promise<void> {
-  if ((await exists(to)) && (await readdir(to)).length > 0) throw taken(to)
+  if (!(await isFree(to))) throw occupied(to)
   await mkdir(making, { mode: 0o700 })
   await unpack(content, making)
   // Whatever the archive says: programs that run as somebody else are not made here.
   spawnSync('chmod', ['-R', 'a-st', making], { stdio: 'ignore' })
+  spawnSync('sync', ['-f', making], { stdio: 'ignore' })
   await rmdir(to).catch(() => undefined)
+  // Of a directory that came meanwhile, only an empty one gives way.
   await rename(making, to)
 }
 
-async function exists(path: string): Promise<boolean> {
+/** Whether nothing is there, or an empty directory. */
+async function isFree(path: string): Promise<boolean> {
   try {
-    await lstat(path)
-    return true
+    return (await lstat(path)).isDirectory() && (await readdir(path)).length === 0
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
+    if (systemCode(error) === 'ENOENT') return true
     throw error
   }
 }
 
-const taken = (to: string): RequestError =>
+/** A name for what is not whole yet, from where it can be renamed. */
+async function placeBeside(to: string): Promise<string> {
+  const folder = await stat(dirname(to)).catch(() => undefined)
+  if (folder?.isDirectory() === true)
+    return join(dirname(to), `.${basename(to).slice(0, 50)}.${randomBytes(4).toString('hex')}`)
+  throw new SystemError('NOT_WRITABLE', `${dirname(to)} is no directory`, {
+    hint: 'make it, or name a place in one that is there',
+  })
+}
+
+/** Has a file, or the names in a directory, written to the disk. */
+async function flush(path: string): Promise<void> {
+  const file = await open(path, 'r')
+  await file.sync().finally(() => file.close())
+}
+
+const occupied = (to: string): RequestError =>
   new RequestError('REFUSED', `${to} is there already`, {
     hint: 'name one that is not there yet; nothing is overwritten',
   })
 
 function explain(error: unknown, to: string): unknown {
   const code = systemCode(error)
-  if (code === 'EEXIST' || code === 'ENOTEMPTY' || code === 'ENOTDIR') return taken(to)
+  if (code === 'EEXIST' || code === 'ENOTEMPTY') return occupied(to)
   if (code === undefined || !/^E[A-Z]+$/.test(code)) return error
-  return new SystemError(
-    code === 'ENOSPC' ? 'NO_SPACE' : 'NOT_WRITABLE',
-    `${to} cannot be written (${code})`,
-    {
-      hint: 'name a place where you may write and that has room',
-      cause: error,
-    },
-  )
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
+  return new SystemError(isFull ? 'NO_SPACE' : 'NOT_WRITABLE', `${to} cannot be written (${code})`, {
+    hint: isFull ? 'make room, or name another disk' : 'name a place where you may write',
+    cause: error,
+  })
 }

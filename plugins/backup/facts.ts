@@ -41,7 +41,7 @@ export function factsOf({ users, ledger, marks, path, reserve, overall, draining
     },
     digest(uid) {
       const mark = marks.get(uid)
-      return mark === undefined || mark === 'aside' ? ledger.get(uid)?.digest : undefined
+      return mark === undefined || mark === 'aside' ? ledger.get(uid)?.digest || undefined : undefined
     },
     refusal(uid) {
       const doc = ledger.get(uid)

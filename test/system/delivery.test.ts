@@ -53,7 +53,7 @@ t.test('a delivery is written where it was typed, by the one who typed it', asyn
 
     const again = await bring(place, ['--to', './parcel'])
     t.match(again, { code: 77, err: /parcel is there already/ }, 'nothing is overwritten')
-    t.match(await bring(place, ['--to', './no/such/folder']), { code: 69, err: /ENOENT/ })
+    t.match(await bring(place, ['--to', './no/such/folder']), { code: 69, err: /is no directory/ })
     t.same(readdirSync(place), ['parcel'])
   }
 })

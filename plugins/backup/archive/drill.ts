@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { SugarError } from '../../../core/api.js'
+import { removeTree, SugarError } from '../../../core/api.js'
 import { below } from '../journal/path.js'
 import type { FileRow, Row } from '../tree.js'
 import { choose } from './choice.js'
@@ -11,7 +11,7 @@ import type { Progress } from './progress.js'
 import { digestOf, reading } from './readable.js'
 import { Shelf } from './shelf.js'
 import { SnapshotTree } from './snapshot-tree.js'
-import { removeTree, unfold } from './unfold.js'
+import { unfold } from './unfold.js'
 
 /** How a learner's newest snapshot came back. */
 export interface Drilled {

@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, rename } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { removeTree } from '../../../core/api.js'
 import type { Found, Query } from '../journal/search.js'
 import { choose } from './choice.js'
 import { type Drilled, drill } from './drill.js'
@@ -11,12 +15,12 @@ import { datastore, type Layout } from './layout.js'
 import { Objects } from './objects.js'
 import type { Progress } from './progress.js'
 import { type Pruned, prune } from './prune.js'
-import { type Restored, type Restoring, restore } from './restore.js'
+import { parcelOf, type Restored, type Restoring } from './restore.js'
 import { Shelf } from './shelf.js'
 import { type Taken, takeSnapshot } from './snapshot.js'
 import { SnapshotTree } from './snapshot-tree.js'
 import { type Swept, sizeOfObjects, sweep } from './sweep.js'
-import { removeTree, unfold } from './unfold.js'
+import { unfold } from './unfold.js'
 import { type Verified, verify } from './verify.js'
 
 type Job<G, R> = (given: G, progress: Progress) => Promise<R> | R
@@ -170,7 +174,11 @@ export function jobsOf(layout: Layout): Jobs {
         }
       }),
     restore: (given, progress) =>
-      reading(given, datastore, (tree, snapshot) => restore(tree, snapshot, given, progress)),
+      reading(given, datastore, async (tree, snapshot) => {
+        const { content, facts } = await parcelOf(tree, given, progress)
+        await pipeline(Readable.from(content, { objectMode: false }), connect(given.socket))
+        return { snapshot, ...facts() }
+      }),
     layOut,
     drill: ({ uids }, progress) => drill(layout, uids, progress),
   }

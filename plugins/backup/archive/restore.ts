@@ -1,24 +1,19 @@
-import { randomBytes } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
-import { link, lstat, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { RequestError, SystemError, systemCode } from '../../../core/api.js'
+import { RequestError } from '../../../core/api.js'
 import { staysInside } from '../journal/path.js'
-import type { BytePath, Row, Tree } from '../tree.js'
+import type { BytePath, LinkRow, Row, Tree } from '../tree.js'
 import { entryAt } from './entries.js'
-import { noRoom, syncDisk, syncFolder } from './flush.js'
 import type { Progress } from './progress.js'
-import { removeTree, unfold } from './unfold.js'
+import { folded } from './unfold.js'
 
 export interface Restoring {
   readonly uid: string
   readonly at?: string | undefined
   /** One entry of the Journal; everything when not said. */
   readonly entry?: string | undefined
-  /** Absolute. By its ending it is a bundle of one entry (.xoj), of a Journal (.xob), or a directory. */
+  /** By its ending it is a bundle of one entry (.xoj), of a Journal (.xob), or a directory. */
   readonly to: string
+  /** A unix socket, where the content is waited for. */
+  readonly socket: string
 }
 
 export interface Restored {
@@ -31,15 +26,24 @@ export interface Restored {
   readonly lost: readonly BytePath[]
 }
 
-/** Writes a Journal, or an entry of it, where somebody wants it: whole, or not at all. Nothing is overwritten. */
-export async function restore(
+/** A Journal, or an entry of it, on its way out. */
+export interface Parcel {
+  readonly form: 'file' | 'directory'
+  /** A file's bytes, or a tar stream. It fails at a damaged file: better nothing than something that is short. */
+  readonly content: AsyncIterable<Uint8Array>
+  /** What passed, once it has. */
+  facts(): Omit<Restored, 'snapshot'>
+}
+
+/** Packs a tree in the form that its destination asks for. @throws RequestError USAGE, NOT_FOUND */
+export async function parcelOf(
   tree: Tree,
-  snapshot: string,
-  { entry, to }: Restoring,
+  { entry, to }: Pick<Restoring, 'entry' | 'to'>,
   progress: Progress,
-): Promise<Restored> {
+): Promise<Parcel> {
   const tally = new Tally(tree, progress)
   const lost: BytePath[] = []
+  const facts = () => ({ files: tally.files, bytes: tally.bytes, skipped: tally.skipped, lost })
   if (to.endsWith('.xoj')) {
     if (entry === undefined) {
       throw new RequestError('USAGE', 'a .xoj file holds one entry', {
@@ -49,17 +53,24 @@ export async function restore(
     const { writeXoj } = await import('../journal/xoj.js')
     const { readEntry } = await import('../journal/entry.js')
     lost.push(...readEntry(tree, entry).lost.map(({ key }) => key))
-    await writeWhole(to, writeXoj(tally, entry))
-  } else if (to.endsWith('.xob')) {
+    return { form: 'file', content: writeXoj(tally, entry), facts }
+  }
+  if (to.endsWith('.xob')) {
     if (entry !== undefined) {
       throw new RequestError('USAGE', 'a .xob file holds a whole Journal', {
         hint: 'write a .xoj file for one entry',
       })
     }
     const { writeXob } = await import('../journal/xob.js')
-    await writeWhole(to, writeXob(tally))
-  } else await writeFolder(entry === undefined ? tally : onlyEntry(tally, entry), to, tally)
-  return { snapshot, files: tally.files, bytes: tally.bytes, skipped: tally.skipped, lost }
+    return { form: 'file', content: writeXob(tally), facts }
+  }
+  const part = entry === undefined ? tally : onlyEntry(tally, entry)
+  const relink = (row: LinkRow) => {
+    if (staysInside(row)) return row.target
+    tally.skipped.push(row.path)
+    return undefined
+  }
+  return { form: 'directory', content: folded(part, relink), facts }
 }
 
 /** Counts what passes, and hides from a restored file what only mattered on the server. */
@@ -113,89 +124,4 @@ function onlyEntry(tree: Tree, entry: string): Tree {
     read: (row, limit) => tree.read(row, limit),
     pieces: (row) => tree.pieces(row),
   }
-}
-
-async function writeWhole(to: string, content: Readable): Promise<void> {
-  const making = await placeBeside(to)
-  try {
-    await pipeline(content, createWriteStream(making, { mode: 0o600, flags: 'wx' }))
-    const file = await open(making, 'r')
-    await file.sync().finally(() => file.close())
-    await publish(making, to)
-    syncFolder(dirname(to))
-  } catch (error) {
-    throw explain(error, to)
-  } finally {
-    content.destroy()
-    await rm(making, { force: true })
-  }
-}
-
-/** Gives a file its name, and never takes that from another, as a rename would. */
-async function publish(making: string, to: string): Promise<void> {
-  try {
-    await link(making, to)
-  } catch (error) {
-    // A USB stick, whose file system knows no links.
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(systemCode(error) ?? '')) throw error
-    await (await open(to, 'wx')).close()
-    await rename(making, to)
-  }
-}
-
-async function writeFolder(tree: Tree, to: string, tally: Tally): Promise<void> {
-  const making = await placeBeside(to)
-  try {
-    await checkFree(to)
-    await mkdir(making, { mode: 0o700 })
-    await unfold(tree, making, (row) => {
-      if (staysInside(row)) return row.target
-      tally.skipped.push(row.path)
-      return undefined
-    })
-    syncDisk(dirname(to))
-    // Of a directory that was there, only an empty one gives way.
-    await rename(making, to)
-    syncFolder(dirname(to))
-  } catch (error) {
-    throw explain(error, to)
-  } finally {
-    await removeTree(making)
-  }
-}
-
-async function checkFree(to: string): Promise<void> {
-  try {
-    if ((await lstat(to)).isDirectory() && (await readdir(to)).length === 0) return
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return
-    throw error
-  }
-  throw occupied(to)
-}
-
-/** A name for what is not whole yet, where it can be renamed from. */
-async function placeBeside(to: string): Promise<string> {
-  const folder = await stat(dirname(to)).catch(() => undefined)
-  if (folder?.isDirectory() === true)
-    return join(dirname(to), `.${basename(to).slice(0, 50)}.${randomBytes(4).toString('hex')}`)
-  throw new SystemError('NOT_WRITABLE', `${dirname(to)} is no directory`, {
-    hint: 'make it, or name a place in one that is there',
-  })
-}
-
-const occupied = (to: string): RequestError =>
-  new RequestError('REFUSED', `${to} is there already`, {
-    hint: 'name one that is not there yet; nothing is overwritten',
-  })
-
-function explain(error: unknown, to: string): unknown {
-  const code = systemCode(error)
-  if (code === 'EEXIST' || code === 'ENOTEMPTY') return occupied(to)
-  if (code === 'ENOSPC' || code === 'EDQUOT') return noRoom(`there is no room to write ${to}`, error)
-  if (code === undefined || !/^E[A-Z]+$/.test(code)) return error
-  return new SystemError('NOT_WRITABLE', `${to} cannot be written (${code})`, {
-    hint: `the server writes it, as the user with uid ${process.geteuid?.()}: name a place where that one may write`,
-    cause: error,
-  })
 }

@@ -63,7 +63,9 @@ const padding = (size: number): Buffer => Buffer.alloc((block - (size % block)) 
 /** The header of a row; its path, and that of a link's target, may need members of their own before it. */
 export function tarHeader(row: Row): Buffer {
   const parts: Buffer[] = []
-  const name = Buffer.concat([bytesOf(row.path), Buffer.from(row.type === 'directory' ? '/' : '')])
+  // The top itself is written as tar does: `./`.
+  const path = row.path === '' ? Buffer.from('.') : bytesOf(row.path)
+  const name = Buffer.concat([path, Buffer.from(row.type === 'directory' ? '/' : '')])
   const target = Buffer.from(row.type === 'link' ? row.target : '', 'latin1')
   if (row.nanos !== 0) parts.push(member(types.extended, 'mtime', timeRecord(row)))
   if (name.length > 100) parts.push(member(types.longName, '././@LongLink', ended(name)))

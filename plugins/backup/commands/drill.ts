@@ -25,7 +25,9 @@ export async function drill(
 
 function countOf(text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text)) return Number(text)
-  throw new RequestError('USAGE', `"${text}" is no number of Journals`, { hint: 'write 1 or more, or nothing for 3' })
+  throw new RequestError('USAGE', `"${text}" is no number of Journals`, {
+    hint: 'write 1 or more, or nothing for 3',
+  })
 }
 
 /** Restores the newest snapshots of so many learners, chosen by lot, and compares them. */

@@ -1,41 +1,63 @@
 import { type Call, RequestError } from '../../../core/api.js'
+import type { Asking } from '../archive/archivist.js'
+import type { Result } from '../archive/jobs.js'
+import type { Restoring } from '../archive/restore.js'
 import type { Desk } from './desk.js'
 import { learnerOf } from './learner.js'
+import { Mailbox } from './mailbox.js'
 import { telling } from './progress.js'
 import { amount } from './text.js'
 
-type Restore = Pick<Call, 'print' | 'note' | 'signal'> & {
+type Restore = Pick<Call, 'print' | 'note' | 'signal' | 'deliver'> & {
   args: { user: string }
   options: { at: string; entry: string; to: string }
 }
 
-/** `backup restore USER --to PATH`: writes a Journal, or an entry of it. */
+/** `backup restore USER --to PATH`: hands out a Journal, or an entry of it. */
 export async function restore(desk: Desk, call: Restore): Promise<void> {
   const { args, options, print, note } = call
-  if (options.to === '') {
+  const { to } = options
+  if (to === '') {
     throw new RequestError('USAGE', 'restore needs --to', {
       hint: 'name a new directory, a file that ends in .xob for a whole Journal, or one in .xoj with --entry',
     })
   }
   const uid = await learnerOf(desk, args.user)
   await desk.keeper.settled(uid)
-  const given = {
-    uid,
-    to: options.to,
-    at: options.at === '' ? undefined : options.at,
-    entry: options.entry === '' ? undefined : options.entry,
-  }
-  const { snapshot, files, bytes, skipped } = await desk.archivist.run(
-    'restore',
-    given,
-    telling(call, 'restored'),
-  )
+  const at = options.at === '' ? undefined : options.at
+  const entry = options.entry === '' ? undefined : options.entry
+  const { snapshot, files, bytes, skipped, lost } = await send(desk, call, { uid, at, entry, to })
   for (const path of skipped) note(`left out: ${path} is a link that leads out of the Journal`)
-  desk.log.info({ uid, snapshot, entry: given.entry }, `restored ${snapshot} of ${uid} for an operator`)
-  const what = given.entry === undefined ? `${files} files, ${amount(bytes)}` : `entry ${given.entry}`
-  print(`${options.to}: ${what} of snapshot ${snapshot}`)
+  for (const key of lost) note(`left out: ${key} is damaged or too large`)
+  desk.log.info({ uid, snapshot, entry }, `restored ${snapshot} of ${uid} for an operator`)
+  const what = entry === undefined ? `${files} files, ${amount(bytes)}` : `entry ${entry}`
+  print(`${to}: ${what} of snapshot ${snapshot}`)
   const [holding] = await desk.archivist.run('holdings', { uids: [uid] })
-  if (given.at === undefined && holding?.braked.includes(snapshot) === true) {
+  if (at === undefined && holding?.braked.includes(snapshot) === true) {
     note('this is what was there before most of the Journal went; --at latest gives the newest')
+  }
+}
+
+/** Has the archive's process pack it, and passes it on to whoever asked. */
+async function send(
+  { archivist }: Desk,
+  call: Restore,
+  wanted: Omit<Restoring, 'socket'>,
+): Promise<Result<'restore'>> {
+  const mailbox = await Mailbox.open()
+  const given = new AbortController()
+  const giveUp = () => given.abort()
+  call.signal.addEventListener('abort', giveUp, { once: true })
+  const asking: Asking = { ...telling(call, 'restored'), signal: given.signal }
+  const packing = archivist.run('restore', { ...wanted, socket: mailbox.path }, asking)
+  packing.catch(() => undefined)
+  try {
+    const form = /\.xo[bj]$/.test(wanted.to) ? 'file' : 'directory'
+    await call.deliver({ to: wanted.to, form }, mailbox.arriving(packing))
+    return await packing
+  } finally {
+    call.signal.removeEventListener('abort', giveUp)
+    given.abort()
+    await mailbox.close()
   }
 }

@@ -17,6 +17,8 @@ export async function verify(
     repair && first.damage.length > 0
       ? await desk.archivist.run('verify', { repair: false }, telling(call, 'verified again'))
       : first
+  // What was removed so that the laptop sends it anew: asked by digest, the server must not say that it has it.
+  for (const uid of first.resend) await desk.ledger.note(uid, () => ({ digest: '' }))
   const broken = new Set(found.damage.map(({ uid }) => uid))
   for (const { uid, why, path } of found.damage)
     await desk.ledger.raise(uid, 'damaged', `${path ?? 'a snapshot'}: ${why}`)

@@ -34,6 +34,8 @@ function forPush(temporary: string, log: string): string[] {
     '--munge-links',
     // No devices and no other owners, even where the server runs as root.
     '--no-super',
+    // What cannot be read here can be neither kept nor sent back.
+    '--chmod=Du+rx,Fu+r',
     `--temp-dir=${temporary}`,
     `--log-file=${log}`,
     '--log-file-format=%i %l',

@@ -11,7 +11,16 @@ t.setTimeout(300_000)
 /** A school with a learner who has two snapshots of a Journal. */
 async function schoolWithTwo(t: Test): Promise<{ school: School; learner: Learner; ids: string[] }> {
   const school = await openSchool(t, {
-    args: ['--backup-keep-last', '1', '--backup-keep-daily', '0', '--backup-keep-weekly', '0', '--backup-keep-monthly', '0'],
+    args: [
+      '--backup-keep-last',
+      '1',
+      '--backup-keep-daily',
+      '0',
+      '--backup-keep-weekly',
+      '0',
+      '--backup-keep-monthly',
+      '0',
+    ],
   })
   const learner = await enrolLearner(t, school, { nick: 'Añe', entries: 20, megabytes: 1 })
   t.equal((await push(learner)).code, 0)
@@ -33,10 +42,18 @@ t.test('an operator sees, restores, holds and prunes', async (t) => {
     t.equal(code, 0, `${words[0]}: ${err}`)
     return `${out}${err}`
   }
-  const json = async (...words: string[]) => JSON.parse((await school.backup(...words, '--json')).out) as unknown
+  const json = async (...words: string[]) =>
+    JSON.parse((await school.backup(...words, '--json')).out) as unknown
 
-  t.match(await told('list'), new RegExp(`^UID +NICKNAME +SERIALS +LAST GOOD +SNAPSHOTS +SIZE +FLAGS\\n${uid.slice(0, 12)} +Añe +${serial} +under an hour +2 `))
-  t.match(await json('list'), [{ uid, nickname: 'Añe', serials: [serial], snapshots: 2, flags: [], lastGood: /^2/ }])
+  t.match(
+    await told('list'),
+    new RegExp(
+      `^UID +NICKNAME +SERIALS +LAST GOOD +SNAPSHOTS +SIZE +FLAGS\\n${uid.slice(0, 12)} +Añe +${serial} +under an hour +2 `,
+    ),
+  )
+  t.match(await json('list'), [
+    { uid, nickname: 'Añe', serials: [serial], snapshots: 2, flags: [], lastGood: /^2/ },
+  ])
   for (const who of [uid, uid.slice(0, 6), serial, serial.toLowerCase(), learner.account.uuid])
     t.match(await told('snapshots', who), new RegExp(`${old} [^]*${newest} `))
   t.match(await json('snapshots', uid), [{ id: old, entries: 20 }, { id: newest }])
@@ -47,21 +64,35 @@ t.test('an operator sees, restores, holds and prunes', async (t) => {
   t.same(all.map((one) => one.uid).sort(), await listEntries(learner.datastore))
   const title = all.find((one) => one.uid === entry)?.title ?? ''
   const found = (await json('entries', uid, '--search', title)) as { uid: string }[]
-  t.ok(found.some((one) => one.uid === entry), `"${title}" is found`)
+  t.ok(
+    found.some((one) => one.uid === entry),
+    `"${title}" is found`,
+  )
   t.match(await told('entries', uid, '--at', old), `snapshot ${old} of`)
   t.same(await json('entries', uid, '--search', 'xyzzy-nowhere'), [])
 
-  t.match(await told('restore', uid, '--to', join(place, 'all')), new RegExp(`all: \\d+ files, .* of snapshot ${newest}`))
+  t.match(
+    await told('restore', uid, '--to', join(place, 'all')),
+    new RegExp(`all: \\d+ files, .* of snapshot ${newest}`),
+  )
   t.same(differences(await takeInventory(learner.datastore), await takeInventory(join(place, 'all'))), [])
   await told('restore', uid, '--entry', entry, '--to', join(place, 'one'))
-  t.same([...(await takeInventory(join(place, 'one'))).keys()].filter((path) => path.length > 3 && !path.startsWith(`${entry.slice(0, 2)}/${entry}`)), [])
+  t.same(
+    [...(await takeInventory(join(place, 'one'))).keys()].filter(
+      (path) => path.length > 3 && !path.startsWith(`${entry.slice(0, 2)}/${entry}`),
+    ),
+    [],
+  )
   await told('restore', uid, '--entry', entry, '--to', join(place, 'one.xoj'))
   t.equal(readFileSync(join(place, 'one.xoj')).toString('latin1', 0, 2), 'PK')
   await told('restore', uid, '--at', old, '--to', join(place, 'all.xob'))
   const tar = spawnSync('tar', ['-tzf', join(place, 'all.xob')], { encoding: 'utf8' })
   t.match(tar.stdout, /^home\/olpc\/\.sugar\/default\/datastore\//m)
 
-  t.match(await told('hold', uid, '--at', old, '--reason', 'for the exhibition'), `snapshot ${old} of ${uid} is on hold`)
+  t.match(
+    await told('hold', uid, '--at', old, '--reason', 'for the exhibition'),
+    `snapshot ${old} of ${uid} is on hold`,
+  )
   t.match(await told('snapshots', uid), /for the exhibition/)
   t.match(await json('prune', '--dry-run'), [
     { id: old, keep: true, reasons: ['on hold: for the exhibition'] },
@@ -69,7 +100,10 @@ t.test('an operator sees, restores, holds and prunes', async (t) => {
   ])
   t.match(await told('release', uid), `released ${old}`)
   t.match(await told('release', uid), /nothing of .* was on hold/)
-  t.match(await told('prune', '--dry-run'), new RegExp(`${old} .* remove +no rule keeps it[^]*1 of 2 snapshots would be removed`))
+  t.match(
+    await told('prune', '--dry-run'),
+    new RegExp(`${old} .* remove +no rule keeps it[^]*1 of 2 snapshots would be removed`),
+  )
   t.equal((await school.snapshots(uid)).length, 2)
   t.match(await told('prune'), /1 of 2 snapshots removed, .* freed/)
   t.match(await json('snapshots', uid), [{ id: newest }])
@@ -78,7 +112,12 @@ t.test('an operator sees, restores, holds and prunes', async (t) => {
   t.match(await told('drill', '1'), new RegExp(`${newest} +\\d+ +as it was`))
   t.match(await json('drill'), [{ uid, snapshot: newest, wrong: [] }])
   const { keyName, pubkey } = learner.account.identity
-  t.match(await told('authorized-keys'), new RegExp(`^restrict,command="\\S+ backup door --root \\S+ ${uid}" ${keyName} ${pubkey.replaceAll('+', '\\+')}`))
+  t.match(
+    await told('authorized-keys'),
+    new RegExp(
+      `^restrict,command="\\S+ backup door --root \\S+ ${uid}" ${keyName} ${pubkey.replaceAll('+', '\\+')}`,
+    ),
+  )
   t.equal((await school.server.stop()).code, 0)
   t.match(await told('list'), /Añe/, 'also when no server runs')
   t.match(await told('restore', serial, '--to', join(place, 'again')), newest)
@@ -97,14 +136,26 @@ t.test('a command that cannot be done says why, and what to do', async (t) => {
   const wrong: [words: string[], code: number, message: RegExp][] = [
     [['snapshots', 'nobody'], 66, /nobody is known as nobody.*\n.*backup list/],
     [['restore', uid], 64, /restore needs --to.*\n.*a new directory/],
-    [['restore', uid, '--at', 'yesterday', '--to', join(place, 'x')], 64, /neither a snapshot nor a date.*\n.*2026-11-20/],
-    [['restore', uid, '--at', '2001-01-01', '--to', join(place, 'x')], 66, /there is no snapshot of 2001-01-01 or before.*\n.*the oldest is/],
+    [
+      ['restore', uid, '--at', 'yesterday', '--to', join(place, 'x')],
+      64,
+      /neither a snapshot nor a date.*\n.*2026-11-20/,
+    ],
+    [
+      ['restore', uid, '--at', '2001-01-01', '--to', join(place, 'x')],
+      66,
+      /there is no snapshot of 2001-01-01 or before.*\n.*the oldest is/,
+    ],
     [['restore', uid, '--to', full], 77, /full is not empty.*\n.*not there yet/],
     [['restore', uid, '--to', join(place, 'a file')], 77, /is there already.*\n.*nothing is overwritten/],
     [['restore', uid, '--to', join(place, 'there.xob')], 77, /is there already.*\n.*nothing is overwritten/],
     [['restore', uid, '--to', join(place, 'x.xoj')], 64, /one entry.*\n.*--entry/],
     [['restore', uid, '--entry', entry, '--to', join(place, 'x.xob')], 64, /whole Journal.*\n.*\.xoj/],
-    [['restore', uid, '--entry', 'none', '--to', join(place, 'x')], 66, /there is no entry none.*\n.*backup entries/],
+    [
+      ['restore', uid, '--entry', 'none', '--to', join(place, 'x')],
+      66,
+      /there is no entry none.*\n.*backup entries/,
+    ],
     [['entries', uid, '--at', '2099-99-99'], 64, /neither a snapshot nor a date/],
     [['hold', uid, '--at', 'x'], 64, /neither a snapshot nor a date/],
     [['import-xs', join(place, 'nowhere')], 66, /cannot be read \(ENOENT\)/],

@@ -4,7 +4,16 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { changeJournal, differences, takeInventory } from '../../../sugaroid/index.js'
 import { temporaryDirectory, until } from '../server.js'
-import { canBackUp, enrolLearner, type Learner, openSchool, pull, push, quiet, type School } from './school.js'
+import {
+  canBackUp,
+  enrolLearner,
+  type Learner,
+  openSchool,
+  pull,
+  push,
+  quiet,
+  type School,
+} from './school.js'
 
 t.setTimeout(300_000)
 
@@ -22,7 +31,7 @@ t.test('who fetches a Journal gets one Journal, though another is sent meanwhile
   const school = await openSchool(t)
   for (const path of ['snapshots/latest', 'current']) {
     const learner = await enrolLearner(t, school, { entries: 60, megabytes: 1 })
-    writeFileSync(join(learner.datastore, '00'), randomBytes(6_000_000))
+    writeFileSync(join(learner.datastore, '0'), randomBytes(6_000_000))
     t.equal((await push(learner)).code, 0)
     await quiet(school)
     const old = await takeInventory(learner.datastore)
@@ -57,11 +66,11 @@ t.test('a snapshot that is fetched is not pruned away', async (t) => {
   const rules = ['last', 'daily', 'weekly', 'monthly'].flatMap((rule) => [`--backup-keep-${rule}`, '0'])
   const school = await openSchool(t, { args: rules })
   const learner = await enrolLearner(t, school, { entries: 20, megabytes: 1 })
-  writeFileSync(join(learner.datastore, '00'), randomBytes(6_000_000))
+  writeFileSync(join(learner.datastore, '0'), randomBytes(6_000_000))
   t.equal((await push(learner)).code, 0)
   await quiet(school)
   const old = await takeInventory(learner.datastore)
-  writeFileSync(join(learner.datastore, '00'), randomBytes(6_000_000))
+  writeFileSync(join(learner.datastore, '0'), randomBytes(6_000_001))
   t.equal((await push(learner)).code, 0)
   await quiet(school)
   const [first] = await school.snapshots(learner.uid)

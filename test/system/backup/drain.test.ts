@@ -6,7 +6,16 @@ import t, { type Test } from 'tap'
 import { differences, takeInventory } from '../../../sugaroid/index.js'
 import { temporaryDirectory, until } from '../server.js'
 import { processes, processesOf } from './processes.js'
-import { canBackUp, enrolLearner, type Learner, names, openSchool, push, quiet, type School } from './school.js'
+import {
+  canBackUp,
+  enrolLearner,
+  type Learner,
+  names,
+  openSchool,
+  push,
+  quiet,
+  type School,
+} from './school.js'
 
 t.setTimeout(300_000)
 

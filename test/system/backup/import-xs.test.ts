@@ -2,7 +2,14 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { backUp, changeJournal, differences, listEntries, makeJournal, takeInventory } from '../../../sugaroid/index.js'
+import {
+  backUp,
+  changeJournal,
+  differences,
+  listEntries,
+  makeJournal,
+  takeInventory,
+} from '../../../sugaroid/index.js'
 import { temporaryDirectory } from '../server.js'
 import { canBackUp, enrolLearner, type Learner, openSchool, pull, quiet } from './school.js'
 
@@ -21,61 +28,88 @@ async function makeXs(users: string, { serial, datastore }: Learner, days: reado
   }
 }
 
-t.test('the backups of an OLPC XS are taken over with their history, and laptops go on from there', async (t) => {
-  if (!canBackUp(t)) return
-  const school = await openSchool(t)
-  const users = await temporaryDirectory(t)
-  const days = ['2011-03-01_08:15', '2011-03-02_08:16', '2011-03-09_23:59']
-  const learners = [
-    await enrolLearner(t, school, { key: 'dsa', entries: 20, megabytes: 1 }),
-    await enrolLearner(t, school, { entries: 5, megabytes: 0.2 }),
-  ]
-  for (const learner of learners) await makeXs(users, learner, days)
-  const [one, other] = learners
-  if (one === undefined || other === undefined) return
-  cpSync(join(users, other.serial), join(users, 'SHC0FFFFFFF'), { recursive: true })
+t.test(
+  'the backups of an OLPC XS are taken over with their history, and laptops go on from there',
+  async (t) => {
+    if (!canBackUp(t)) return
+    const school = await openSchool(t)
+    const users = await temporaryDirectory(t)
+    const days = ['2011-03-01_08:15', '2011-03-02_08:16', '2011-03-09_23:59']
+    const learners = [
+      await enrolLearner(t, school, { key: 'dsa', entries: 20, megabytes: 1 }),
+      await enrolLearner(t, school, { entries: 5, megabytes: 0.2 }),
+    ]
+    for (const learner of learners) await makeXs(users, learner, days)
+    const [one, other] = learners
+    if (one === undefined || other === undefined) return
+    cpSync(join(users, other.serial), join(users, 'SHC0FFFFFFF'), { recursive: true })
 
-  const first = await school.backup('import-xs', users)
-  t.match(first, { code: 65, out: /^6 snapshots taken over, 2 as they were, 1 laptops refused/ })
-  t.match(first.err, /refused: SHC0FFFFFFF: no learner is registered with this laptop/)
-  const again = await school.backup('import-xs', users)
-  t.match(again, { code: 65, out: /^0 snapshots taken over, 8 as they were, 1 laptops refused/ }, 'a second time changes nothing')
+    const first = await school.backup('import-xs', users)
+    t.match(first, { code: 65, out: /^6 snapshots taken over, 2 as they were, 1 laptops refused/ })
+    t.match(first.err, /refused: SHC0FFFFFFF: no learner is registered with this laptop/)
+    const again = await school.backup('import-xs', users)
+    t.match(
+      again,
+      { code: 65, out: /^0 snapshots taken over, 8 as they were, 1 laptops refused/ },
+      'a second time changes nothing',
+    )
 
-  for (const learner of learners) {
-    const snapshots = await school.snapshots(learner.uid)
-    t.match(snapshots.map(({ at }) => new Date(at).getTime()).slice(0, 3), days.map((day) => new Date(day.replace('_', 'T')).getTime()))
-    for (const [at, day] of days.entries()) {
-      const to = join(await temporaryDirectory(t), 'restored')
-      t.match(await school.backup('restore', learner.serial, '--at', snapshots[at]?.id ?? '', '--to', to), { code: 0 })
-      const was = await takeInventory(join(users, learner.serial, `datastore-${day}`))
-      t.same(differences(was, await takeInventory(to)), [], `as it was on ${day}`)
+    for (const learner of learners) {
+      const snapshots = await school.snapshots(learner.uid)
+      t.match(
+        snapshots.map(({ at }) => new Date(at).getTime()).slice(0, 3),
+        days.map((day) => new Date(day.replace('_', 'T')).getTime()),
+      )
+      for (const [at, day] of days.entries()) {
+        const to = join(await temporaryDirectory(t), 'restored')
+        t.match(await school.backup('restore', learner.serial, '--at', snapshots[at]?.id ?? '', '--to', to), {
+          code: 0,
+        })
+        const was = await takeInventory(join(users, learner.serial, `datastore-${day}`))
+        t.same(differences(was, await takeInventory(to)), [], `as it was on ${day}`)
+      }
     }
-  }
-  const { out } = await school.backup('entries', one.serial, '--json')
-  t.same((JSON.parse(out) as { uid: string }[]).map(({ uid }) => uid).sort(), await listEntries(one.datastore))
-  t.match(await school.backup('list'), { code: 0 })
+    const { out } = await school.backup('entries', one.serial, '--json')
+    t.same(
+      (JSON.parse(out) as { uid: string }[]).map(({ uid }) => uid).sort(),
+      await listEntries(one.datastore),
+    )
+    t.match(await school.backup('list'), { code: 0 })
 
-  const before = (await school.snapshots(one.uid)).length
-  t.equal((await pull(one, 'current', 'fetched')).code, 0, 'what came last is where the laptop finds it')
-  t.same([...(await takeInventory(join(one.home, 'fetched'))).keys()].sort(), [...(await takeInventory(one.datastore)).keys()].sort())
-  await changeJournal(one.datastore, { percent: 5, seed: 'at the new server' })
-  t.match(await backUp(one.home), { outcome: 'sent' })
-  await quiet(school)
-  const after = await school.snapshots(one.uid)
-  t.equal(after.length, before + 1)
-  t.ok(after.every(({ why }) => why === undefined), 'and the brake does not take it for a loss')
-  t.match(await school.backup('verify'), { code: 0 })
-  t.equal((await school.server.stop()).code, 0)
-})
+    const before = (await school.snapshots(one.uid)).length
+    t.equal((await pull(one, 'current', 'fetched')).code, 0, 'what came last is where the laptop finds it')
+    t.same(
+      [...(await takeInventory(join(one.home, 'fetched'))).keys()].sort(),
+      [...(await takeInventory(one.datastore)).keys()].sort(),
+    )
+    await changeJournal(one.datastore, { percent: 5, seed: 'at the new server' })
+    t.match(await backUp(one.home), { outcome: 'sent' })
+    await quiet(school)
+    const after = await school.snapshots(one.uid)
+    t.equal(after.length, before + 1)
+    t.ok(
+      after.every(({ why }) => why === undefined),
+      'and the brake does not take it for a loss',
+    )
+    t.match(await school.backup('verify'), { code: 0 })
+    t.equal((await school.server.stop()).code, 0)
+  },
+)
 
-t.test('a directory without any Journal is refused, and one with only the last Journal taken over', async (t) => {
-  if (!canBackUp(t)) return
-  const school = await openSchool(t)
-  const learner = await enrolLearner(t, school, { entries: 3 })
-  const users = await temporaryDirectory(t)
-  mkdirSync(join(users, learner.serial, 'public'), { recursive: true })
-  t.match(await school.backup('import-xs', users), { code: 65, err: /there is no datastore-current and no datastore-DATE in it/ })
-  await makeJournal(join(users, learner.serial, 'datastore-current'), { entries: 3, megabytes: 0 })
-  const { code, out, err } = await school.backup('import-xs', users)
-  t.match({ code, out }, { code: 0, out: /1 snapshots taken over/ }, err)
-})
+t.test(
+  'a directory without any Journal is refused, and one with only the last Journal taken over',
+  async (t) => {
+    if (!canBackUp(t)) return
+    const school = await openSchool(t)
+    const learner = await enrolLearner(t, school, { entries: 3 })
+    const users = await temporaryDirectory(t)
+    mkdirSync(join(users, learner.serial, 'public'), { recursive: true })
+    t.match(await school.backup('import-xs', users), {
+      code: 65,
+      err: /there is no datastore-current and no datastore-DATE in it/,
+    })
+    await makeJournal(join(users, learner.serial, 'datastore-current'), { entries: 3, megabytes: 0 })
+    const { code, out, err } = await school.backup('import-xs', users)
+    t.match({ code, out }, { code: 0, out: /1 snapshots taken over/ }, err)
+  },
+)

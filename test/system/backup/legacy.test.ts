@@ -4,7 +4,16 @@ import { join } from 'node:path'
 import t from 'tap'
 import { backUp, differences, type Inventory, takeInventory } from '../../../sugaroid/index.js'
 import { temporaryDirectory } from '../server.js'
-import { canBackUp, enrolLearner, freePorts, type Learner, openSchool, quiet, rsync, type School } from './school.js'
+import {
+  canBackUp,
+  enrolLearner,
+  freePorts,
+  type Learner,
+  openSchool,
+  quiet,
+  rsync,
+  type School,
+} from './school.js'
 
 t.setTimeout(300_000)
 
@@ -17,7 +26,10 @@ const parts = [
 /** The command lines of the client of OLPC XS. @returns their exit codes and what they said */
 async function xsBackup(learner: Learner) {
   const { home, serial } = learner
-  const as = { ...learner, account: { ...learner.account, place: { ...learner.account.place, user: serial } } }
+  const as = {
+    ...learner,
+    account: { ...learner.account, place: { ...learner.account.place, user: serial } },
+  }
   const told = []
   for (const [folder, name] of parts) {
     const options = ['-z', '-rlt', '--partial', '--delete', '--timeout=160']
@@ -30,7 +42,10 @@ async function xsBackup(learner: Learner) {
 }
 
 async function makeAside({ home }: Learner): Promise<void> {
-  for (const [folder, file] of [['power-logs', 'pwr-1.log'], ['Documents', 'letter.txt']] as const) {
+  for (const [folder, file] of [
+    ['power-logs', 'pwr-1.log'],
+    ['Documents', 'letter.txt'],
+  ] as const) {
     await mkdir(join(home, folder))
     writeFileSync(join(home, folder, file), `this is ${file}\n`.repeat(100))
   }
@@ -38,7 +53,9 @@ async function makeAside({ home }: Learner): Promise<void> {
 
 /** Old laptops send no modes: without -p they are as the server makes them. */
 async function withoutModes(folder: string): Promise<Inventory> {
-  return new Map([...(await takeInventory(folder))].map(([path, what]) => [path, what.replace(/mode \d+, /, '')]))
+  return new Map(
+    [...(await takeInventory(folder))].map(([path, what]) => [path, what.replace(/mode \d+, /, '')]),
+  )
 }
 
 const ids = async (school: School, { uid }: Learner) => (await school.snapshots(uid)).map(({ id }) => id)
@@ -83,10 +100,18 @@ t.test('the old question is answered on a port of its own, and where new laptops
   const other = await enrolLearner(t, school, { entries: 2 })
   const ask = async (port: number, path: string) => {
     const reply = await fetch(`http://127.0.0.1:${port}/backup/${path}`)
-    return { status: reply.status, later: Number(reply.headers.get('retry-after') ?? 0), text: await reply.text() }
+    return {
+      status: reply.status,
+      later: Number(reply.headers.get('retry-after') ?? 0),
+      text: await reply.text(),
+    }
   }
   const { uuid } = learner.account
-  for (const path of [`1/available/${learner.serial}`, `uuid/available/${uuid}`, `uuid/available/${learner.uid}`]) {
+  for (const path of [
+    `1/available/${learner.serial}`,
+    `uuid/available/${uuid}`,
+    `uuid/available/${learner.uid}`,
+  ]) {
     for (const port of [xs, school.ports.http])
       t.same(await ask(port, path), { status: 200, later: 0, text: '' }, `${port}: ${path}`)
   }
@@ -96,7 +121,12 @@ t.test('the old question is answered on a port of its own, and where new laptops
   t.match(busy.text, /busy/)
   for (const path of ['1/available/SHC99999999', 'uuid/available/00000000-0000-4000-8000-00000000ffff'])
     t.match(await ask(xs, path), { status: 404, text: /not registered/ })
-  for (const path of ['1/available/..', '1/available/a%20b', 'uuid/available/SHC00000001', `uuid/available/${uuid}?journal=1`])
+  for (const path of [
+    '1/available/..',
+    '1/available/a%20b',
+    'uuid/available/SHC00000001',
+    `uuid/available/${uuid}?journal=1`,
+  ])
     t.match(await ask(school.ports.http, path), { status: path.includes('..') ? 404 : 400 }, path)
   t.equal((await ask(xs, 'uuid/available/')).status, 404)
   t.equal((await fetch(`http://127.0.0.1:${xs}/health`)).status, 404, 'the port has nothing else')

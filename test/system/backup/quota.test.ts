@@ -64,25 +64,28 @@ t.test('a learner is warned before a share is used up, and stopped with words wh
   t.equal((await school.server.stop()).code, 0)
 })
 
-t.test('who has more than a share, since it was made smaller, is told so and gets below it by deleting', async (t) => {
-  if (!canBackUp(t)) return
-  const school = await openSchool(t)
-  const learner = await enrolLearner(t, school, { entries: 200, megabytes: 1 })
-  for (const film of ['one', 'two', 'three']) write(learner, film, 4)
-  t.equal((await push(learner)).code, 0)
-  await quiet(school)
-  await school.server.stop()
-  await school.start(['--backup-quota', '10'])
-  writeFileSync(join(learner.datastore, 'version'), 'x')
-  t.equal((await push(learner)).code, 0, 'what is there is not thrown away')
-  t.same(await flagsOf(school, learner), ['over-quota'])
-  writeFileSync(join(learner.datastore, 'version'), 'y')
-  t.match(await backUp(learner.home, { patience: 1 }), { outcome: 'busy', seconds: 3600 })
+t.test(
+  'who has more than a share, since it was made smaller, is told so and gets below it by deleting',
+  async (t) => {
+    if (!canBackUp(t)) return
+    const school = await openSchool(t)
+    const learner = await enrolLearner(t, school, { entries: 200, megabytes: 1 })
+    for (const film of ['one', 'two', 'three']) write(learner, film, 4)
+    t.equal((await push(learner)).code, 0)
+    await quiet(school)
+    await school.server.stop()
+    await school.start(['--backup-quota', '10'])
+    writeFileSync(join(learner.datastore, 'version'), 'x')
+    t.equal((await push(learner)).code, 0, 'what is there is not thrown away')
+    t.same(await flagsOf(school, learner), ['over-quota'])
+    writeFileSync(join(learner.datastore, 'version'), 'y')
+    t.match(await backUp(learner.home, { patience: 1 }), { outcome: 'busy', seconds: 3600 })
 
-  // Slowly, as over a bad Wi-Fi.
-  rmSync(join(learner.datastore, 'one'))
-  writeFileSync(join(learner.datastore, 'version'), randomBytes(50_000))
-  t.match(await push(learner, '--bwlimit=10'), { code: 0 }, 'a slow backup that deletes is not stopped')
-  t.same(await flagsOf(school, learner), ['near-quota'], 'and the share is enough again')
-  t.match(await backUp(learner.home), { outcome: 'unchanged' })
-})
+    // Slowly, as over a bad Wi-Fi.
+    rmSync(join(learner.datastore, 'one'))
+    writeFileSync(join(learner.datastore, 'version'), randomBytes(50_000))
+    t.match(await push(learner, '--bwlimit=10'), { code: 0 }, 'a slow backup that deletes is not stopped')
+    t.same(await flagsOf(school, learner), ['near-quota'], 'and the share is enough again')
+    t.match(await backUp(learner.home), { outcome: 'unchanged' })
+  },
+)

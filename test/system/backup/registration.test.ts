@@ -43,9 +43,17 @@ t.test('what a laptop is told when it registers is all that it needs to back up'
   t.equal(await asked.text(), '')
   const datastore = join(home, 'Journal')
   await makeJournal(datastore, { entries: 5, megabytes: 0.2 })
-  const options = ['IdentitiesOnly=yes', 'BatchMode=yes', 'StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null']
+  const options = [
+    'IdentitiesOnly=yes',
+    'BatchMode=yes',
+    'StrictHostKeyChecking=no',
+    'UserKnownHostsFile=/dev/null',
+  ]
   const shell = ['ssh -F /dev/null', '-i', keyFile, ...options.map((one) => `-o ${one}`), '-o LogLevel=ERROR']
-  const by = (port: string) => ['-e', [...shell, '-o PubkeyAcceptedAlgorithms=+ssh-dss', '-p', port].join(' ')]
+  const by = (port: string) => [
+    '-e',
+    [...shell, '-o PubkeyAcceptedAlgorithms=+ssh-dss', '-p', port].join(' '),
+  ]
   const place = `${username}@${hostname}:${pathname.slice(1)}`
   const sent = spawnSync('rsync', ['-a', ...by(port), `${datastore}/`, place], { encoding: 'utf8' })
   t.match(sent, { status: 0, stderr: '' })
@@ -53,10 +61,14 @@ t.test('what a laptop is told when it registers is all that it needs to back up'
   t.match(await school.list(), [{ uid, nickname: 'Noa', serials: ['SHC00FF0011'], snapshots: 1 }])
   // As older Sugars have it: what stands before the colon and what after it.
   const back = join(home, 'back')
-  const fetched = spawnSync('rsync', ['-a', ...by(String(ssh)), `${reply.backupurl}/`, back], { encoding: 'utf8' })
+  const fetched = spawnSync('rsync', ['-a', ...by(String(ssh)), `${reply.backupurl}/`, back], {
+    encoding: 'utf8',
+  })
   t.match(fetched, { status: 0, stderr: '' })
   t.same(unequal(listing(datastore), listing(back)), [])
-  const again = await fetch(`http://${hostname}:${http}/backup/uuid/available/${uuid}?journal=${'0'.repeat(64)}`)
+  const again = await fetch(
+    `http://${hostname}:${http}/backup/uuid/available/${uuid}?journal=${'0'.repeat(64)}`,
+  )
   t.equal(again.status, 200, 'another Journal than the one that is kept')
 
   mkdirSync(join(home, 'odd'))
@@ -70,8 +82,27 @@ t.test('what a laptop is told when it registers is all that it needs to back up'
     t.not(status, 0)
     t.match(stderr, told)
   }
-  const shellless = spawnSync('ssh', ['-F', '/dev/null', '-i', keyFile, ...options.flatMap((one) => ['-o', one]),
-    ...['-o', 'LogLevel=ERROR', '-o', 'PubkeyAcceptedAlgorithms=+ssh-dss', '-p', port, `${username}@${hostname}`, 'id']], { encoding: 'utf8' })
+  const shellless = spawnSync(
+    'ssh',
+    [
+      '-F',
+      '/dev/null',
+      '-i',
+      keyFile,
+      ...options.flatMap((one) => ['-o', one]),
+      ...[
+        '-o',
+        'LogLevel=ERROR',
+        '-o',
+        'PubkeyAcceptedAlgorithms=+ssh-dss',
+        '-p',
+        port,
+        `${username}@${hostname}`,
+        'id',
+      ],
+    ],
+    { encoding: 'utf8' },
+  )
   t.not(shellless.status, 0)
   t.equal(shellless.stdout, '')
   t.notMatch(school.server.said.err, uuid, 'the uuid is in no log')

@@ -214,9 +214,7 @@ export const pull = (learner: Learner, path: string, to: string, ...more: string
 export async function quiet(school: School): Promise<void> {
   await until(async () => {
     const { running, sessions } = await school.status()
-    return (
-      running === 0 && sessions.length === 0 && names(join(school.archive, 'scratch')).length === 0
-    )
+    return running === 0 && sessions.length === 0 && names(join(school.archive, 'scratch')).length === 0
   }, 'the backups to end')
 }
 

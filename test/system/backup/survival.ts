@@ -44,6 +44,9 @@ export class Survival {
   #days = 0
   #acknowledged = 0
   #pause = false
+  /** What the operator does just now. With no server, a command has the root to itself. */
+  #command: Promise<unknown> = Promise.resolve()
+  #isDown = false
 
   constructor(t: Test, school: School, peril: Peril) {
     this.#t = t
@@ -100,7 +103,8 @@ export class Survival {
   /** Somebody who lists and prunes. */
   async #operator(): Promise<void> {
     while (!this.#pause) {
-      await this.#school.backup('prune')
+      if (!this.#isDown) this.#command = this.#school.backup('prune')
+      await this.#command
       await sleep(200)
     }
   }
@@ -111,7 +115,9 @@ export class Survival {
     if (victim === 'server') {
       // A server that has come up only now has not much to lose.
       await sleep(this.#random() * 1000)
+      this.#isDown = true
       await this.#school.server.kill9()
+      await this.#command
     } else {
       const pids = this.#pidsOf(victim)
       const pid = pids[Math.floor(this.#random() * pids.length)]
@@ -123,7 +129,10 @@ export class Survival {
       }
     }
     this.#killed[victim] = (this.#killed[victim] ?? 0) + 1
-    if (victim === 'server') await this.#school.start()
+    if (victim === 'server') {
+      await this.#school.start()
+      this.#isDown = false
+    }
     return true
   }
 

@@ -5,10 +5,15 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pino } from 'pino'
 import type { Test } from 'tap'
+import { receiver } from '../../../../core/cli/receive.js'
 import { Archivist } from '../../../../plugins/backup/archive/archivist.js'
 import { datastore, Layout } from '../../../../plugins/backup/archive/layout.js'
+import type { Progress } from '../../../../plugins/backup/archive/progress.js'
+import { parcelOf } from '../../../../plugins/backup/archive/restore.js'
 import { takeSnapshot } from '../../../../plugins/backup/archive/snapshot.js'
 import { objectFiles } from '../../../../plugins/backup/archive/sweep.js'
+import { Mailbox } from '../../../../plugins/backup/commands/mailbox.js'
+import type { Tree } from '../../../../plugins/backup/tree.js'
 import { makeJournal } from '../../../../sugaroid/index.js'
 
 /** Hears of work and never gives it up. */
@@ -109,5 +114,30 @@ export async function asNobody<R>(run: () => Promise<R>): Promise<R> {
   } finally {
     process.seteuid?.(0)
     process.setegid?.(0)
+  }
+}
+
+/** Packs a tree and writes it where it shall be, as the command does. */
+export async function restore(
+  tree: Tree,
+  { to, entry }: { to: string; entry?: string | undefined },
+  progress: Progress = quiet,
+) {
+  const { form, content, facts } = await parcelOf(tree, { to, entry }, progress)
+  await receiver(new Set([to]))({ to, form }, content)
+  return facts()
+}
+
+/** The same, packed by the archive's real process. */
+export async function restoreBy(archivist: Archivist, wanted: { uid: string; at?: string; to: string }) {
+  const { to } = wanted
+  const mailbox = await Mailbox.open()
+  try {
+    const packing = archivist.run('restore', { ...wanted, socket: mailbox.path })
+    packing.catch(() => undefined)
+    await receiver(new Set([to]))({ to, form: 'directory' }, mailbox.arriving(packing))
+    return await packing
+  } finally {
+    await mailbox.close()
   }
 }

@@ -7,7 +7,16 @@ import type { Layout } from '../../../../plugins/backup/archive/layout.js'
 import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
 import { verify } from '../../../../plugins/backup/archive/verify.js'
 import { changeJournal } from '../../../../sugaroid/index.js'
-import { archivistOf, facts, journalOf, learner, newArchive, quiet, sentJournal } from './archives.js'
+import {
+  archivistOf,
+  facts,
+  journalOf,
+  learner,
+  newArchive,
+  quiet,
+  restoreBy,
+  sentJournal,
+} from './archives.js'
 
 t.setTimeout(400_000)
 
@@ -43,7 +52,7 @@ t.test('kill -9 at any moment of any work loses nothing that was told', async (t
     },
     async (round) => {
       const to = join(layout.root, `restored-${round}`)
-      await archivist.run('restore', { uid: ben, to })
+      await restoreBy(archivist, { uid: ben, to })
       restored += 1
     },
   ]
@@ -111,7 +120,7 @@ t.test('the process tells how far it is, gives work up, and hands over what went
     code: 'NOT_FOUND',
     message: 'there is no snapshot yet',
   })
-  t.match(await failure(archivist.run('restore', { uid: ana, at: 'never', to: '/x' })), {
+  t.match(await failure(restoreBy(archivist, { uid: ana, at: 'never', to: '/tmp/x' })), {
     code: 'USAGE',
     hint: /write/,
   })
@@ -141,7 +150,7 @@ t.test(
     await archivist.run('snapshot', { uid: ana })
     mkdirSync(join(layout.root, 'out'))
     const to = join(layout.root, 'out/first')
-    const restoring = archivist.run('restore', { uid: ana, at: first.id, to })
+    const restoring = restoreBy(archivist, { uid: ana, at: first.id, to })
     const others = await Promise.all([
       archivist.run('prune', { rules: { ...rules, last: 1 }, dryRun: false }),
       archivist.run('sweep', {}),

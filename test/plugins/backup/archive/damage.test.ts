@@ -16,7 +16,6 @@ import t from 'tap'
 import { drill } from '../../../../plugins/backup/archive/drill.js'
 import type { Layout } from '../../../../plugins/backup/archive/layout.js'
 import { Objects } from '../../../../plugins/backup/archive/objects.js'
-import { restore } from '../../../../plugins/backup/archive/restore.js'
 import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
 import { SnapshotTree } from '../../../../plugins/backup/archive/snapshot-tree.js'
 import { sizeOfObjects, sweep } from '../../../../plugins/backup/archive/sweep.js'
@@ -31,6 +30,7 @@ import {
   objectNames,
   put,
   quiet,
+  restore,
   sentJournal,
   snapshot,
 } from './archives.js'
@@ -80,7 +80,7 @@ const restoreAll = (layout: Layout, uid: string, id: string, to: string) => {
     new Shelf(layout, uid).read(id),
     'datastore-current',
   )
-  return restore(tree, id, { uid, to }, quiet)
+  return restore(tree, { to }, quiet)
 }
 
 t.test('a flipped bit is found, what it costs is named, and everything else is as it was', async (t) => {

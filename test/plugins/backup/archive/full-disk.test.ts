@@ -15,13 +15,12 @@ import t, { type Test } from 'tap'
 import type { Layout } from '../../../../plugins/backup/archive/layout.js'
 import { Objects } from '../../../../plugins/backup/archive/objects.js'
 import { prune } from '../../../../plugins/backup/archive/prune.js'
-import { restore } from '../../../../plugins/backup/archive/restore.js'
 import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
 import { SnapshotTree } from '../../../../plugins/backup/archive/snapshot-tree.js'
 import { sweep } from '../../../../plugins/backup/archive/sweep.js'
 import { verify } from '../../../../plugins/backup/archive/verify.js'
 import { changeJournal } from '../../../../sugaroid/index.js'
-import { facts, learner, newArchive, put, quiet, sentJournal, snapshot } from './archives.js'
+import { facts, learner, newArchive, put, quiet, restore, sentJournal, snapshot } from './archives.js'
 
 t.setTimeout(200_000)
 
@@ -77,7 +76,7 @@ const restoreTo = (layout: Layout, to: string, entry?: string) => {
   const shelf = new Shelf(layout, ana)
   const [first = ''] = shelf.ids()
   const tree = new SnapshotTree(new Objects(layout.objects), shelf.read(first), 'datastore-current')
-  return restore(tree, first, { uid: ana, to, entry }, quiet)
+  return restore(tree, { to, entry }, quiet)
 }
 
 t.test('a full disk refuses a snapshot and a restore, and leaves all that was there whole', async (t) => {

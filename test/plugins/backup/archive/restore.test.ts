@@ -15,19 +15,18 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { restore } from '../../../../plugins/backup/archive/restore.js'
-import { removeTree, unfold } from '../../../../plugins/backup/archive/unfold.js'
+import { removeTree } from '../../../../core/unpack.js'
+import { unfold } from '../../../../plugins/backup/archive/unfold.js'
 import type { Row, Tree } from '../../../../plugins/backup/tree.js'
 import { needs } from '../../../support/needs.js'
 import { drawing, filesOf, putDatastore, song } from '../journal/journals.js'
 import { treeOf, treeOfFiles, treeOfFolder } from '../journal/trees.js'
-import { asNobody, facts, quiet } from './archives.js'
+import { asNobody, facts, quiet, restore } from './archives.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-restore-'))
 t.teardown(() => removeTree(folder))
 
-const uid = 'ab'.repeat(20)
-const write = (tree: Tree, to: string, entry?: string) => restore(tree, 'id', { uid, to, entry }, quiet)
+const write = (tree: Tree, to: string, entry?: string) => restore(tree, { to, entry }, quiet)
 
 t.test(
   'a Journal comes back as it was, to the nanosecond, but for setuid and links that lead out',
@@ -35,8 +34,7 @@ t.test(
     const source = join(folder, 'source')
     putDatastore(source)
     const to = join(folder, 'restored')
-    const { snapshot, skipped, files, bytes } = await write(treeOfFolder(source), to)
-    t.equal(snapshot, 'id')
+    const { skipped, files, bytes } = await write(treeOfFolder(source), to)
     t.strictSame(skipped, ['absolute', 'index/outside'])
     t.equal(readlinkSync(join(to, 'index/inside')), '../version')
     const wanted = facts(source).filter((fact) => !/^\.\/(absolute|index\/outside)\|/.test(fact))
@@ -101,7 +99,7 @@ t.test('what cannot be written whole is not there at all', async (t) => {
       if (steps === 3) throw new Error('nobody waits')
     },
   }
-  await t.rejects(restore(treeOfFiles(files), 'id', { uid, to }, impatient), { message: 'nobody waits' })
+  await t.rejects(restore(treeOfFiles(files), { to }, impatient), { message: 'nobody waits' })
   t.strictSame(left(), [])
 
   const common = { mode: 0o755, seconds: 0, nanos: 0 }

@@ -18,7 +18,6 @@ import {
 import { join } from 'node:path'
 import t from 'tap'
 import { Objects } from '../../../../plugins/backup/archive/objects.js'
-import { restore } from '../../../../plugins/backup/archive/restore.js'
 import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
 import { takeSnapshot } from '../../../../plugins/backup/archive/snapshot.js'
 import { SnapshotTree } from '../../../../plugins/backup/archive/snapshot-tree.js'
@@ -32,6 +31,7 @@ import {
   objectNames,
   put,
   quiet,
+  restore,
   sentJournal,
   snapshot,
   usage,
@@ -55,7 +55,7 @@ t.test('a first snapshot has everything, and tells what a laptop would ask for',
   const shelf = new Shelf(layout, ana)
   const tree = new SnapshotTree(new Objects(layout.objects), shelf.read(header.id), '')
   const to = join(layout.root, 'restored')
-  await restore(tree, header.id, { uid: ana, to }, quiet)
+  await restore(tree, { to }, quiet)
   t.strictSame(
     facts(to, 'datastore-current', 'documents'),
     facts(layout.live(ana), 'datastore-current', 'documents'),
@@ -156,7 +156,7 @@ t.test(
     const links = [...tree.rows()].flatMap((row) => (row.type === 'link' ? [row.target] : []))
     t.strictSame(links, ['../n', 'long/'.repeat(100)], "the server's mark is no part of it")
     const to = join(layout.root, 'restored')
-    const { skipped } = await restore(tree, header.id, { uid: ana, to }, quiet)
+    const { skipped } = await restore(tree, { to }, quiet)
     t.strictSame(skipped, ['link'], 'a link that leads out is not made')
     unlinkSync(join(journal, 'link'))
     execFileSync('touch', ['-d', '2002-02-02 02:02:02.2 UTC', journal])
@@ -236,7 +236,7 @@ t.test('modes that shut everybody out are no obstacle to a server that is not ro
       'datastore-current',
     )
     const to = join(layout.root, 'restored')
-    await restore(tree, again.header.id, { uid: ana, to }, quiet)
+    await restore(tree, { to }, quiet)
     t.equal(statSync(join(to, 'later')).mode & 0o777, 0)
     chmodSync(join(to, 'picture'), 0o600)
     t.ok(readFileSync(join(to, 'picture')).equals(content))

@@ -48,24 +48,28 @@ t.test('wherever a log is cut while it is written, the sum is the same', async (
     fc.nat({ max: 10_000 }).map((length) => ({ text: `>f.s....... ${length}`, bytes: 0 })),
   )
   fc.assert(
-    fc.property(fc.array(line, { maxLength: 20 }), fc.array(fc.nat({ max: 600 }), { maxLength: 5 }), (lines, cuts) => {
-      const log = logFile({ teardown: () => undefined })
-      try {
-        const text = lines.map((one) => `2026/11/20 10:11:12 [9] ${one.text}\n`).join('')
-        const changes = new Changes(log)
-        writeFileSync(log, '')
-        let from = 0
-        for (const cut of [...cuts.sort((a, b) => a - b), text.length]) {
-          appendFileSync(log, text.slice(from, Math.max(from, cut)))
-          from = Math.max(from, cut)
-          changes.read()
+    fc.property(
+      fc.array(line, { maxLength: 20 }),
+      fc.array(fc.nat({ max: 600 }), { maxLength: 5 }),
+      (lines, cuts) => {
+        const log = logFile({ teardown: () => undefined })
+        try {
+          const text = lines.map((one) => `2026/11/20 10:11:12 [9] ${one.text}\n`).join('')
+          const changes = new Changes(log)
+          writeFileSync(log, '')
+          let from = 0
+          for (const cut of [...cuts.sort((a, b) => a - b), text.length]) {
+            appendFileSync(log, text.slice(from, Math.max(from, cut)))
+            from = Math.max(from, cut)
+            changes.read()
+          }
+          const bytes = lines.reduce((sum, one) => sum + one.bytes, 0)
+          return changes.count === lines.length && changes.newBytes === bytes
+        } finally {
+          rmSync(join(log, '..'), { recursive: true, force: true })
         }
-        const bytes = lines.reduce((sum, one) => sum + one.bytes, 0)
-        return changes.count === lines.length && changes.newBytes === bytes
-      } finally {
-        rmSync(join(log, '..'), { recursive: true, force: true })
-      }
-    }),
+      },
+    ),
     { numRuns: 50 },
   )
   t.pass('it is')

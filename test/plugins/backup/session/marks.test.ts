@@ -36,8 +36,12 @@ t.test('a mark outlives the server, and not the machine', async (t) => {
 t.test('programs that were left behind are ended with those they started, and nobody else is', async (t) => {
   const root = folder(t)
   const noted = new Processes(root)
-  const stubborn = "process.on('SIGTERM', () => {}); require('child_process').spawn('sleep', ['100'], { stdio: ['ignore', 1, 'ignore'] }); console.log('up'); setInterval(() => {}, 1000)"
-  const child = spawn(process.execPath, ['-e', stubborn], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] })
+  const stubborn =
+    "process.on('SIGTERM', () => {}); require('child_process').spawn('sleep', ['100'], { stdio: ['ignore', 1, 'ignore'] }); console.log('up'); setInterval(() => {}, 1000)"
+  const child = spawn(process.execPath, ['-e', stubborn], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   t.teardown(() => child.kill('SIGKILL'))
   await once(child.stdout, 'data')
   noted.note(child.pid ?? 0)
@@ -45,7 +49,8 @@ t.test('programs that were left behind are ended with those they started, and no
   t.teardown(() => other.kill('SIGKILL'))
   // The number was another program's once.
   writeFileSync(join(root, 'processes', `${other.pid}-1`), '')
-  for (const odd of ['1-0', '0-0', '-5-3', 'x', '999999999-7']) writeFileSync(join(root, 'processes', odd), '')
+  for (const odd of ['1-0', '0-0', '-5-3', 'x', '999999999-7'])
+    writeFileSync(join(root, 'processes', odd), '')
   const strike = noted.note(process.pid)
   strike()
   strike()

@@ -7,27 +7,30 @@ const never = new AbortController().signal
 
 t.test('one writes, or any number read, in the order in which they came', async (t) => {
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.constantFrom('write', 'read'), { minLength: 1, maxLength: 12 }), async (modes) => {
-      const turns = new Turns()
-      const begun: number[] = []
-      let readers = 0
-      let writers = 0
-      await Promise.all(
-        modes.map(async (mode, at) => {
-          const leave = await turns.take('a', mode, never)
-          begun.push(at)
-          if (mode === 'write') writers += 1
-          else readers += 1
-          if (writers > 1 || (writers === 1 && readers > 0)) throw new Error('together')
-          await new Promise((resolve) => setImmediate(resolve))
-          if (mode === 'write') writers -= 1
-          else readers -= 1
-          leave()
-          leave()
-        }),
-      )
-      return begun.every((at, index) => at === index)
-    }),
+    fc.asyncProperty(
+      fc.array(fc.constantFrom('write', 'read'), { minLength: 1, maxLength: 12 }),
+      async (modes) => {
+        const turns = new Turns()
+        const begun: number[] = []
+        let readers = 0
+        let writers = 0
+        await Promise.all(
+          modes.map(async (mode, at) => {
+            const leave = await turns.take('a', mode, never)
+            begun.push(at)
+            if (mode === 'write') writers += 1
+            else readers += 1
+            if (writers > 1 || (writers === 1 && readers > 0)) throw new Error('together')
+            await new Promise((resolve) => setImmediate(resolve))
+            if (mode === 'write') writers -= 1
+            else readers -= 1
+            leave()
+            leave()
+          }),
+        )
+        return begun.every((at, index) => at === index)
+      },
+    ),
     { numRuns: 100 },
   )
   t.pass('they do')
