@@ -82,11 +82,18 @@ export class Service {
     const archivist = new Archivist(layout.root, log, (pid) => processes.note(pid))
     const share = new Share(archivist, ledger, config['backup-quota-all'] * million)
     const quota = config['backup-quota'] * million
+    const rules = {
+      last: config['backup-keep-last'],
+      daily: config['backup-keep-daily'],
+      weekly: config['backup-keep-weekly'],
+      monthly: config['backup-keep-monthly'],
+    }
     const keeper = new Keeper({
       archivist,
       ledger,
       marks,
       turns,
+      rules,
       log,
       quota,
       tell: (kept) => {
@@ -94,12 +101,6 @@ export class Service {
         ctx.tell(Backup.kept, kept)
       },
     })
-    const rules = {
-      last: config['backup-keep-last'],
-      daily: config['backup-keep-daily'],
-      weekly: config['backup-keep-weekly'],
-      monthly: config['backup-keep-monthly'],
-    }
     const journals = new KeptJournals({
       users,
       archivist,

@@ -9,7 +9,9 @@ import { remotePath, remoteShell, runRsync } from './transfer.js'
 export interface RestoreOptions {
   /** `HOST[:HTTPPORT]` in place of what registration left behind. */
   readonly server?: string | undefined
-  /** The id of a snapshot; the latest backup when not given. */
+  /**
+   * The id of a snapshot; `latest` when not given: what was sent last, or what was there before most of it went.
+   */
   readonly snapshot?: string | undefined
   /** Another directory than the Journal's own. */
   readonly to?: string | undefined
@@ -20,8 +22,7 @@ export type Restore =
   /** rsync or ssh failed; `code` is rsync's, 255 ssh's. What has come stays in `partial` for the next attempt. */
   | { readonly outcome: 'failed'; readonly code: number; readonly said: string; readonly partial: string }
 
-function source(snapshot: string | undefined, path: string): string {
-  if (snapshot === undefined) return `${path}/`
+function source(snapshot = 'latest'): string {
   if (/^[A-Za-z0-9][A-Za-z0-9.:_-]{0,63}$/.test(snapshot)) return `snapshots/${snapshot}/`
   throw new UsageError(
     `'${snapshot}' is no snapshot`,
@@ -37,7 +38,7 @@ function source(snapshot: string | undefined, path: string): string {
 export async function restoreJournal(home: string, options: RestoreOptions = {}): Promise<Restore> {
   await findPrograms()
   const account = await openAccount(home, options.server)
-  const from = source(options.snapshot, account.place.path)
+  const from = source(options.snapshot)
   const directory = resolve(options.to ?? datastoreOf(home))
   if ((await namesIn(directory)).length > 0) {
     throw new HomeError(

@@ -13,7 +13,7 @@ export const command = defineCommand({
       help: 'the school server and its httpd-port (default: what registration left)',
     },
     ...common,
-    snapshot: { value: 'ID', help: 'the Journal as it was then (default: the latest backup)' },
+    snapshot: { value: 'ID', help: 'the Journal as it was then (default: the latest whole one)' },
     to: { value: 'DIR', help: "where to put it (default: the Journal's own place)" },
   },
   async run({ home, json, server, snapshot, to }, terminal) {

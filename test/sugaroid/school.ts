@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -86,6 +86,7 @@ exec $(printf %s "$SSH_ORIGINAL_COMMAND" | sed s,/var/lib/ds-backup/completion/,
 export async function school(t: Test, answers: readonly string[]): Promise<School> {
   const folder = await temporaryDirectory(t)
   await mkdir(join(folder, 'tree', 'snapshots'), { recursive: true })
+  await symlink('../current', join(folder, 'tree', 'snapshots', 'latest'))
   await writeFile(join(folder, 'authorized_keys'), '')
   await writeFile(join(folder, 'door'), door(folder))
   await chmod(join(folder, 'door'), 0o755)

@@ -1,5 +1,6 @@
 import { asError, type Logger, SugarError } from '../../../core/api.js'
 import type { Archivist } from '../archive/archivist.js'
+import type { KeepRules } from '../archive/keeping.js'
 import type { Taken } from '../archive/snapshot.js'
 import type { Ledger } from './ledger.js'
 import type { Marks } from './marks.js'
@@ -21,11 +22,15 @@ interface Parts {
   ledger: Ledger
   marks: Marks
   turns: Turns
+  rules: KeepRules
   log: Logger
   /** Bytes that one learner may have; 0: any number. */
   quota: number
   tell(kept: Kept): void
 }
+
+/** Snapshots of one learner after which those that no rule keeps go at once. */
+const mostFresh = 50
 
 /** Share of a quota from which the learner is warned. */
 const near = 0.8
@@ -34,6 +39,8 @@ const near = 0.8
 export class Keeper {
   readonly #parts: Parts
   readonly #pending = new Map<string, Promise<unknown>>()
+  /** Snapshots since the last pruning. */
+  readonly #fresh = new Map<string, number>()
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -120,8 +127,21 @@ export class Keeper {
       await ledger.raise(uid, 'mass-change', why)
     }
     await this.#weigh(uid, bytes, quota)
+    if (fresh) this.#thin(uid)
     if (fresh) log.info({ uid, snapshot: id, entries, files, bytes, added }, `snapshot ${id} of ${uid}`)
     tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
+  }
+
+  /** A laptop that backs up every minute must not fill the archive before the daily pruning comes. */
+  #thin(uid: string): void {
+    const count = (this.#fresh.get(uid) ?? 0) + 1
+    this.#fresh.set(uid, count % mostFresh)
+    if (count < mostFresh) return
+    const { archivist, rules } = this.#parts
+    this.follow(
+      uid,
+      archivist.run('prune', { rules, uids: [uid], dryRun: false }).catch(() => undefined),
+    )
   }
 
   async #weigh(uid: string, bytes: number, quota: number): Promise<void> {

@@ -102,10 +102,13 @@ export class LiveSessions implements Sessions {
     // What came before must be safe before it is written over.
     if (writes && place.kind !== 'marker' && marks.get(uid) === 'whole') await keeper.keep(uid)
     const cwd = place.kind === 'snapshot' ? scratch : layout.live(uid)
-    const visit = new Visit({ ...this.#parts, caller, command, args, cwd, log, temporary }, () => {
-      this.#visits.delete(visit)
-      for (const one of undo.reverse()) one()
-    })
+    const visit = new Visit(
+      { ...this.#parts, logger: this.#parts.log, caller, command, args, cwd, log, temporary },
+      () => {
+        this.#visits.delete(visit)
+        for (const one of undo.reverse()) one()
+      },
+    )
     this.#visits.add(visit)
     return visit
   }

@@ -1,4 +1,4 @@
-import type { RequestError } from '../../../core/api.js'
+import type { Logger, RequestError } from '../../../core/api.js'
 import type { RsyncCommand } from '../rsync/command.js'
 import { Changes } from './changes.js'
 import { diskFull, guard } from './guard.js'
@@ -16,6 +16,7 @@ interface Parts {
   /** Where rsync says what it changed. */
   log: string
   temporary: string
+  logger: Logger
   ledger: Ledger
   marks: Marks
   keeper: Keeper
@@ -23,6 +24,9 @@ interface Parts {
   quota: number
   finished(uid: string, well: boolean, ms: number): void
 }
+
+const told = (code: number | null, { aborted }: AbortSignal): string =>
+  aborted ? 'broken off' : code === 0 ? 'done' : `rsync ended with ${code ?? 'a signal'}`
 
 /** sysexits.h: try again later. */
 const tryAgain = 75
@@ -96,7 +100,7 @@ export class Visit implements Session {
   async ended(code: number | null): Promise<number> {
     this.#unguard()
     this.#strike()
-    const { command, finished, caller } = this.#parts
+    const { command, finished, caller, logger: log } = this.#parts
     const isWell = code === 0 && !this.signal.aborted
     let work: Promise<unknown> = Promise.resolve()
     try {
@@ -107,6 +111,9 @@ export class Visit implements Session {
         work.catch(() => undefined).finally(() => this.#leave()),
       )
     }
+    const seconds = Math.round((Date.now() - this.since.getTime()) / 1000)
+    const { uid, address, transport } = caller
+    log.info({ uid, address, transport, code, seconds }, `${this.what} of ${uid}: ${told(code, this.signal)}`)
     const isBackup = command.direction === 'push' && command.place.kind === 'datastore'
     if (isBackup) finished(caller.uid, isWell, Date.now() - this.since.getTime())
     return this.signal.aborted ? tryAgain : (code ?? tryAgain)
