@@ -15,34 +15,41 @@ export interface Upheaval {
 
 /**
  * Looks for what befalls Journals: a laptop that was reflashed and backs up before it restores, files encrypted or
- * wiped. It is fed all rows of both snapshots, those of the Journal.
+ * wiped. It is told of all paths that there are, and of the rows, before and now, of the pieces that changed.
  */
 export class Brake {
-  readonly #before = new Map<string, string | undefined>()
-  readonly #now = new Map<string, string | undefined>()
+  readonly #here = new Set<string>()
+  readonly #was = new Map<string, string | undefined>()
+  readonly #is = new Map<string, string | undefined>()
 
-  /** @param path of the row, within the Journal */
+  /** @param path within the Journal */
+  here(path: BytePath): void {
+    const entry = entryAt(path)
+    if (entry !== undefined) this.#here.add(entry.uid)
+  }
+
   was(path: BytePath, row: Row): void {
-    note(this.#before, path, row)
+    note(this.#was, path, row)
   }
 
   is(path: BytePath, row: Row): void {
-    note(this.#now, path, row)
+    note(this.#is, path, row)
   }
 
   /** Entries of the Journal as it is. */
   get entries(): number {
-    return this.#now.size
+    return this.#here.size
   }
 
-  get upheaval(): Upheaval {
+  /** @param before entries that there were */
+  upheaval(before: number): Upheaval {
     let removed = 0
     let rewritten = 0
-    for (const [uid, content] of this.#before) {
-      if (!this.#now.has(uid)) removed += 1
-      else if (content !== undefined && this.#now.get(uid) !== content) rewritten += 1
+    for (const [uid, content] of this.#was) {
+      if (!this.#here.has(uid)) removed += 1
+      else if (content !== undefined && this.#is.get(uid) !== content) rewritten += 1
     }
-    return { before: this.#before.size, removed, rewritten }
+    return { before, removed, rewritten }
   }
 }
 

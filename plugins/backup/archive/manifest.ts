@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import type { ObjectName } from '../tree.js'
 import { damaged } from './codec.js'
 import { syncFolder } from './flush.js'
+import type { Piece } from './pieces.js'
 
 /** The first line of a snapshot's file. */
 export interface Header {
@@ -29,18 +30,18 @@ export interface Header {
 /** A snapshot: what it says of itself, and the pieces that hold its rows. */
 export interface Manifest {
   readonly header: Header
-  readonly pieces: readonly ObjectName[]
+  readonly pieces: readonly Piece[]
 }
 
 const longestHeader = 4096
+const sealBytes = 32
+/** Bytes of a bundle's name; of a piece: its bundle's number, at, length (4 each), sum, check. */
 const nameBytes = 32
+const pieceBytes = 3 * 4 + 16 + 8
 
 /** Writes a snapshot's file: whole and on the disk, or not at all. */
 export function writeManifest(path: string, { header, pieces }: Manifest, scratch: string): void {
-  const body = Buffer.concat([
-    Buffer.from(`${JSON.stringify(header)}\n`),
-    ...pieces.map((name) => Buffer.from(name, 'hex')),
-  ])
+  const body = Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), encodePieces(pieces)])
   const seal = createHash('sha256').update(body).digest()
   const file = openSync(scratch, 'w', 0o600)
   try {
@@ -58,20 +59,51 @@ export function writeManifest(path: string, { header, pieces }: Manifest, scratc
 /** @throws SystemError DAMAGED when a byte is missing, changed or too many */
 export function readManifest(path: string): Manifest {
   const bytes = readFileSync(path)
-  const body = bytes.subarray(0, -nameBytes)
+  const body = bytes.subarray(0, -sealBytes)
   if (
-    bytes.length < nameBytes ||
-    !createHash('sha256').update(body).digest().equals(bytes.subarray(-nameBytes))
+    bytes.length < sealBytes ||
+    !createHash('sha256').update(body).digest().equals(bytes.subarray(-sealBytes))
   )
     throw damaged(`${path} is not what was written`)
   const end = body.indexOf(0x0a)
   const header = parseHeader(body.subarray(0, end).toString(), path)
-  const names = body.subarray(end + 1)
-  if (names.length % nameBytes !== 0) throw damaged(`${path} ends in the middle of a name`)
-  const pieces: ObjectName[] = []
-  for (let at = 0; at < names.length; at += nameBytes)
-    pieces.push(names.subarray(at, at + nameBytes).toString('hex'))
-  return { header, pieces }
+  return { header, pieces: decodePieces(body.subarray(end + 1), path) }
+}
+
+/** The number of bundles and their names, then the pieces in the order of their rows. */
+function encodePieces(pieces: readonly Piece[]): Buffer {
+  const numbers = new Map<ObjectName, number>()
+  for (const { bundle } of pieces) if (!numbers.has(bundle)) numbers.set(bundle, numbers.size)
+  const out = Buffer.alloc(4 + numbers.size * nameBytes + pieces.length * pieceBytes)
+  let end = out.writeUInt32BE(numbers.size, 0)
+  for (const name of numbers.keys()) end += out.write(name, end, 'hex')
+  for (const { bundle, at, length, sum, check } of pieces) {
+    for (const number of [numbers.get(bundle) ?? 0, at, length]) end = out.writeUInt32BE(number, end)
+    end += out.write(sum, end, 'hex')
+    end += out.write(check, end, 'hex')
+  }
+  return out
+}
+
+function decodePieces(bytes: Buffer, path: string): Piece[] {
+  const count = bytes.length < 4 ? 0 : bytes.readUInt32BE(0)
+  const start = 4 + count * nameBytes
+  if (bytes.length < start || (bytes.length - start) % pieceBytes !== 0)
+    throw damaged(`${path} ends in the middle of a piece`)
+  const pieces: Piece[] = []
+  for (let at = start; at < bytes.length; at += pieceBytes) {
+    const number = bytes.readUInt32BE(at)
+    if (number >= count) throw damaged(`${path} names a bundle that it has not`)
+    const name = 4 + number * nameBytes
+    pieces.push({
+      bundle: bytes.toString('hex', name, name + nameBytes),
+      at: bytes.readUInt32BE(at + 4),
+      length: bytes.readUInt32BE(at + 8),
+      sum: bytes.toString('hex', at + 12, at + 28),
+      check: bytes.toString('hex', at + 28, at + 36),
+    })
+  }
+  return pieces
 }
 
 /** What a snapshot says of itself, without its rows being read or checked. */

@@ -7,12 +7,13 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import { inflateRawSync } from 'node:zlib'
 import { SystemError, systemCode } from '../../../core/api.js'
 import type { FileRow, ObjectName } from '../tree.js'
 import { inlineLimit } from './codec.js'
@@ -72,8 +73,15 @@ export class Objects {
     return bytes
   }
 
-  remove(file: string): void {
-    rmSync(file, { force: true })
+  /** A raw object's bytes, unchecked. @throws SystemError DAMAGED when it is missing or cannot be read */
+  bytes(name: ObjectName): Buffer {
+    const lying = this.find(name)
+    if (lying === undefined) throw lost(name, 'is missing')
+    try {
+      return reading(lying.path, (file) => readFileSync(file))
+    } catch (cause) {
+      throw lost(name, `cannot be read (${systemCode(cause)})`, cause)
+    }
   }
 
   #path(name: ObjectName): string {
@@ -96,8 +104,6 @@ type Content = Pick<FileRow, 'size' | 'content'>
 export interface IntakeOptions {
   /** Whether a raw object may be the file's own inode: not where others may write into it. */
   readonly links: boolean
-  /** Whether pieces of manifests that are there already are looked at, and put in anew when they are damaged. */
-  readonly doubts: boolean
 }
 
 /**
@@ -124,13 +130,10 @@ export class Intake {
     return this.#staged.size === 0
   }
 
-  /** A piece of a manifest. */
-  piece(content: Buffer): ObjectName {
+  /** Pieces of a manifest, each of them deflated. */
+  bundle(content: Buffer): ObjectName {
     const name = createHash('sha256').update(content).digest('hex')
-    if (this.#has(name) && !(this.#options.doubts && this.#isDamaged(name, content.length))) return name
-    const packed = deflateRawSync(content, { level: 6 })
-    const pays = packed.length < 0.9 * content.length
-    this.#write(name, pays ? packed : content, pays)
+    if (!this.#has(name)) this.#write(name, content, false)
     return name
   }
 
@@ -200,16 +203,6 @@ export class Intake {
       this.#staged.has(`${name}${deflated}`) ||
       this.#objects.find(name) !== undefined
     )
-  }
-
-  #isDamaged(name: ObjectName, size: number): boolean {
-    if (this.#objects.find(name) === undefined) return false
-    try {
-      this.#objects.read(name, size)
-      return false
-    } catch {
-      return true
-    }
   }
 
   #write(name: ObjectName, bytes: Buffer, packed: boolean): void {

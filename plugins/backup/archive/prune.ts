@@ -1,4 +1,5 @@
 import { SugarError } from '../../../core/api.js'
+import { Bundles } from './bundles.js'
 import { judge, type Keepable, type KeepRules } from './keeping.js'
 import type { Layout } from './layout.js'
 import { Objects } from './objects.js'
@@ -37,7 +38,7 @@ export function prune(
 
 /** What the rules are told. The newest snapshot that is whole is looked for down to its rows: one must stay. */
 function keepables(layout: Layout, shelf: Shelf): Keepable[] {
-  const objects = new Objects(layout.objects)
+  const bundles = new Bundles(new Objects(layout.objects))
   let whole = false
   const newestFirst = shelf
     .ids()
@@ -46,7 +47,7 @@ function keepables(layout: Layout, shelf: Shelf): Keepable[] {
       const held = shelf.held(id)?.why
       try {
         const manifest = shelf.read(id)
-        if (!whole) readAll(rowsOf(objects, manifest))
+        if (!whole) readAll(rowsOf(bundles, manifest))
         whole = true
         return { id, at: manifest.header.at, held }
       } catch (error) {

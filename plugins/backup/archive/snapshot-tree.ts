@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream'
 import { createInflateRaw } from 'node:zlib'
 import { RequestError, SystemError } from '../../../core/api.js'
 import type { FileRow, Row, Tree } from '../tree.js'
+import { Bundles } from './bundles.js'
 import type { Manifest } from './manifest.js'
 import type { Objects } from './objects.js'
 import { openReadable } from './readable.js'
@@ -24,7 +25,7 @@ export class SnapshotTree implements Tree {
 
   *rows(): Generator<Row> {
     const prefix = this.#folder === '' ? '' : `${this.#folder}/`
-    for (const row of rowsOf(this.#objects, this.#manifest)) {
+    for (const row of rowsOf(new Bundles(this.#objects), this.#manifest)) {
       if (row.path === this.#folder) yield { ...row, path: '' }
       else if (row.path.startsWith(prefix)) yield { ...row, path: row.path.slice(prefix.length) }
     }

@@ -1,18 +1,19 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { SugarError, systemCode } from '../../../core/api.js'
+import { systemCode } from '../../../core/api.js'
 import { below } from '../journal/path.js'
-import type { ObjectName, Row } from '../tree.js'
+import type { BytePath, Row } from '../tree.js'
 import { Brake, isUpheaval, type Upheaval } from './brake.js'
+import { Bundle, Bundles, pack } from './bundles.js'
 import { Digest } from './digest.js'
 import { noRoom, syncDisk, syncFolder } from './flush.js'
 import { datastore, type Layout, placesOfLive } from './layout.js'
 import { type Listed, list } from './listing.js'
-import { type Header, type Manifest, writeManifest } from './manifest.js'
+import { type Header, writeManifest } from './manifest.js'
 import { Intake, Objects } from './objects.js'
-import { Pieces } from './pieces.js'
+import { Past } from './past.js'
+import { inGroups, type Piece } from './pieces.js'
 import type { Progress } from './progress.js'
-import { rowsOf } from './rows.js'
 import { Shelf } from './shelf.js'
 
 export interface Taken {
@@ -49,35 +50,6 @@ export async function takeSnapshot(
   progress: Progress,
   source: Source = liveOf(layout, uid),
 ): Promise<Taken> {
-  const shelf = new Shelf(layout, uid)
-  const newest = shelf.ids().at(-1)
-  for (const before of beforesOn(shelf)) {
-    try {
-      return await takeAfter(before, before?.header.id !== newest, { layout, uid, shelf, progress, source })
-    } catch (error) {
-      if (before === undefined || !(error instanceof SugarError && error.code === 'DAMAGED')) throw error
-    }
-  }
-  throw new Error('a snapshot was neither taken nor refused')
-}
-
-/** What a snapshot may come after: one that turns out damaged hides none before it; without any, everything is read. */
-function* beforesOn(shelf: Shelf): Generator<Manifest | undefined> {
-  yield* shelf.wholes()
-  yield undefined
-}
-
-interface Taking {
-  readonly layout: Layout
-  readonly uid: string
-  readonly shelf: Shelf
-  readonly progress: Progress
-  readonly source: Source
-}
-
-/** @param doubts whether there are damaged snapshots since the one before: what they share with this one is mended */
-async function takeAfter(before: Manifest | undefined, doubts: boolean, taking: Taking): Promise<Taken> {
-  const { layout, uid, source } = taking
   const scratch = join(layout.scratch, `snapshot-${uid}`)
   const remove = () => {
     rmSync(scratch, { recursive: true, force: true })
@@ -85,9 +57,8 @@ async function takeAfter(before: Manifest | undefined, doubts: boolean, taking: 
   }
   remove()
   try {
-    const links = source.foreign === undefined
-    const intake = new Intake(new Objects(layout.objects), scratch, { links, doubts })
-    return await take(before, doubts, intake, taking)
+    const intake = new Intake(new Objects(layout.objects), scratch, { links: source.foreign === undefined })
+    return await take(layout, uid, progress, source, intake)
   } catch (error) {
     if (!['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')) throw error
     throw noRoom(`there is no room for a snapshot of ${uid}`, error)
@@ -97,46 +68,68 @@ async function takeAfter(before: Manifest | undefined, doubts: boolean, taking: 
 }
 
 async function take(
-  before: Manifest | undefined,
-  doubts: boolean,
+  layout: Layout,
+  uid: string,
+  progress: Progress,
+  { folder, places, foreign }: Source,
   intake: Intake,
-  { layout, uid, shelf, progress, source: { folder, places, foreign } }: Taking,
 ): Promise<Taken> {
+  const shelf = new Shelf(layout, uid)
+  // One that is damaged hides none before it.
+  const [before] = shelf.wholes()
+  const isNewest = before?.header.id === shelf.ids().at(-1)
+  const listed = list(folder, places).filter(({ type }) => type !== 'other')
+  const past = new Past(new Bundles(new Objects(layout.objects)), before, foreign === undefined)
+  const groups = [...inGroups(listed)].map((rows) => ({ rows, ...past.look(rows) }))
+  const isSame = (pieces: readonly unknown[]) =>
+    isNewest && pieces.length === before?.pieces.length && !pieces.includes(undefined)
+  if (before !== undefined && isSame(groups.map(({ piece }) => piece)))
+    return { header: before.header, fresh: false }
+
   const brake = new Brake()
   const digest = new Digest()
-  const listed = list(folder, places)
-  const old = before === undefined ? [] : rowsOf(new Objects(layout.objects), before)
-  const names: ObjectName[] = []
-  const pieces = new Pieces((piece) => names.push(intake.piece(piece)))
   let files = 0
   let bytes = 0
-  for (const [here, past] of pairs(listed, old)) {
-    const was = past === undefined ? undefined : inJournal(past)
-    if (past !== undefined && was !== undefined) brake.was(was, past)
-    if (here === undefined || here.type === 'other') continue
-    const row =
-      carriedOver(here, past, foreign ? undefined : seenBy(before)) ?? (await readIn(folder, here, intake))
-    pieces.add(row)
-    const is = inJournal(row)
-    if (is !== undefined) brake.is(is, row)
-    progress.step(here.size)
-    if (row.type !== 'file') continue
+  for (const { path, type, size, seconds } of listed) {
+    const inside = inJournal(path)
+    if (inside !== undefined) brake.here(inside)
+    if (type !== 'file') continue
     files += 1
-    bytes += row.size
-    if (is !== undefined) digest.file(is, row.size, row.seconds)
+    bytes += size
+    if (inside !== undefined) digest.file(inside, size, seconds)
   }
-  pieces.end()
-  if (before !== undefined && !doubts && same(before.pieces, names))
-    return { header: before.header, fresh: false }
+  past.recall((row) => {
+    const inside = inJournal(row.path)
+    if (inside !== undefined) brake.was(inside, row)
+  })
+  const bundle = new Bundle()
+  const pieces: (Piece | Omit<Piece, 'bundle'>)[] = []
+  for (const { rows: group, piece, check } of groups) {
+    if (piece !== undefined) {
+      pieces.push(piece)
+      continue
+    }
+    const rows: Row[] = []
+    for (const here of group) {
+      progress.step(here.size)
+      const row = past.carriedOver(here) ?? (await readIn(folder, here, intake))
+      rows.push(row)
+      const inside = inJournal(row.path)
+      if (inside !== undefined) brake.is(inside, row)
+    }
+    const packed = pack(rows)
+    // Looked at anew, and the same after all.
+    pieces.push(past.same(packed.sum) ?? { ...bundle.add(packed), sum: packed.sum, check })
+  }
+  if (before !== undefined && isSame(pieces) && bundle.isEmpty) return { header: before.header, fresh: false }
+  const name = bundle.isEmpty ? '' : intake.bundle(bundle.bytes)
 
   const shelfFolder = layout.snapshots(uid)
   if (mkdirSync(shelfFolder, { recursive: true, mode: 0o700 }) !== undefined) syncFolder(dirname(shelfFolder))
-  if (!intake.isEmpty) {
-    syncDisk(layout.root)
-    intake.commit()
-    // A snapshot is not before its objects, whatever the file system makes of the order of renames.
-    syncDisk(layout.root)
-  }
+  syncDisk(layout.root)
+  intake.commit()
+  // A snapshot is not before its objects, whatever the file system makes of the order of renames.
+  syncDisk(layout.root)
   const at = foreign ?? new Date()
   const id = foreign === undefined ? shelf.newId(at) : shelf.oldId(at)
   const header: Header = {
@@ -152,57 +145,18 @@ async function take(
     added: intake.added,
     digest: digest.done(),
   }
-  const { upheaval } = brake
+  const upheaval = brake.upheaval(before?.header.entries ?? 0)
   const held =
     before !== undefined && foreign === undefined && isUpheaval(upheaval) ? before.header.id : undefined
   // First, so that whatever stops us now cannot leave the new one without the hold on the old one.
   if (held !== undefined) shelf.hold(held, { by: 'brake', why: tell(upheaval, at) })
-  writeManifest(shelf.path(id), { header, pieces: names }, join(layout.scratch, `snapshot-${uid}.manifest`))
+  const placed = pieces.map((piece) => ({ bundle: name, ...piece }))
+  writeManifest(shelf.path(id), { header, pieces: placed }, join(layout.scratch, `snapshot-${uid}.manifest`))
   return held === undefined ? { header, fresh: true } : { header, fresh: true, held: { id: held, upheaval } }
 }
 
 const tell = ({ before, removed, rewritten }: Upheaval, at: Date): string =>
   `on ${at.toISOString()} ${removed} of ${before} entries were gone and ${rewritten} rewritten`
-
-/** A listed file beside the row it had, in the order of paths. */
-function* pairs(
-  listed: readonly Listed[],
-  old: Iterable<Row>,
-): Generator<[Listed | undefined, Row | undefined]> {
-  const rows = old[Symbol.iterator]()
-  let row = rows.next()
-  for (const here of listed) {
-    while (!row.done && row.value.path < here.path) {
-      yield [undefined, row.value]
-      row = rows.next()
-    }
-    if (!row.done && row.value.path === here.path) {
-      yield [here, row.value]
-      row = rows.next()
-    } else yield [here, undefined]
-  }
-  for (; !row.done; row = rows.next()) yield [undefined, row.value]
-}
-
-/**
- * Before when, by the kernel's clock, nothing has changed that is not in a snapshot. Without a battery that clock may
- * begin anew at 1970, and be set right later: what lies ahead of us says nothing.
- */
-function seenBy(before: Manifest | undefined): Header['seen'] | undefined {
-  const seen = before?.header.seen
-  return seen !== undefined && seen[0] * 1000 <= Date.now() ? seen : undefined
-}
-
-/** The row of something that has not changed since it was last read. */
-function carriedOver(here: Listed, past: Row | undefined, seen: Header['seen'] | undefined): Row | undefined {
-  const { path, mode, seconds, nanos } = here
-  if (here.type === 'directory') return { path, mode, seconds, nanos, type: 'directory' }
-  if (here.type === 'link') return { path, mode, seconds, nanos, type: 'link', target: unmunged(here.target) }
-  if (past?.type !== 'file' || past.size !== here.size || seen === undefined) return undefined
-  // Its own time as well: the kernel's clock may have been wrong when it was written.
-  if (past.seconds !== seconds || past.nanos !== nanos || !isBefore(here, seen)) return undefined
-  return { path, mode, seconds, nanos, type: 'file', size: past.size, content: past.content }
-}
 
 async function readIn(
   folder: string,
@@ -214,19 +168,9 @@ async function readIn(
 
 const prefix = `${datastore}/`
 
-/** A row's path within the Journal, or undefined when it is not there. */
-const inJournal = ({ path }: Row): string | undefined =>
+/** A path within the Journal, or undefined when it is not there. */
+const inJournal = (path: BytePath): BytePath | undefined =>
   path.startsWith(prefix) ? path.slice(prefix.length) : undefined
-
-// What rsync's --munge-links puts in front of a link's target.
-const munge = '/rsyncd-munged/'
-const unmunged = (target: string): string => (target.startsWith(munge) ? target.slice(munge.length) : target)
-
-const isBefore = ({ changed, changedNanos }: Listed, [seconds, nanos]: Header['seen']): boolean =>
-  changed < seconds || (changed === seconds && changedNanos < nanos)
-
-const same = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && a.every((name, index) => name === b[index])
 
 /** The time, once it is certain that no later change can carry an earlier stamp. */
 function settled(): Header['seen'] {

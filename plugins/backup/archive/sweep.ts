@@ -1,12 +1,12 @@
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { SugarError, SystemError, systemCode } from '../../../core/api.js'
+import { Bundles } from './bundles.js'
 import { syncDisk } from './flush.js'
 import type { Layout } from './layout.js'
 import { aside, deflated, Objects, objectForm } from './objects.js'
 import type { Progress } from './progress.js'
 import { References } from './references.js'
-import { rowsOf } from './rows.js'
 import { Shelf, shelved } from './shelf.js'
 
 export interface Swept {
@@ -62,6 +62,7 @@ function markNeeded(layout: Layout, objects: Objects, progress: Progress): Refer
   let most = 0
   for (const _ of objectFiles(layout.objects)) most += 1
   const needed = new References(most)
+  const bundles = new Bundles(objects)
   for (const uid of shelved(layout)) {
     const shelf = new Shelf(layout, uid)
     // Snapshots of one learner share most of their pieces; one that was read needs no second look.
@@ -69,10 +70,10 @@ function markNeeded(layout: Layout, objects: Objects, progress: Progress): Refer
     for (const id of shelf.ids()) {
       try {
         for (const piece of shelf.read(id).pieces) {
-          if (read.has(piece)) continue
-          read.add(piece)
-          needed.add(piece)
-          for (const row of rowsOf(objects, { pieces: [piece] })) {
+          needed.add(piece.bundle)
+          if (read.has(piece.sum)) continue
+          read.add(piece.sum)
+          for (const row of bundles.rows(piece)) {
             if (row.type === 'file' && typeof row.content === 'string') needed.add(row.content)
           }
           progress.step(0)

@@ -3,13 +3,15 @@ import { dirname, join } from 'node:path'
 import { SugarError } from '../../../core/api.js'
 import { below } from '../journal/path.js'
 import type { BytePath, ObjectName } from '../tree.js'
+import { Bundles } from './bundles.js'
 import { syncDisk } from './flush.js'
+import { heal } from './heal.js'
 import { type Layout, placesOfLive } from './layout.js'
 import { list } from './listing.js'
 import { aside, deflated, type Lying, Objects } from './objects.js'
+import type { Piece } from './pieces.js'
 import type { Progress } from './progress.js'
 import { digestOf, reading } from './readable.js'
-import { rowsOf } from './rows.js'
 import { Shelf, shelved } from './shelf.js'
 import { streamObject } from './snapshot-tree.js'
 
@@ -27,7 +29,7 @@ export interface Verified {
   readonly objects: number
   readonly bytes: number
   readonly damage: readonly Damage[]
-  /** Objects that were found again in a live tree and put back. */
+  /** Objects that were found again in a live tree and put back, and pieces of manifests that were found in others. */
   readonly repaired: number
   /** Learners whose live tree has lost files that were damaged too: their laptops must send them anew. */
   readonly resend: readonly string[]
@@ -42,27 +44,30 @@ interface LostFile {
 
 /**
  * Reads every snapshot and every object that one needs, and compares each with its hash.
- * @param repair damaged objects are looked for among the files that laptops sent last
+ * @param repair damaged objects are looked for among the files that laptops sent last, pieces in other snapshots
  */
 export async function verify(
   layout: Layout,
   progress: Progress,
   { uids, repair }: { uids?: readonly string[]; repair: boolean },
 ): Promise<Verified> {
+  const learners = uids ?? shelved(layout)
+  const healed = repair ? healAll(layout, learners) : 0
   const contents = new Contents(new Objects(layout.objects), progress)
   const damage: Damage[] = []
   const broken = new Set<ObjectName>()
   let snapshots = 0
-  for (const uid of uids ?? shelved(layout)) {
+  for (const uid of learners) {
     const shelf = new Shelf(layout, uid)
     // Snapshots of one learner share most of their pieces.
-    const known = new Map<ObjectName, readonly LostFile[]>()
+    const known = new Map<string, readonly LostFile[]>()
     for (const snapshot of shelf.ids()) {
       const found: Damage[] = []
       try {
         for (const piece of shelf.read(snapshot).pieces) {
-          const lost = known.get(piece) ?? (await contents.lostIn(piece))
-          known.set(piece, lost)
+          const place = `${piece.bundle} ${piece.at}`
+          const lost = known.get(place) ?? (await contents.lostIn(piece))
+          known.set(place, lost)
           for (const { path, name, why } of lost) {
             broken.add(name)
             found.push({ uid, snapshot, path, why })
@@ -80,7 +85,12 @@ export async function verify(
   }
   const { objects, bytes } = contents
   const mended = repair && broken.size > 0 ? mend(layout, broken, progress) : { repaired: 0, resend: [] }
-  return { snapshots, objects, bytes, damage, ...mended }
+  return { snapshots, objects, bytes, damage, ...mended, repaired: mended.repaired + healed }
+}
+
+function healAll(layout: Layout, uids: readonly string[]): number {
+  const bundles = new Bundles(new Objects(layout.objects))
+  return uids.reduce((sum, uid) => sum + heal(layout, uid, bundles), 0)
 }
 
 /** Contents that were looked at: each is read once, however many snapshots need it. */
@@ -88,6 +98,7 @@ class Contents {
   objects = 0
   bytes = 0
   readonly #from: Objects
+  readonly #bundles: Bundles
   readonly #progress: Progress
   /** Half of each name, as bytes: a school may have millions. */
   readonly #seen = new Set<string>()
@@ -95,13 +106,14 @@ class Contents {
 
   constructor(from: Objects, progress: Progress) {
     this.#from = from
+    this.#bundles = new Bundles(from)
     this.#progress = progress
   }
 
   /** The files of a piece that cannot be restored. @throws SystemError DAMAGED when the piece itself is */
-  async lostIn(piece: ObjectName): Promise<LostFile[]> {
+  async lostIn(piece: Piece): Promise<LostFile[]> {
     const lost: LostFile[] = []
-    for (const row of rowsOf(this.#from, { pieces: [piece] })) {
+    for (const row of this.#bundles.rows(piece)) {
       if (row.type !== 'file' || typeof row.content !== 'string') continue
       const why = await this.#look(row.content, row.size)
       if (why !== undefined) lost.push({ path: row.path, name: row.content, why })

@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { asError, type Logger, RequestError, SugarError } from '../../../core/api.js'
 import type { Slots } from '../admission/slots.js'
 import type { Archivist } from '../archive/archivist.js'
@@ -29,6 +30,9 @@ export interface Parts {
   /** A transfer of the learner ended. */
   finished(uid: string, well: boolean, ms: number): void
 }
+
+/** Milliseconds in which a laptop hears why its session was ended. */
+const lastWords = 300
 
 /** Opens sessions: reads what a laptop wants, waits for its turn and a slot, and lays out where rsync will work. */
 export class LiveSessions implements Sessions {
@@ -67,8 +71,11 @@ export class LiveSessions implements Sessions {
   /** Ends those who are still here. */
   async close(): Promise<void> {
     this.#closing = true
+    if (this.#visits.size === 0) return
     for (const visit of this.#visits) visit.stop(stopping())
     await this.drain()
+    // A laptop's ssh forgets what it was told when its connection is closed in the same moment.
+    await sleep(lastWords)
   }
 
   async #open(

@@ -146,7 +146,7 @@ t.test('a command that cannot be done says why, and what to do', async (t) => {
       66,
       /there is no snapshot of 2001-01-01 or before.*\n.*the oldest is/,
     ],
-    [['restore', uid, '--to', full], 77, /full is not empty.*\n.*not there yet/],
+    [['restore', uid, '--to', full], 77, /full is there already.*\n.*not there yet/],
     [['restore', uid, '--to', join(place, 'a file')], 77, /is there already.*\n.*nothing is overwritten/],
     [['restore', uid, '--to', join(place, 'there.xob')], 77, /is there already.*\n.*nothing is overwritten/],
     [['restore', uid, '--to', join(place, 'x.xoj')], 64, /one entry.*\n.*--entry/],

@@ -1,11 +1,12 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import ssh2 from 'ssh2'
+import ssh2, { type Connection } from 'ssh2'
 import type { Bindable, Logger } from '../../../../core/api.js'
 import type { Sessions } from '../../session/session.js'
 import type { Transport } from '../transport.js'
-import { algorithms } from './algorithms.js'
-import { type ByKey, type ConnectionLimits, SshConnection } from './connection.js'
+import { algorithms, cheapAlgorithms, hasCheapCiphers } from './algorithms.js'
+import { type ByKey, type ConnectionLimits, type Counter, SshConnection } from './connection.js'
 import { hostKeys } from './host-keys.js'
+import { overhearOpening } from './opening.js'
 import { Turnstile, type TurnstileLimits } from './turnstile.js'
 
 export interface Ssh2Options {
@@ -36,6 +37,13 @@ const usualLimits: Limits = {
 /** Milliseconds between questions whether a silent client is still there; three without an answer end it. */
 const keepalive = { keepaliveInterval: 15_000, keepaliveCountMax: 3 }
 
+/** Milliseconds that a client has to say what it can, before it is offered everything. */
+const openingPatience = 1000
+
+/** What the server says first; "SSH-2.0-" and the end of the line are the protocol's. */
+const ident = 'sugar-server'
+const identification = Buffer.from(`SSH-2.0-${ident}\r\n`)
+
 /**
  * ssh of our own: it knows laptops by their keys, takes the DSA keys that every Sugar makes whatever OpenSSH is
  * installed, and runs nothing but rsync (docs/reference/protocols.md: backup, DSA keys).
@@ -44,11 +52,15 @@ export async function openSsh2(options: Ssh2Options): Promise<Ssh2Transport> {
   return new Ssh2Transport(options, await hostKeys(options.keys))
 }
 
+type SshServer = InstanceType<typeof ssh2.Server>
+
 export class Ssh2Transport implements Transport {
   /** To be bound by whoever knows the port. */
   readonly server: Bindable
   readonly #net: Server
-  readonly #ssh: InstanceType<typeof ssh2.Server>
+  readonly #ssh: SshServer
+  /** For those whose cipher can be cheap. */
+  readonly #cheapSsh: SshServer
   readonly #limits: Limits
   readonly #turnstile: Turnstile
   /** Let in, and yet to say that they speak ssh; by where they come from. */
@@ -59,29 +71,15 @@ export class Ssh2Transport implements Transport {
     this.#limits = { ...usualLimits, ...limits }
     const counter = { sessions, byKey, log, limits: this.#limits }
     this.#turnstile = new Turnstile(this.#limits, (socket, address) => this.#meet(socket, address))
-    this.#ssh = new ssh2.Server({
-      hostKeys: [...keys],
-      ident: 'sugar-server',
-      algorithms: Object.fromEntries(Object.entries(algorithms).map(([kind, names]) => [kind, [...names]])),
-      ...keepalive,
-    })
-    this.#ssh.on('connection', (client, { ip, port }) => {
-      const arrived = this.#arriving.get(nameOf(ip, port))
-      if (arrived === undefined) {
-        // Closed in the same moment.
-        client.on('error', () => {}).end()
-        return
-      }
-      const { socket, address, timer } = arrived
-      this.#arriving.delete(nameOf(ip, port))
-      const connection = new SshConnection(client, socket, address, counter)
-      client.once('ready', () => clearTimeout(timer))
-      this.#connections.add(connection)
-      socket.once('close', async () => {
-        await connection.close()
-        this.#connections.delete(connection)
-      })
-    })
+    const serverOf = (offer: typeof algorithms | typeof cheapAlgorithms): SshServer =>
+      new ssh2.Server({
+        hostKeys: [...keys],
+        ident,
+        algorithms: Object.fromEntries(Object.entries(offer).map(([kind, names]) => [kind, [...names]])),
+        ...keepalive,
+      }).on('connection', (client, { ip, port }) => this.#greet(client, nameOf(ip, port), counter))
+    this.#ssh = serverOf(algorithms)
+    this.#cheapSsh = serverOf(cheapAlgorithms)
     this.#net = createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) =>
       this.#turnstile.arrive(socket),
     )
@@ -112,9 +110,40 @@ export class Ssh2Transport implements Transport {
       clearTimeout(timer)
       if (this.#arriving.get(name)?.socket === socket) this.#arriving.delete(name)
     })
-    // The server of ssh2 takes no socket from anywhere else.
-    this.#ssh.injectSocket(socket)
-    socket.resume()
+    // Old clients say nothing before they have been told.
+    socket.write(identification)
+    overhearOpening(socket, openingPatience, (opening) => {
+      skipIdentification(socket)
+      const ssh = opening !== undefined && hasCheapCiphers(opening) ? this.#cheapSsh : this.#ssh
+      // The server of ssh2 takes no socket from anywhere else. It resumes this one when it listens.
+      ssh.injectSocket(socket)
+    })
+  }
+
+  #greet(client: Connection, name: string, counter: Counter): void {
+    const arrived = this.#arriving.get(name)
+    if (arrived === undefined) {
+      // Closed in the same moment.
+      client.on('error', () => {}).end()
+      return
+    }
+    const { socket, address, timer } = arrived
+    this.#arriving.delete(name)
+    const connection = new SshConnection(client, socket, address, counter)
+    client.once('ready', () => clearTimeout(timer))
+    this.#connections.add(connection)
+    socket.once('close', async () => {
+      await connection.close()
+      this.#connections.delete(connection)
+    })
+  }
+}
+
+/** Has a socket forget the first thing that ssh2 (1.17) writes to it, which the client has had already. */
+function skipIdentification(socket: Socket): void {
+  socket.write = (first: unknown) => {
+    Reflect.deleteProperty(socket, 'write')
+    return (first instanceof Buffer && identification.equals(first)) || socket.write(first as Buffer)
   }
 }
 

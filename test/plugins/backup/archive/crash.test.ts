@@ -2,10 +2,12 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
+import { receiver } from '../../../../core/cli/receive.js'
 import type { Archivist } from '../../../../plugins/backup/archive/archivist.js'
 import type { Layout } from '../../../../plugins/backup/archive/layout.js'
 import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
 import { verify } from '../../../../plugins/backup/archive/verify.js'
+import { Mailbox } from '../../../../plugins/backup/commands/mailbox.js'
 import { changeJournal } from '../../../../sugaroid/index.js'
 import {
   archivistOf,
@@ -150,7 +152,9 @@ t.test(
     await archivist.run('snapshot', { uid: ana })
     mkdirSync(join(layout.root, 'out'))
     const to = join(layout.root, 'out/first')
-    const restoring = restoreBy(archivist, { uid: ana, at: first.id, to })
+    const mailbox = await Mailbox.open()
+    t.teardown(() => mailbox.close())
+    const packing = archivist.run('restore', { uid: ana, at: first.id, to, socket: mailbox.path })
     const others = await Promise.all([
       archivist.run('prune', { rules: { ...rules, last: 1 }, dryRun: false }),
       archivist.run('sweep', {}),
@@ -160,7 +164,8 @@ t.test(
     ])
     t.match(others[0][0], { id: first.id, keep: true, reasons: ['it is being read'] })
     t.strictSame(others[3].damage, [])
-    t.match(await restoring, { snapshot: first.id })
+    await receiver(new Set([to]))({ to, form: 'directory' }, mailbox.arriving(packing))
+    t.match(await packing, { snapshot: first.id })
     t.strictSame(facts(to), whole)
     t.match(await archivist.run('prune', { rules: { ...rules, last: 1 }, dryRun: false, uids: [ana] }), [
       { keep: false },

@@ -57,10 +57,10 @@ const objectOf = (layout: Layout, { content }: FileRow): string => {
 }
 
 /** Changes one bit in place, as a disk does: neither size nor time nor inode tell. */
-function flip(path: string): void {
+function flip(path: string, where?: number): void {
   const { atime, mtime, mode } = statSync(path)
   const bytes = readFileSync(path)
-  const at = bytes.length >> 1
+  const at = where ?? bytes.length >> 1
   bytes.writeUInt8(bytes.readUInt8(at) ^ 4, at)
   chmodSync(path, 0o600)
   writeFileSync(path, bytes)
@@ -201,21 +201,38 @@ t.test('a snapshot whose own file is damaged hides none before it, and blocks no
   t.strictSame((await verify(layout, quiet, { repair: false })).damage, [])
 })
 
-t.test('a damaged part of the newest snapshot is put in anew by the next one', async (t) => {
-  const layout = newArchive(t)
-  await sentJournal(layout, ana, 40, 1)
-  const { header } = await snapshot(layout, ana)
-  const shelf = new Shelf(layout, ana)
-  const { pieces } = shelf.read(header.id)
-  const objects = new Objects(layout.objects)
-  flip(objects.find(pieces[0] ?? '')?.path ?? '')
-  rmSync(objects.find(pieces[1] ?? '')?.path ?? '')
-  t.match((await verify(layout, quiet, { repair: false })).damage, [{ snapshot: header.id }])
-  t.throws(() => sweep(layout, quiet), { code: 'DAMAGED' })
-  t.equal((await snapshot(layout, ana)).fresh, true)
-  t.strictSame((await verify(layout, quiet, { repair: false })).damage, [], 'and the old one is whole again')
-  sweep(layout, quiet)
-})
+t.test(
+  'a damaged part of the newest snapshot is written anew by the next one, and mended by it',
+  async (t) => {
+    const layout = newArchive(t)
+    await sentJournal(layout, ana, 40, 1)
+    const { header } = await snapshot(layout, ana)
+    const shelf = new Shelf(layout, ana)
+    const { pieces } = shelf.read(header.id)
+    const [first, second] = pieces
+    const path = new Objects(layout.objects).find(first?.bundle ?? '')?.path ?? ''
+    flip(path, (first?.at ?? 0) + 5)
+    t.match((await verify(layout, quiet, { repair: false })).damage, [{ snapshot: header.id }])
+    t.throws(() => sweep(layout, quiet), { code: 'DAMAGED' })
+    const next = await snapshot(layout, ana)
+    t.equal(next.fresh, true)
+    const bundles = shelf.read(next.header.id).pieces.map(({ bundle }) => bundle)
+    t.not(bundles[0], first?.bundle, 'what was damaged is written anew')
+    t.equal(bundles[1], second?.bundle, 'what was not is carried on')
+    const { damage } = await verify(layout, quiet, { repair: false })
+    t.strictSame([...new Set(damage.map(({ snapshot }) => snapshot))], [header.id])
+    t.match(await verify(layout, quiet, { repair: true }), { repaired: 1, damage: [] })
+    t.strictSame(
+      (await verify(layout, quiet, { repair: false })).damage,
+      [],
+      'and the old one is whole again',
+    )
+    sweep(layout, quiet)
+    rmSync(path)
+    t.equal((await snapshot(layout, ana)).fresh, true, 'as good when all of it is gone')
+    t.match(await verify(layout, quiet, { repair: true }), { damage: [] })
+  },
+)
 
 t.test('a sweep removes what no snapshot needs, and nothing else', async (t) => {
   const layout = newArchive(t)
@@ -235,7 +252,7 @@ t.test('a sweep removes what no snapshot needs, and nothing else', async (t) => 
     [ana, ben].flatMap((uid) =>
       new Shelf(layout, uid).ids().flatMap((id) => {
         const files = rowsOf(layout, uid, id).flatMap((row) => (row.type === 'file' ? [row.content] : []))
-        return [...files, ...new Shelf(layout, uid).read(id).pieces]
+        return [...files, ...new Shelf(layout, uid).read(id).pieces.map(({ bundle }) => bundle)]
       }),
     ),
   )

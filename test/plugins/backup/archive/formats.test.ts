@@ -1,12 +1,13 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { decodeRows, encodeRows, inlineLimit } from '../../../../plugins/backup/archive/codec.js'
+import type { Listed } from '../../../../plugins/backup/archive/listing.js'
 import { type Manifest, readManifest, writeManifest } from '../../../../plugins/backup/archive/manifest.js'
-import { Pieces } from '../../../../plugins/backup/archive/pieces.js'
+import { checkOf, inGroups } from '../../../../plugins/backup/archive/pieces.js'
 import { References } from '../../../../plugins/backup/archive/references.js'
 import { isInside } from '../../../../plugins/backup/journal/path.js'
 import type { Row } from '../../../../plugins/backup/tree.js'
@@ -106,20 +107,14 @@ t.test('a path that leads out is damage, wherever it stands', async (t) => {
 })
 
 t.test('a change in one place leaves most pieces as they were', async (t) => {
-  const cut = (rows: readonly Row[]): string[] => {
-    const names: string[] = []
-    const pieces = new Pieces((piece) => names.push(createHash('sha256').update(piece).digest('hex')))
-    for (const one of rows) pieces.add(one)
-    pieces.end()
-    return names
-  }
-  const rows: Row[] = Array.from({ length: 10_000 }, (_, index) => ({
-    type: 'directory',
-    path: `d${String(index).padStart(6, '0')}`,
-    mode: 0o755,
-    seconds: index,
-    nanos: 0,
-  }))
+  const cut = (listed: readonly Listed[]): string[] => [...inGroups(listed)].map(checkOf)
+  const rows = Array.from({ length: 10_000 }, (_, index): Listed => {
+    const path = `d${String(index).padStart(6, '0')}`
+    const times = { seconds: index, nanos: 0, changed: 0, changedNanos: 0 }
+    return { type: 'directory', path, lies: path, mode: 0o755, size: 4096, target: '', ...times }
+  })
+  t.strictSame([...inGroups(rows)].flat(), rows)
+  t.strictSame([...inGroups([])], [])
   const before = new Set(cut(rows))
   t.ok(before.size > 80 && before.size < 320, `${before.size} pieces`)
   for (const changed of [
@@ -144,7 +139,11 @@ const header: Manifest['header'] = {
 
 t.test('a byte that is missing, changed or too many in a manifest is noticed, each of them', async (t) => {
   const path = join(folder, 'manifest')
-  const pieces = Array.from({ length: 3 }, () => randomBytes(32).toString('hex'))
+  const hex = (bytes: number) => randomBytes(bytes).toString('hex')
+  const [one, other] = [hex(32), hex(32)]
+  const pieces = [one, other, one].map((bundle, at) => {
+    return { bundle, at, length: 2 ** 32 - 1, sum: hex(16), check: hex(8) }
+  })
   writeManifest(path, { header, pieces }, join(folder, 'scratch'))
   t.strictSame(readManifest(path), { header, pieces })
   const whole = readFileSync(path)
