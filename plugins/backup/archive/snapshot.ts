@@ -9,7 +9,7 @@ import { Digest } from './digest.js'
 import { noRoom, syncDisk, syncFolder } from './flush.js'
 import { datastore, type Layout, placesOfLive } from './layout.js'
 import { type Listed, list } from './listing.js'
-import { type Header, writeManifest } from './manifest.js'
+import { type Header, type Manifest, writeManifest } from './manifest.js'
 import { Intake, Objects } from './objects.js'
 import { Past } from './past.js'
 import { inGroups, type Piece } from './pieces.js'
@@ -75,9 +75,8 @@ async function take(
   intake: Intake,
 ): Promise<Taken> {
   const shelf = new Shelf(layout, uid)
-  // One that is damaged hides none before it.
-  const [before] = shelf.wholes()
-  const isNewest = before?.header.id === shelf.ids().at(-1)
+  const before = lastOf(shelf, foreign)
+  const isNewest = foreign !== undefined || before?.header.id === shelf.ids().at(-1)
   const listed = list(folder, places).filter(({ type }) => type !== 'other')
   const past = new Past(new Bundles(new Objects(layout.objects)), before, foreign === undefined)
   const groups = [...inGroups(listed)].map((rows) => ({ rows, ...past.look(rows) }))
@@ -153,6 +152,14 @@ async function take(
   const placed = pieces.map((piece) => ({ bundle: name, ...piece }))
   writeManifest(shelf.path(id), { header, pieces: placed }, join(layout.scratch, `snapshot-${uid}.manifest`))
   return held === undefined ? { header, fresh: true } : { header, fresh: true, held: { id: held, upheaval } }
+}
+
+/** The snapshot that comes before: the newest by then. One that is damaged hides none before it. */
+function lastOf(shelf: Shelf, then: Date | undefined): Manifest | undefined {
+  for (const manifest of shelf.wholes()) {
+    if (then === undefined || Date.parse(manifest.header.at) <= then.getTime()) return manifest
+  }
+  return undefined
 }
 
 const tell = ({ before, removed, rewritten }: Upheaval, at: Date): string =>

@@ -31,12 +31,17 @@ export async function importXs(
   let known = 0
   let refused = 0
   for (const [index, serial] of users.entries()) {
+    const found = await journalsOf(join(call.args.dir, serial))
+    if (found.length === 0) {
+      call.note(`passed over: ${serial} holds no Journal`)
+      continue
+    }
     call.note(`${index + 1} of ${users.length}: ${serial}`)
     try {
       const uid = await learnerWith(desk, serial)
       const leave = await desk.turns.take(uid, 'write', call.signal)
       try {
-        const { fresh, old } = await importOne(desk, call, uid, join(call.args.dir, serial))
+        const { fresh, old } = await importOne(desk, call, uid, join(call.args.dir, serial), found)
         taken += fresh
         known += old
       } finally {
@@ -57,10 +62,8 @@ async function importOne(
   call: Pick<Call, 'note' | 'signal'>,
   uid: string,
   folder: string,
+  found: readonly Found[],
 ): Promise<{ fresh: number; old: number }> {
-  const found = await journalsOf(folder)
-  if (found.length === 0)
-    throw new RequestError('NOT_FOUND', `there is no ${current} and no datastore-DATE in it`)
   const ids = new Set((await desk.journals.snapshots(uid)).map(({ id }) => id))
   let fresh = 0
   for (const { directory, at } of found) {
@@ -76,9 +79,8 @@ async function importOne(
 async function journalsOf(folder: string): Promise<Found[]> {
   const names = await directoriesOf(folder)
   const found = names.flatMap((directory) => {
-    const [, year = 0, month = 0, day = 0, hour = 0, minute = 0] = (dated.exec(directory) ?? []).map(Number)
-    // Local time, as the XS wrote it.
-    return year === 0 ? [] : [{ directory, at: new Date(year, month - 1, day, hour, minute) }]
+    const at = timeOf(directory)
+    return at === undefined ? [] : [{ directory, at }]
   })
   found.sort((a, b) => a.at.getTime() - b.at.getTime())
   if (!names.includes(current)) return found
@@ -89,6 +91,16 @@ async function journalsOf(folder: string): Promise<Found[]> {
     ...found,
     { directory: current, at: new Date(Math.max(last + 1000, Math.min(changed.getTime(), Date.now()))) },
   ]
+}
+
+/** The time in a directory's name: local time, as the XS wrote it. */
+function timeOf(directory: string): Date | undefined {
+  const [, year = 0, month = 0, day = 0, hour = 0, minute = 0] = (dated.exec(directory) ?? []).map(Number)
+  const at = new Date(year, month - 1, day, hour, minute)
+  // A day that there is not would become another.
+  return year > 0 && at.getMonth() === month - 1 && at.getDate() === day && at.getHours() === hour
+    ? at
+    : undefined
 }
 
 async function directoriesOf(folder: string): Promise<string[]> {

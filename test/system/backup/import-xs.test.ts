@@ -91,22 +91,30 @@ t.test(
       after.every(({ why }) => why === undefined),
       'and the brake does not take it for a loss',
     )
+    t.match(
+      await school.backup('import-xs', users),
+      { out: /^0 snapshots taken over, 8 as they were/ },
+      'nor does it once the laptop has gone on',
+    )
     t.match(await school.backup('verify'), { code: 0 })
     t.equal((await school.server.stop()).code, 0)
   },
 )
 
 t.test(
-  'a directory without any Journal is refused, and one with only the last Journal taken over',
+  'a directory without any Journal is passed over, and one with only the last Journal taken over',
   async (t) => {
     if (!canBackUp(t)) return
     const school = await openSchool(t)
     const learner = await enrolLearner(t, school, { entries: 3 })
     const users = await temporaryDirectory(t)
-    mkdirSync(join(users, learner.serial, 'public'), { recursive: true })
+    for (const name of ['public', 'datastore-2011-13-45_99:99', 'datastore-2011-02-30_10:00'])
+      mkdirSync(join(users, learner.serial, name), { recursive: true })
+    mkdirSync(join(users, 'lost+found'))
     t.match(await school.backup('import-xs', users), {
-      code: 65,
-      err: /there is no datastore-current and no datastore-DATE in it/,
+      code: 0,
+      out: /^0 snapshots taken over, 0 as they were, 0 laptops refused/,
+      err: new RegExp(`passed over: ${learner.serial} holds no Journal`),
     })
     await makeJournal(join(users, learner.serial, 'datastore-current'), { entries: 3, megabytes: 0 })
     const { code, out, err } = await school.backup('import-xs', users)
