@@ -37,7 +37,7 @@ export interface Source {
 const liveOf = (layout: Layout, uid: string): Source => ({ folder: layout.live(uid), places: placesOfLive })
 
 // The kernel stamps changes with a clock that ticks every 4 ms, or 10 on some machines.
-const tick = 25
+const tick = 12
 
 /**
  * Takes a snapshot of a learner's live tree, which nobody writes meanwhile, or of another. Files that the kernel has

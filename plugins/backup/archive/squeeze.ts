@@ -5,8 +5,8 @@ import { createDeflateRaw, deflateRawSync } from 'node:zlib'
 
 /** Deflating pays when this share of a content, at most, is left of it. */
 const pays = 0.9
-// Level 1 leaves 3 % more than level 6 of what Journals hold, in a third of the time.
-const level = 5
+// Level 1 leaves 14 % more of what is soft in Journals, level 6 leaves 4 % less in more than twice the time.
+const level = 4
 const sample = 16 << 10
 /** Below this a file takes a block of the disk whatever is done. */
 const smallest = 4096

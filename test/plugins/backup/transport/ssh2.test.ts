@@ -10,48 +10,16 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { connect, type Server } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import ssh2 from 'ssh2'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { hostKeys } from '../../../../plugins/backup/transport/ssh2/host-keys.js'
-import {
-  type Limits,
-  openSsh2,
-  type Ssh2Transport,
-} from '../../../../plugins/backup/transport/ssh2/server.js'
-import { needs } from '../../../support/needs.js'
 import { fileReaders } from './hostile.js'
 import { type KeyType, Laptop, run } from './laptop.js'
-import { plainSessions, runs, until } from './sessions.js'
-
-const keys = mkdtempSync(join(tmpdir(), 'sugar-hostkeys-'))
-t.teardown(() => rmSync(keys, { recursive: true, force: true }))
-
-const tools = (t: Test): boolean =>
-  needs(t, 'rsync', 'rsync') && needs(t, 'ssh', 'openssh-client') && needs(t, 'ssh-keygen', 'openssh-client')
-
-/** A server that knows these laptops. */
-async function serving(t: Test, laptops: Laptop[], limits: Partial<Limits> = {}) {
-  const sessions = plainSessions(t)
-  const known = new Map(laptops.map(({ blob, uid }) => [blob, { uid, nickname: 'Ana' }]))
-  const transport: Ssh2Transport = await openSsh2({
-    keys,
-    sessions,
-    byKey: async (blob) => known.get(blob),
-    log: pino({ enabled: false }),
-    limits,
-  })
-  await new Promise<void>((resolve) =>
-    transport.server.listen({ host: '127.0.0.1', port: 0, backlog: 512 }, resolve),
-  )
-  t.teardown(() => transport.close())
-  const { port } = (transport.server as Server).address() as { port: number }
-  for (const laptop of laptops) laptop.port = port
-  return { sessions, transport, port }
-}
+import { runs, until } from './sessions.js'
+import { serving, tools } from './ssh2-server.js'
 
 t.test('a Journal goes there and comes back byte for byte, with every kind of key', async (t) => {
   if (!tools(t)) return
