@@ -8,7 +8,6 @@ import { refusalLines, refusalOf } from '../refusal.js'
 import { endRsync, startRsync } from '../rsync-process.js'
 import { overhear } from '../words.js'
 import { say } from './channel.js'
-import { feed } from './feed.js'
 
 /** What one command needs of the connection that it came by. */
 export interface Line {
@@ -33,7 +32,10 @@ export async function execute(
 ): Promise<void> {
   const { channel, gone, log } = line
   // What a client sends beside the purpose must not keep its channel from closing.
-  const discard = () => void channel.resume()
+  const discard = () => {
+    channel.unpipe()
+    channel.resume()
+  }
   channel.on('error', discard)
   channel.stderr.on('error', discard)
   gone.addEventListener('abort', discard, { once: true })
@@ -70,7 +72,12 @@ async function run(session: Session, line: Line): Promise<{ words: string; exit:
   const ended = new Promise<number | null>((resolve) => rsync.once('close', resolve))
   session.started(rsync.pid)
 
-  feed(channel, stdin)
+  // rsync may end before it has read everything.
+  stdin.on('error', () => {
+    channel.unpipe(stdin)
+    channel.resume()
+  })
+  channel.pipe(stdin)
   const sent = pour(stdout, line)
   const overheard = overhear(stderr)
 
