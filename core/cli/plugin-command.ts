@@ -30,11 +30,14 @@ export async function runPluginCommand(
   process.once('SIGINT', interrupt)
   const ended = await withServer(
     plan,
-    // Leaving is enough: the server hears that the connection closed.
-    (server) => Promise.race([server.command(request, files(), output, deliver), given(gone.signal)]),
+    (server) => server.command(request, files(), output, deliver, gone.signal),
     (house) => house.command(request, { files, output, deliver, signal: gone.signal }),
-  )
+  ).catch((error: unknown) => {
+    if (!gone.signal.aborted) throw error
+    return undefined
+  })
   process.off('SIGINT', interrupt)
+  if (ended === undefined || gone.signal.aborted) return interrupted
   if ('message' in ended && ended.message !== undefined) {
     reportProblems([{ code: 'INTERNAL', message: ended.message, hint: ended.hint }], output)
   }
@@ -71,12 +74,6 @@ function readHere(
 
 // 128 and the signal's number, as shells have it.
 const interrupted = 130
-
-/** How a command ends that is given up. */
-const given = (signal: AbortSignal): Promise<{ exit: number }> =>
-  new Promise((resolve) =>
-    signal.addEventListener('abort', () => resolve({ exit: interrupted }), { once: true }),
-  )
 
 async function* none(): AsyncGenerator<InputFile> {}
 

@@ -51,6 +51,7 @@ export class ControlClient {
     files: AsyncIterable<InputFile>,
     output: Output,
     receive: Call['deliver'],
+    signal?: AbortSignal,
   ): Promise<Extract<CommandReply, { exit: number }>> {
     let unread: unknown
     const body = (async function* () {
@@ -64,12 +65,19 @@ export class ControlClient {
     })()
     try {
       const response = await this.#send('POST', '/command', Readable.from(body, { objectMode: false }))
+      // Leaving is enough: the server hears that the connection closed. What is being written here ends with it.
+      signal?.addEventListener('abort', () => response.destroy(), { once: true })
+      if (signal?.aborted === true) response.destroy()
       const replies = new FrameReader(response, longestReply)
+      const hear = (line: unknown) => {
+        const { out, err } = line as { out?: string; err?: string }
+        if (out !== undefined) output.out(out)
+        if (err !== undefined) output.err(err)
+      }
       for (let reply = await replies.line(); reply !== undefined; reply = await replies.line()) {
         const line = reply as CommandReply
-        if ('out' in line) output.out(line.out)
-        else if ('err' in line) output.err(line.err)
-        else if ('deliver' in line) await accept(receive, line.deliver, replies.delivery())
+        if ('out' in line || 'err' in line) hear(line)
+        else if ('deliver' in line) await accept(receive, line.deliver, replies.delivery(hear))
         else return line
       }
     } catch (error) {

@@ -45,8 +45,8 @@ export async function* deliveryFrames(
     for await (const piece of content) {
       for (let at = 0; at < piece.length; at += longestPiece) {
         const part = piece.subarray(at, at + longestPiece)
-        yield frame({ bytes: part.length })
-        yield part
+        // In one: a note of the command may come between any two.
+        yield Buffer.concat([Buffer.from(frame({ bytes: part.length })), part])
       }
     }
   } catch (error) {
@@ -114,10 +114,15 @@ export class FrameReader {
     }
   }
 
-  /** The content behind a delivery's head. */
-  async *delivery(): AsyncGenerator<Buffer> {
+  /** The content behind a delivery's head. @param other hears the lines between that are no part of it */
+  async *delivery(other: (line: unknown) => void): AsyncGenerator<Buffer> {
     for (;;) {
-      const { bytes } = ((await this.line()) ?? {}) as { bytes?: unknown }
+      const line = await this.line()
+      const { bytes } = (line ?? {}) as { bytes?: unknown }
+      if (line !== undefined && bytes === undefined) {
+        other(line)
+        continue
+      }
       if (bytes === -1) throw new BrokenOff()
       if (typeof bytes !== 'number' || !(bytes >= 0 && bytes <= longestPiece)) throw garbled()
       if (bytes === 0) return

@@ -126,7 +126,7 @@ async function serveCommand(
   const deliver = async (what: Delivery, content: AsyncIterable<Uint8Array>) => {
     for await (const piece of deliveryFrames(what, content)) {
       gone.signal.throwIfAborted()
-      if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+      if (!response.write(piece)) await once(response, 'drain', { signal: gone.signal })
     }
   }
   const ended = await controlled.command(wanted, {

@@ -59,6 +59,7 @@ export default definePlugin({
       options: {
         at,
         entry: text({ help: 'One entry, by its uid.', default: '', placeholder: 'UID' }),
+        documents: flag({ help: 'What the laptop sent besides its Journal, instead of that.', default: false }),
         to: pathOption({
           help: 'A new directory; FILE.xob for a bundle of the Journal, FILE.xoj for one of an entry.',
           default: '',

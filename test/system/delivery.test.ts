@@ -1,17 +1,25 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { cli, freePorts, startServer, temporaryDirectory, written } from './server.js'
+import { cli, freePorts, program, startServer, temporaryDirectory, until, written } from './server.js'
 
 /** Delivers 3 MB of text to `--to`, an archive to `--into`, or something to a path of its own choice. */
 const courier = `
 import { spawnSync } from 'node:child_process'
 import { definePlugin, path, text } from 'sugar-server'
-const pieces = async function* (broken) {
-  for (let piece = 0; piece < 3; piece += 1) yield Buffer.alloc(1_500_000, String(piece))
-  if (broken) throw new Error('the source broke')
+const pieces = async function* (mode, note) {
+  for (let piece = 0; piece < 3; piece += 1) {
+    note('piece ' + piece)
+    yield Buffer.alloc(1_500_000, String(piece))
+  }
+  if (mode === 'broken') throw new Error('the source broke')
+  if (mode === 'endless') {
+    note('and no end')
+    await new Promise((resolve) => setTimeout(resolve, 60_000))
+  }
 }
 export default definePlugin({
   name: 'courier', api: 1, summary: 'delivers',
@@ -22,20 +30,24 @@ export default definePlugin({
     mode: text({ help: 'how', default: '' }),
   } } },
   start(ctx) {
-    ctx.command('bring', async ({ options, deliver, print }) => {
+    ctx.command('bring', async ({ options, deliver, print, note }) => {
       if (options.into !== '') {
         const { stdout } = spawnSync('tar', ['-c', '--format=posix', '-C', options.from, '.'], { maxBuffer: 1 << 26 })
         await deliver({ to: options.into, form: 'directory' }, (async function* () { yield stdout })())
-      } else await deliver({ to: options.mode === 'elsewhere' ? '/tmp/elsewhere' : options.to, form: 'file' }, pieces(options.mode === 'broken'))
+      } else await deliver({ to: options.mode === 'elsewhere' ? '/tmp/elsewhere' : options.to, form: 'file' }, pieces(options.mode, note))
       print('delivered')
     })
   },
 })`
 
+async function courierServer(t: Test) {
+  const plugin = await written(t, 'courier.mjs', courier)
+  return { plugin, server: await startServer(t, { args: [...freePorts, '--plugins', plugin] }) }
+}
+
 /** The command, in a server that runs and in a house of its own. */
 async function couriers(t: Test) {
-  const plugin = await written(t, 'courier.mjs', courier)
-  const server = await startServer(t, { args: [...freePorts, '--plugins', plugin] })
+  const { server, plugin } = await courierServer(t)
   const home = await temporaryDirectory(t)
   const bring = (root: string) => (cwd: string, args: readonly string[]) =>
     cli(t, ['courier', 'bring', '--plugins', plugin, '--root', root, ...args], { home, cwd })
@@ -45,7 +57,8 @@ async function couriers(t: Test) {
 t.test('a delivery is written where it was typed, by the one who typed it', async (t) => {
   for (const [how, bring] of Object.entries(await couriers(t))) {
     const place = await temporaryDirectory(t)
-    t.match(await bring(place, ['--to', './parcel']), { code: 0, out: 'delivered\n' }, how)
+    const brought = await bring(place, ['--to', './parcel'])
+    t.match(brought, { code: 0, out: 'delivered\n', err: 'piece 0\npiece 1\npiece 2\n' }, how)
     const bytes = readFileSync(join(place, 'parcel'))
     t.equal(bytes.length, 4_500_000)
     t.equal(bytes.toString('latin1', 1_499_999, 1_500_001), '01')
@@ -83,6 +96,26 @@ t.test('what breaks off on its way is not there at all', async (t) => {
     t.match(broken, { code: 70, err: /the source broke/ }, how)
     t.same(readdirSync(place), [])
   }
+})
+
+t.test('whoever gives up a delivery finds nothing half-written', async (t) => {
+  const { server, plugin } = await courierServer(t)
+  const place = await temporaryDirectory(t)
+  const words = ['courier', 'bring', '--plugins', plugin, '--root', server.root]
+  const child = spawn(process.execPath, [program, ...words, '--to', 'parcel', '--mode', 'endless'], {
+    cwd: place,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  await until(() => said.includes('and no end'), 'the delivery to hang')
+  t.equal(readdirSync(place).length, 1, 'it is being written')
+  child.kill('SIGINT')
+  const [code] = await once(child, 'close')
+  t.equal(code, 130)
+  t.same(readdirSync(place), [])
 })
 
 t.test('a server cannot have anything written that nobody asked for', async (t) => {

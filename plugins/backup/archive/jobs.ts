@@ -11,7 +11,7 @@ import { choose } from './choice.js'
 import { type Drilled, drill } from './drill.js'
 import { type Holding, holdingsOf, type SnapshotFacts, snapshotsOf } from './holdings.js'
 import type { KeepRules } from './keeping.js'
-import { datastore, type Layout } from './layout.js'
+import { datastore, documents, type Layout } from './layout.js'
 import { Objects } from './objects.js'
 import type { Progress } from './progress.js'
 import { type Pruned, prune } from './prune.js'
@@ -174,7 +174,7 @@ export function jobsOf(layout: Layout): Jobs {
         }
       }),
     restore: (given, progress) =>
-      reading(given, datastore, async (tree, snapshot) => {
+      reading(given, given.documents === true ? documents : datastore, async (tree, snapshot) => {
         const { content, facts } = await parcelOf(tree, given, progress)
         await pipeline(Readable.from(content, { objectMode: false }), connect(given.socket))
         return { snapshot, ...facts() }

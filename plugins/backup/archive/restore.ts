@@ -1,4 +1,4 @@
-import { RequestError } from '../../../core/api.js'
+import { RequestError, SugarError } from '../../../core/api.js'
 import { staysInside } from '../journal/path.js'
 import type { BytePath, LinkRow, Row, Tree } from '../tree.js'
 import { entryAt } from './entries.js'
@@ -10,6 +10,8 @@ export interface Restoring {
   readonly at?: string | undefined
   /** One entry of the Journal; everything when not said. */
   readonly entry?: string | undefined
+  /** What the laptop sent besides its Journal, instead of that. */
+  readonly documents?: boolean | undefined
   /** By its ending it is a bundle of one entry (.xoj), of a Journal (.xob), or a directory. */
   readonly to: string
   /** A unix socket, where the content is waited for. */
@@ -22,14 +24,17 @@ export interface Restored {
   readonly bytes: number
   /** Links that lead out of the Journal, and are not made. */
   readonly skipped: readonly string[]
-  /** Properties of an entry in a .xoj file that are damaged or too large, and left out. */
+  /** What is damaged, and left out: files; of an entry in a .xoj file its properties. */
   readonly lost: readonly BytePath[]
 }
 
 /** A Journal, or an entry of it, on its way out. */
 export interface Parcel {
   readonly form: 'file' | 'directory'
-  /** A file's bytes, or a tar stream. It fails at a damaged file: better nothing than something that is short. */
+  /**
+   * A file's bytes, or a tar stream. What is found damaged is left out and named; what turns out so later fails it:
+   * better nothing than something that is short.
+   */
   readonly content: AsyncIterable<Uint8Array>
   /** What passed, once it has. */
   facts(): Omit<Restored, 'snapshot'>
@@ -38,11 +43,11 @@ export interface Parcel {
 /** Packs a tree in the form that its destination asks for. @throws RequestError USAGE, NOT_FOUND */
 export async function parcelOf(
   tree: Tree,
-  { entry, to }: Pick<Restoring, 'entry' | 'to'>,
+  { entry, to, documents }: Pick<Restoring, 'entry' | 'to' | 'documents'>,
   progress: Progress,
 ): Promise<Parcel> {
-  const tally = new Tally(tree, progress)
-  const lost: BytePath[] = []
+  const lost = to.endsWith('.xoj') ? [] : await damagedIn(tree, entry, progress)
+  const tally = new Tally(tree, new Set(lost), progress)
   const facts = () => ({ files: tally.files, bytes: tally.bytes, skipped: tally.skipped, lost })
   if (to.endsWith('.xoj')) {
     if (entry === undefined) {
@@ -59,6 +64,11 @@ export async function parcelOf(
     if (entry !== undefined) {
       throw new RequestError('USAGE', 'a .xob file holds a whole Journal', {
         hint: 'write a .xoj file for one entry',
+      })
+    }
+    if (documents === true) {
+      throw new RequestError('USAGE', 'documents are no Journal, and go into no .xob file', {
+        hint: 'name a new directory',
       })
     }
     const { writeXob } = await import('../journal/xob.js')
@@ -79,16 +89,20 @@ class Tally implements Tree {
   bytes = 0
   readonly skipped: string[] = []
   readonly #tree: Tree
+  readonly #without: ReadonlySet<BytePath>
   readonly #progress: Progress
 
-  constructor(tree: Tree, progress: Progress) {
+  constructor(tree: Tree, without: ReadonlySet<BytePath>, progress: Progress) {
     this.#tree = tree
+    this.#without = without
     this.#progress = progress
   }
 
   *rows(): Generator<Row> {
-    // Setuid and its like were the laptop's business.
-    for (const row of this.#tree.rows()) yield { ...row, mode: row.mode & 0o777 }
+    for (const row of this.#tree.rows()) {
+      // Setuid and its like were the laptop's business.
+      if (!this.#without.has(row.path)) yield { ...row, mode: row.mode & 0o777 }
+    }
   }
 
   read: Tree['read'] = (row, limit) => this.#tree.read(row, limit)
@@ -99,6 +113,25 @@ class Tally implements Tree {
     this.#progress.step(row.size)
     return this.#tree.pieces(row)
   }
+}
+
+/** Files that are not what was put in; each is read to its end. */
+async function damagedIn(tree: Tree, entry: string | undefined, progress: Progress): Promise<BytePath[]> {
+  const lost: BytePath[] = []
+  for (const row of tree.rows()) {
+    if (row.type !== 'file' || typeof row.content !== 'string') continue
+    if (entry !== undefined && entryAt(row.path)?.uid !== entry) continue
+    progress.step(0)
+    try {
+      for await (const _ of tree.pieces(row)) {
+        // Hashed on the way.
+      }
+    } catch (error) {
+      if (!(error instanceof SugarError && error.code === 'DAMAGED')) throw error
+      lost.push(row.path)
+    }
+  }
+  return lost
 }
 
 /** One entry's rows alone, and the directories that they are in. @throws RequestError NOT_FOUND */

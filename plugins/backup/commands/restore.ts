@@ -10,11 +10,13 @@ import { amount } from './text.js'
 
 type Restore = Pick<Call, 'print' | 'note' | 'signal' | 'deliver'> & {
   args: { user: string }
-  options: { at: string; entry: string; to: string }
+  options: { at: string; entry: string; to: string; documents: boolean }
 }
 
-/** `backup restore USER --to PATH`: hands out a Journal, or an entry of it. */
-export async function restore(desk: Desk, call: Restore): Promise<void> {
+const dataError = 65
+
+/** `backup restore USER --to PATH`: hands out a Journal, or an entry of it. @returns 65 when something of it is lost */
+export async function restore(desk: Desk, call: Restore): Promise<number> {
   const { args, options, print, note } = call
   const { to } = options
   if (to === '') {
@@ -26,9 +28,12 @@ export async function restore(desk: Desk, call: Restore): Promise<void> {
   await desk.keeper.settled(uid)
   const at = options.at === '' ? undefined : options.at
   const entry = options.entry === '' ? undefined : options.entry
-  const { snapshot, files, bytes, skipped, lost } = await send(desk, call, { uid, at, entry, to })
+  const { snapshot, files, bytes, skipped, lost } = await send(desk, call, {
+    ...{ uid, at, entry, to },
+    documents: options.documents,
+  })
   for (const path of skipped) note(`left out: ${path} is a link that leads out of the Journal`)
-  for (const key of lost) note(`left out: ${key} is damaged or too large`)
+  for (const name of lost) note(`left out: ${name} is damaged`)
   desk.log.info({ uid, snapshot, entry }, `restored ${snapshot} of ${uid} for an operator`)
   const what = entry === undefined ? `${files} files, ${amount(bytes)}` : `entry ${entry}`
   print(`${to}: ${what} of snapshot ${snapshot}`)
@@ -36,6 +41,7 @@ export async function restore(desk: Desk, call: Restore): Promise<void> {
   if (at === undefined && holding?.braked.includes(snapshot) === true) {
     note('this is what was there before most of the Journal went; --at latest gives the newest')
   }
+  return lost.length === 0 ? 0 : dataError
 }
 
 /** Has the archive's process pack it, and passes it on to whoever asked. */
