@@ -36,8 +36,7 @@ export function factsOf({ users, ledger, marks, path, reserve, overall, draining
       return form === 'serial' ? found.filter(({ serials }) => serials.includes(serial)) : found
     },
     lastGood(uid) {
-      const at = ledger.get(uid)?.lastGood
-      return at === undefined ? undefined : Date.parse(at)
+      return past(ledger.get(uid)?.lastGood)
     },
     digest(uid) {
       const mark = marks.get(uid)
@@ -47,8 +46,8 @@ export function factsOf({ users, ledger, marks, path, reserve, overall, draining
       const doc = ledger.get(uid)
       const over = doc?.flags.find(({ flag }) => flag === 'over-quota')
       if (over === undefined) return undefined
-      const last = Date.parse(doc?.lastGood ?? over.since)
-      return Date.now() - last < lenience
+      const last = past(doc?.lastGood) ?? past(over.since)
+      return last !== undefined && Date.now() - last < lenience
         ? `your share of the school server is used up: ${over.why}; delete what you no longer need`
         : undefined
     },
@@ -58,4 +57,10 @@ export function factsOf({ users, ledger, marks, path, reserve, overall, draining
     load: loadPerCpu,
     draining,
   }
+}
+
+/** A date that is still to come was written by a clock that was ahead, and says nothing. */
+function past(date: string | undefined): number | undefined {
+  const at = Date.parse(date ?? '')
+  return at <= Date.now() ? at : undefined
 }

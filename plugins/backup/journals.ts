@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Users } from '../id/public.js'
 import type { Archivist, Asking } from './archive/archivist.js'
-import type { SnapshotFacts } from './archive/holdings.js'
+import type { Holding, SnapshotFacts } from './archive/holdings.js'
 import type { Result } from './archive/jobs.js'
 import type { Objects } from './archive/objects.js'
 import { streamObject } from './archive/snapshot-tree.js'
@@ -42,7 +42,7 @@ export class KeptJournals implements Journals {
         lastGood: doc?.lastGood ?? holding?.newest?.at ?? null,
         snapshots: holding?.snapshots ?? 0,
         bytes: holding?.newest?.bytes ?? 0,
-        flags: flagsOf(doc, (holding?.braked.length ?? 0) > 0),
+        flags: flagsOf(doc, holding),
       }
     }
     for await (const { uid, nickname, serials } of users.all()) rows.push(rowOf(uid, nickname, serials))
@@ -81,8 +81,10 @@ export class KeptJournals implements Journals {
   }
 }
 
-/** What the brake holds says more than a note that somebody may have lost with the store. */
-function flagsOf(doc: LedgerDoc | undefined, braked: boolean): string[] {
-  const flags = doc?.flags.map(({ flag }) => flag) ?? []
-  return braked && !flags.includes('mass-change') ? [...flags, 'mass-change'] : flags
+/** What the archive says counts more than notes that somebody may have lost with the store. */
+function flagsOf(doc: LedgerDoc | undefined, holding: Holding | undefined): string[] {
+  const flags = new Set<string>(doc?.flags.map(({ flag }) => flag))
+  if ((holding?.braked.length ?? 0) > 0) flags.add('mass-change')
+  if (holding?.damaged !== undefined) flags.add('damaged')
+  return [...flags]
 }

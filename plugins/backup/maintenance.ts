@@ -1,6 +1,6 @@
 import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Share } from './archive/share.js'
+import { asError } from '../../core/api.js'
 import type { Desk } from './commands/desk.js'
 import { drillSome } from './commands/drill.js'
 import { pruneAll } from './commands/prune.js'
@@ -14,14 +14,12 @@ const drilled = 3
 /** The daily work on the archive, at a time when no laptop is here. */
 export class Maintenance {
   readonly #desk: Desk
-  readonly #share: Share
   readonly #drills: boolean
   readonly #busy: () => number
   readonly #file: string
 
-  constructor(desk: Desk, share: Share, drills: boolean, busy: () => number) {
+  constructor(desk: Desk, drills: boolean, busy: () => number) {
     this.#desk = desk
-    this.#share = share
     this.#drills = drills
     this.#busy = busy
     this.#file = join(desk.layout.root, 'maintained')
@@ -30,13 +28,26 @@ export class Maintenance {
   /** Does it, when it is time. */
   async look(): Promise<void> {
     const age = Date.now() - this.#last()
-    if (age < due || (this.#busy() > 0 && age < overdue)) return
+    // By a clock that was ahead once it was done in the future: it is time then, too.
+    if (age >= 0 && (age < due || (this.#busy() > 0 && age < overdue))) return
     writeFileSync(this.#file, '')
+    await this.#attempt('prune', () => this.#prune())
+    if (this.#drills) await this.#attempt('drill', () => drillSome(this.#desk, drilled))
+  }
+
+  async #prune(): Promise<void> {
     const { verdicts, freed } = await pruneAll(this.#desk, false)
     const removed = verdicts.filter(({ keep }) => !keep).length
     this.#desk.log.info({ removed, freed }, `pruned: ${removed} snapshots removed, ${freed} bytes freed`)
-    if (this.#drills) await drillSome(this.#desk, drilled)
-    await this.#share.measure()
+  }
+
+  /** One thing that cannot be done keeps no other from being done. */
+  async #attempt(what: string, work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work()
+    } catch (err) {
+      this.#desk.log.error({ err }, `the daily ${what} failed: ${asError(err).message}`)
+    }
   }
 
   #last(): number {

@@ -59,7 +59,10 @@ export default definePlugin({
       options: {
         at,
         entry: text({ help: 'One entry, by its uid.', default: '', placeholder: 'UID' }),
-        documents: flag({ help: 'What the laptop sent besides its Journal, instead of that.', default: false }),
+        documents: flag({
+          help: 'What the laptop sent besides its Journal, instead of that.',
+          default: false,
+        }),
         to: pathOption({
           help: 'A new directory; FILE.xob for a bundle of the Journal, FILE.xoj for one of an entry.',
           default: '',
@@ -75,7 +78,7 @@ export default definePlugin({
       },
     },
     release: {
-      summary: 'Take holds back, and say that what the brake saw was meant.',
+      summary: 'Say that what the brake saw was meant; with --at, take any hold of a snapshot back.',
       args: { user },
       options: { at },
     },

@@ -1,8 +1,8 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Chapter, Context, Story } from '../../core/api.js'
+import { type Chapter, type Context, removeTree, type Story } from '../../core/api.js'
 import type { Enrolment, Learner, Users } from '../id/public.js'
 import { Admission } from './admission/admission.js'
 import { serveAdmission } from './admission/routes.js'
@@ -65,11 +65,16 @@ export class Service {
     const processes = new Processes(root)
     const left = await processes.endAll()
     if (left > 0) ctx.log.warn({ left }, 'ended programs that an earlier run had left behind')
-    rmSync(layout.scratch, { recursive: true, force: true })
+    await removeTree(layout.scratch).catch((error: unknown) =>
+      // What is made there bears names of its own.
+      ctx.log.error({ err: error }, `${layout.scratch} could not be emptied`),
+    )
     for (const folder of [layout.scratch, layout.objects, layout.lives, layout.allSnapshots])
       mkdirSync(folder, { recursive: true, mode: 0o700 })
     const service = new Service(ctx, layout, processes, await Ledger.open(ctx.store.ledger))
     await service.#open()
+    // Commands with the doors shut wait for it too, and give what a laptop was told is safe.
+    service.desk.keeper.catchUp()
     return service
   }
 
@@ -108,7 +113,8 @@ export class Service {
       ledger,
       objects: new Objects(layout.objects),
     })
-    this.desk = { users, journals, archivist, keeper, ledger, marks, turns, layout, rules, log }
+    const measured = () => share.measure()
+    this.desk = { users, journals, archivist, keeper, ledger, marks, turns, layout, rules, log, measured }
     this.#ctx = ctx
     const facts = factsOf({
       users,
@@ -126,12 +132,7 @@ export class Service {
         if (well) this.#admission.finished(uid, ms)
       },
     })
-    const maintenance = new Maintenance(
-      this.desk,
-      share,
-      config['backup-drill'],
-      () => this.#sessions.visits.length,
-    )
+    const maintenance = new Maintenance(this.desk, config['backup-drill'], () => this.#sessions.visits.length)
     ctx.on('ready', async () => {
       keeper.catchUp()
       await share.measure()

@@ -456,7 +456,12 @@ t.test('a server that dies under a command leaves a sentence and "try again"', a
     const root = await folderFor(t)
     const child = await startChild(t, root)
     const output = paper()
-    const ended = new ControlClient(root).command(wanted('patient', command), noFiles(), output, async () => undefined)
+    const ended = new ControlClient(root).command(
+      wanted('patient', command),
+      noFiles(),
+      output,
+      async () => undefined,
+    )
     if (command === 'silent') await heard(child, 'asked')
     else while (output.text.out === '') await sleep(20)
     await kill(child)

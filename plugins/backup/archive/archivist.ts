@@ -1,8 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { type Logger, SugarError, SystemError } from '../../../core/api.js'
-import type { Given, JobName, Result } from './jobs.js'
-import type { FromProcess, ToProcess } from './process.js'
+import { asError, type Logger, SugarError, SystemError } from '../../../core/api.js'
+import { isFull, noRoom } from './flush.js'
+import { type Given, type JobName, type Result, roomless } from './jobs.js'
+import type { Failure, FromProcess, ToProcess } from './process.js'
 
 const program = fileURLToPath(new URL('./process.js', import.meta.url))
 
@@ -32,6 +33,8 @@ export class Archivist {
   readonly #log: Logger
   readonly #note: (pid: number) => () => void
   readonly #waiting = new Map<number, Waiting>()
+  /** What strikes the note of a process out; none for one that could not be noted. */
+  readonly #strikes = new Map<ChildProcess, () => void>()
   #child: ChildProcess | undefined
   #next = 1
   #idle: NodeJS.Timeout | undefined
@@ -47,7 +50,10 @@ export class Archivist {
     this.#note = note
   }
 
-  /** @throws SugarError what the job threw; SystemError UNAVAILABLE when the process ended before the job did */
+  /**
+   * @throws SugarError what the job threw; SystemError UNAVAILABLE when the process ended before the job did, NO_SPACE;
+   *   Error with the system's code
+   */
   async run<J extends JobName>(
     job: J,
     given: Given<J>,
@@ -58,7 +64,7 @@ export class Archivist {
     signal?.throwIfAborted()
     clearTimeout(this.#idle)
     const id = this.#next++
-    const child = this.#start()
+    const child = this.#start(job)
     const cancel = () => child.send({ cancel: id } satisfies ToProcess)
     signal?.addEventListener('abort', cancel, { once: true })
     try {
@@ -84,32 +90,61 @@ export class Archivist {
     await ended
   }
 
-  #start(): ChildProcess {
-    if (this.#child !== undefined) return this.#child
+  #start(job: JobName): ChildProcess {
+    const child = this.#child ?? this.#fork()
+    if (child.pid === undefined || this.#strikes.has(child)) return child
+    try {
+      this.#strikes.set(child, this.#note(child.pid))
+    } catch (error) {
+      // On a full disk somebody must be able to make room.
+      if (roomless.has(job)) return child
+      if (![...this.#waiting.values()].some((one) => one.child === child)) {
+        this.#child = undefined
+        child.kill('SIGKILL')
+      }
+      throw isFull(error) ? noRoom('there is no room for work on the archive', error) : error
+    }
+    return child
+  }
+
+  #fork(): ChildProcess {
     const child = fork(program, [this.#root], {
       execArgv,
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
-    this.#child = child
-    const strike = child.pid === undefined ? () => undefined : this.#note(child.pid)
-    child.once('exit', strike)
     child.on('message', (message: FromProcess) => this.#hear(message))
     child.on('error', (error) => {
       this.#log.error({ err: error }, 'the process that keeps the archive failed')
       // One that could not be started does not end either.
       if (child.pid === undefined) this.#ended(child, null, null)
     })
-    child.once('exit', (code, signal) => this.#ended(child, code, signal))
+    child.once('exit', (code, signal) => {
+      this.#strike(child)
+      this.#ended(child, code, signal)
+    })
+    this.#child = child
     return child
+  }
+
+  #strike(child: ChildProcess): void {
+    try {
+      this.#strikes.get(child)?.()
+    } catch (error) {
+      this.#log.warn({ err: error }, `a note of a program that has ended is left: ${asError(error).message}`)
+    }
+    this.#strikes.delete(child)
   }
 
   #hear(message: FromProcess): void {
     const waiting = this.#waiting.get(message.id)
     if (waiting === undefined) return
     if ('files' in message) waiting.progress?.(message.files, message.bytes)
-    else if ('error' in message) waiting.reject(revived(message.error))
-    else waiting.resolve(message.result as never)
+    else if ('error' in message) {
+      const { stack, ...error } = message.error
+      if (stack !== undefined) this.#log.error({ stack }, `work on the archive failed: ${error.message}`)
+      waiting.reject(revived(error))
+    } else waiting.resolve(message.result as never)
   }
 
   #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
@@ -137,6 +172,7 @@ export class Archivist {
   }
 }
 
-function revived({ code, message, hint }: Extract<FromProcess, { error: unknown }>['error']): Error {
-  return code === undefined ? new Error(message) : new SugarError(code, message, { hint })
+function revived({ code, systemCode, message, hint }: Omit<Failure, 'stack'>): Error {
+  if (code !== undefined) return new SugarError(code, message, { hint })
+  return Object.assign(new Error(message), systemCode !== undefined && { code: systemCode })
 }

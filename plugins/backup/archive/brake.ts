@@ -21,11 +21,16 @@ export class Brake {
   readonly #here = new Set<string>()
   readonly #was = new Map<string, string | undefined>()
   readonly #is = new Map<string, string | undefined>()
+  /** The folder of the entry that was told last: paths come sorted, and a dozen in a row are of one entry. */
+  #inside = '/'
 
   /** @param path within the Journal */
   here(path: BytePath): void {
+    if (path.startsWith(this.#inside)) return
     const entry = entryAt(path)
-    if (entry !== undefined) this.#here.add(entry.uid)
+    if (entry === undefined) return
+    this.#here.add(entry.uid)
+    if (path.endsWith(`/${entry.uid}`)) this.#inside = `${path}/`
   }
 
   was(path: BytePath, row: Row): void {

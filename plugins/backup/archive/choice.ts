@@ -13,7 +13,7 @@ export function choose(shelf: Shelf, at?: string): string {
   const newest = ids.at(-1)
   if (newest === undefined) throw new RequestError('NOT_FOUND', 'there is no snapshot yet')
   if (at === 'latest') return newest
-  if (at === undefined) return ids.findLast((id) => shelf.held(id)?.by === 'brake') ?? newest
+  if (at === undefined) return ids.findLast((id) => shelf.held(id).some(({ by }) => by === 'brake')) ?? newest
   if (ids.includes(at)) return at
   const end = endOf(at)
   const found = ids.findLast((id) => Date.parse(timeAt(shelf, id)) < end)

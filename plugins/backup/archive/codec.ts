@@ -95,9 +95,10 @@ function sharedLength(a: string, b: string): number {
 const zigzag = (value: number): number => (value < 0 ? -2 * value - 1 : 2 * value)
 const unzigzag = (value: number): number => (value % 2 === 1 ? -(value + 1) / 2 : value / 2)
 
-export const damaged = (what: string): SystemError =>
+export const damaged = (what: string, cause?: unknown): SystemError =>
   new SystemError('DAMAGED', `a manifest is damaged: ${what}`, {
     hint: '"sugar-server backup verify" tells what else is, and --repair mends what can be mended',
+    cause,
   })
 
 class Writer {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { closeSync, fsyncSync, openSync } from 'node:fs'
-import { SystemError } from '../../../core/api.js'
+import { SystemError, systemCode } from '../../../core/api.js'
 
 /**
  * Has everything of a file system written to the disk: one flush for thousands of files, where an fsync for each
@@ -26,6 +26,9 @@ export function syncFolder(path: string): void {
     closeSync(folder)
   }
 }
+
+/** Whether something failed for want of room. */
+export const isFull = (thrown: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(systemCode(thrown) ?? '')
 
 export const noRoom = (what: string, cause?: unknown): SystemError =>
   new SystemError('NO_SPACE', what, {

@@ -1,6 +1,6 @@
 import { SugarError } from '../../../core/api.js'
 import type { Layout } from './layout.js'
-import { Shelf, shelved, timeOf } from './shelf.js'
+import { reasonOf, Shelf, shelved, timeOf } from './shelf.js'
 
 export interface SnapshotFacts {
   readonly id: string
@@ -27,6 +27,8 @@ export interface Holding {
   readonly newest?: SnapshotFacts
   /** Snapshots that the brake holds. */
   readonly braked: readonly string[]
+  /** What is wrong, when nothing of it can be read. */
+  readonly damaged?: string
 }
 
 /** A learner's snapshots, oldest first. */
@@ -37,18 +39,27 @@ export function snapshotsOf(layout: Layout, uid: string): SnapshotFacts[] {
 
 export function holdingsOf(layout: Layout, uids: readonly string[] = shelved(layout)): Holding[] {
   return uids.map((uid) => {
-    const shelf = new Shelf(layout, uid)
-    const ids = shelf.ids()
-    const newest = ids.at(-1)
-    const braked = ids.filter((id) => shelf.held(id)?.by === 'brake')
-    if (newest === undefined) return { uid, snapshots: 0, braked }
-    return { uid, snapshots: ids.length, newest: factsOf(shelf, newest), braked }
+    try {
+      return holdingOf(new Shelf(layout, uid), uid)
+    } catch (error) {
+      // What befell one learner's folder must not hide all others.
+      if (!(error instanceof SugarError)) throw error
+      return { uid, snapshots: 0, braked: [], damaged: error.message }
+    }
   })
 }
 
+function holdingOf(shelf: Shelf, uid: string): Holding {
+  const ids = shelf.ids()
+  const newest = ids.at(-1)
+  const braked = ids.filter((id) => shelf.held(id).some(({ by }) => by === 'brake'))
+  if (newest === undefined) return { uid, snapshots: 0, braked }
+  return { uid, snapshots: ids.length, newest: factsOf(shelf, newest), braked }
+}
+
 function factsOf(shelf: Shelf, id: string): SnapshotFacts {
-  const hold = shelf.held(id)
-  const why = hold === undefined ? { held: false } : { held: true, why: hold.why }
+  const reason = reasonOf(shelf.held(id))
+  const why = reason === undefined ? { held: false } : { held: true, why: reason }
   try {
     const { at, entries, files, bytes, added } = shelf.header(id)
     return { id, at, entries, files, bytes, added, ...why }

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { mkdir, rename } from 'node:fs/promises'
+import { chmod, mkdir, rename, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -8,15 +7,17 @@ import { pipeline } from 'node:stream/promises'
 import { removeTree } from '../../../core/api.js'
 import type { Found, Query } from '../journal/search.js'
 import { choose } from './choice.js'
+import { discard, type Rotten } from './discard.js'
 import { type Drilled, drill } from './drill.js'
 import { type Holding, holdingsOf, type SnapshotFacts, snapshotsOf } from './holdings.js'
 import type { KeepRules } from './keeping.js'
 import { datastore, documents, type Layout } from './layout.js'
+import { list } from './listing.js'
 import { Objects } from './objects.js'
 import type { Progress } from './progress.js'
 import { type Pruned, prune } from './prune.js'
 import { parcelOf, type Restored, type Restoring } from './restore.js'
-import { Shelf } from './shelf.js'
+import { type Hold, Shelf } from './shelf.js'
 import { type Taken, takeSnapshot } from './snapshot.js'
 import { SnapshotTree } from './snapshot-tree.js'
 import { type Swept, sizeOfObjects, sweep } from './sweep.js'
@@ -40,12 +41,14 @@ export interface Jobs {
   holdings: Job<{ uids?: readonly string[] }, Holding[]>
   snapshots: Job<{ uid: string }, SnapshotFacts[]>
   hold: Job<{ uid: string; at: string; why: string }, string>
-  /** @returns the snapshots that were on hold */
-  release: Job<{ uid: string; id?: string | undefined }, string[]>
+  /** Takes back what the brake holds; of one snapshot, whoever holds it. */
+  release: Job<{ uid: string; id?: string | undefined }, Released>
   prune: Job<{ rules: KeepRules; uids?: readonly string[]; dryRun: boolean }, Pruned[]>
   sweep: Job<Record<never, never>, Swept>
   size: Job<Record<never, never>, number>
   verify: Job<{ uids?: readonly string[]; repair: boolean }, Verified>
+  /** Removes files of a live tree that are damaged. The caller has the learner's turn. */
+  discard: Job<{ uid: string; rotten: readonly Rotten[] }, void>
   entries: Job<Which & { query: Query }, Found & { snapshot: string }>
   entry: Job<Which & { entry: string }, EntryFacts>
   restore: Job<Restoring, Restored>
@@ -66,7 +69,15 @@ export const exclusive: ReadonlySet<JobName> = new Set([
   'sweep',
   'hold',
   'release',
+  'discard',
 ])
+
+/** Ids of snapshots. */
+export interface Released {
+  readonly released: readonly string[]
+  /** Those that operators hold still. */
+  readonly held: readonly string[]
+}
 
 /** What a plugin needs to show an entry and to hand out what is in it. */
 export interface EntryFacts {
@@ -78,6 +89,18 @@ export interface EntryFacts {
   /** Where its data lies; undefined when it has none. */
   readonly data?: { readonly content: Uint8Array | string; readonly size: number }
 }
+
+/** Work that needs no room on the disk, and perhaps makes some. */
+export const roomless: ReadonlySet<JobName> = new Set([
+  'prune',
+  'sweep',
+  'size',
+  'holdings',
+  'snapshots',
+  'entries',
+  'entry',
+  'restore',
+])
 
 const indexesKept = 4
 
@@ -124,7 +147,7 @@ export function jobsOf(layout: Layout): Jobs {
       try {
         // As rsync keeps links: marked, so that they lead nowhere while they lie here.
         await unfold(tree, making, ({ target }) => `/rsyncd-munged/${target}`, progress)
-        await rename(making, to)
+        await move(making, to)
       } finally {
         await removeTree(making)
       }
@@ -136,8 +159,12 @@ export function jobsOf(layout: Layout): Jobs {
     async adopt({ uid, folder, directory, at, isNewest }, progress) {
       const source = { folder, places: { [datastore]: directory }, foreign: at }
       const taken = await takeSnapshot(layout, uid, progress, source)
-      const live = join(layout.live(uid), datastore)
-      if (isNewest && !existsSync(live)) await layOut({ uid, at: taken.header.id, to: live }, progress)
+      if (isNewest && isUntouched(layout, uid, taken.header.id)) {
+        const to = join(layout.live(uid), datastore)
+        // A session makes the folder, whatever it is for.
+        await removeTree(to)
+        await layOut({ uid, at: taken.header.id, to }, progress)
+      }
       return taken
     },
     holdings: ({ uids }) => holdingsOf(layout, uids),
@@ -150,13 +177,16 @@ export function jobsOf(layout: Layout): Jobs {
     },
     release({ uid, id }) {
       const shelf = new Shelf(layout, uid)
+      const by: Hold['by'] | undefined = id === undefined ? 'brake' : undefined
       const ids = id === undefined ? shelf.ids() : [choose(shelf, id)]
-      return ids.filter((one) => shelf.release(one))
+      const released = ids.filter((one) => shelf.release(one, by))
+      return { released, held: shelf.ids().filter((one) => shelf.held(one).length > 0) }
     },
     prune: (given) => prune(layout, given, (uid, id) => pins.has(`${uid}/${id}`)),
     sweep: (_, progress) => sweep(layout, progress),
     size: () => sizeOfObjects(layout),
     verify: ({ uids, repair }, progress) => verify(layout, progress, { repair, ...(uids && { uids }) }),
+    discard: ({ uid, rotten }) => discard(layout, uid, rotten),
     entries: ({ query, ...which }) =>
       reading(which, datastore, async (tree, snapshot) => {
         const { search } = await import('../journal/search.js')
@@ -182,4 +212,21 @@ export function jobsOf(layout: Layout): Jobs {
     layOut,
     drill: ({ uids }, progress) => drill(layout, uids, progress),
   }
+}
+
+/** Moves a directory; one that may not be written, by its mode, has to be for that moment. */
+async function move(from: string, to: string): Promise<void> {
+  const mode = (await stat(from)).mode & 0o7777
+  if ((mode & 0o200) === 0) await chmod(from, mode | 0o200)
+  await rename(from, to)
+  if ((mode & 0o200) === 0) await chmod(to, mode)
+}
+
+/** Whether nothing has come from a learner's laptop so far but what was taken over. */
+function isUntouched(layout: Layout, uid: string, adopted: string): boolean {
+  if (list(layout.live(uid), { [datastore]: datastore }).some(({ type }) => type !== 'directory'))
+    return false
+  const [newest] = new Shelf(layout, uid).wholes()
+  // A laptop that was wiped on purpose is not filled again.
+  return newest === undefined || newest.header.id === adopted || newest.header.entries === 0
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, readFileSync, readSync, renameSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { systemCode } from '../../../core/api.js'
 import type { ObjectName } from '../tree.js'
 import { damaged } from './codec.js'
 import { syncFolder } from './flush.js'
@@ -56,9 +57,9 @@ export function writeManifest(path: string, { header, pieces }: Manifest, scratc
   syncFolder(dirname(path))
 }
 
-/** @throws SystemError DAMAGED when a byte is missing, changed or too many */
+/** @throws SystemError DAMAGED when a byte is missing, changed or too many; ENOENT */
 export function readManifest(path: string): Manifest {
-  const bytes = readFileSync(path)
+  const bytes = legible(path, () => readFileSync(path))
   const body = bytes.subarray(0, -sealBytes)
   if (
     bytes.length < sealBytes ||
@@ -106,16 +107,31 @@ function decodePieces(bytes: Buffer, path: string): Piece[] {
   return pieces
 }
 
-/** What a snapshot says of itself, without its rows being read or checked. */
+/** What a snapshot says of itself, without its rows being read or checked. @throws SystemError DAMAGED; ENOENT */
 export function readHeader(path: string): Header {
+  const bytes = legible(path, () => beginningOf(path))
+  const end = bytes.indexOf(0x0a)
+  return parseHeader(bytes.subarray(0, Math.max(end, 0)).toString(), path)
+}
+
+function beginningOf(path: string): Buffer {
   const file = openSync(path, 'r')
   try {
     const buffer = Buffer.alloc(longestHeader)
-    const bytes = buffer.subarray(0, readSync(file, buffer, 0, longestHeader, 0))
-    const end = bytes.indexOf(0x0a)
-    return parseHeader(bytes.subarray(0, Math.max(end, 0)).toString(), path)
+    return buffer.subarray(0, readSync(file, buffer, 0, longestHeader, 0))
   } finally {
     closeSync(file)
+  }
+}
+
+/** A file that the disk does not give back is as good as one that was changed. */
+function legible<R>(path: string, read: () => R): R {
+  try {
+    return read()
+  } catch (error) {
+    throw systemCode(error) === 'ENOENT'
+      ? error
+      : damaged(`${path} cannot be read (${systemCode(error)})`, error)
   }
 }
 

@@ -10,6 +10,8 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  type Stats,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -50,6 +52,17 @@ export class Objects {
     const path = this.#path(name)
     if (existsSync(path + deflated)) return { path: path + deflated, deflated: true }
     return existsSync(path) ? { path, deflated: false } : undefined
+  }
+
+  /** Moves a damaged one out of the way; while a snapshot needs it, it may be worth something to somebody who knows. */
+  putAside(name: ObjectName): void {
+    const lying = this.find(name)
+    if (lying !== undefined) renameSync(lying.path, this.#path(name) + aside)
+  }
+
+  /** The file of one that was put aside. */
+  asideOf(name: ObjectName): Stats | undefined {
+    return statSync(this.#path(name) + aside, { throwIfNoEntry: false })
   }
 
   /**
@@ -111,7 +124,7 @@ export interface IntakeOptions {
  * no object which a later snapshot would take for a whole one.
  */
 export class Intake {
-  /** Bytes that this intake adds to the disk. */
+  /** Bytes that this intake adds to the disk. What a live tree has anyway is not among them. */
   added = 0
   readonly #objects: Objects
   readonly #folder: string
@@ -214,18 +227,26 @@ export class Intake {
 
   #link(name: ObjectName, path: Buffer, file: number, size: number): void {
     const to = join(this.#folder, name)
-    try {
-      if (this.#options.links) linkSync(path, to)
-      else copyFileSync(path, to, constants.COPYFILE_FICLONE)
-    } catch (error) {
-      // Too many links to one file, or a file system without any.
-      if (!['EMLINK', 'EPERM', 'EXDEV', 'ENOTSUP'].includes(systemCode(error) ?? '')) throw error
+    if (!this.#linked(path, to)) {
       copyFileSync(path, to, constants.COPYFILE_FICLONE)
+      this.added += size
     }
     // The name stands for the file that was hashed, and no other.
     if (lstatSync(path).ino !== fstatSync(file).ino) throw changed()
     this.#staged.add(name)
-    this.added += size
+  }
+
+  /** Gives a file a second name, where that may be: it takes nothing more of the disk. */
+  #linked(path: Buffer, to: string): boolean {
+    if (!this.#options.links) return false
+    try {
+      linkSync(path, to)
+      return true
+    } catch (error) {
+      // Too many links to one file, or a file system without any.
+      if (['EMLINK', 'EPERM', 'EXDEV', 'ENOTSUP'].includes(systemCode(error) ?? '')) return false
+      throw error
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 /** The process that keeps the archive. @see Archivist */
-import { type ErrorCode, SugarError } from '../../../core/api.js'
+import { asError, type ErrorCode, SugarError, systemCode } from '../../../core/api.js'
+import { isFull, noRoom } from './flush.js'
 import { exclusive, type JobName, jobsOf } from './jobs.js'
 import { Layout } from './layout.js'
 import type { Progress } from './progress.js'
@@ -9,10 +10,18 @@ export type ToProcess = { id: number; job: JobName; given: unknown } | { cancel:
 export type FromProcess =
   | { id: number; result: unknown }
   | { id: number; files: number; bytes: number }
-  | {
-      id: number
-      error: { code?: ErrorCode | undefined; message: string; hint?: string | undefined }
-    }
+  | { id: number; error: Failure }
+
+/** What a job threw. */
+export interface Failure {
+  readonly code?: ErrorCode
+  /** Of a call that failed, where nobody made an error of ours of it. */
+  readonly systemCode?: string | undefined
+  readonly message: string
+  readonly hint?: string | undefined
+  /** For the log, of what nobody expected. */
+  readonly stack?: string | undefined
+}
 
 /** Milliseconds between two reports of progress. */
 const between = 200
@@ -45,13 +54,20 @@ async function attempt(id: number, job: JobName, given: unknown): Promise<FromPr
     const result = await jobs[job](given as never, progressOf(id))
     return { id, result }
   } catch (thrown) {
-    const error = thrown instanceof Error ? thrown : new Error(String(thrown))
-    const { message } = error
-    if (error instanceof SugarError) return { id, error: { code: error.code, message, hint: error.hint } }
-    return { id, error: { message: error.stack ?? message } }
+    return {
+      id,
+      error: failureOf(isFull(thrown) ? noRoom('the disk of the backups is full', thrown) : thrown),
+    }
   } finally {
     cancelled.delete(id)
   }
+}
+
+function failureOf(thrown: unknown): Failure {
+  const error = asError(thrown)
+  const { message, stack } = error
+  if (error instanceof SugarError) return { code: error.code, message, hint: error.hint }
+  return { systemCode: systemCode(error), message, stack }
 }
 
 function progressOf(id: number): Progress {

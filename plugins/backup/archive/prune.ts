@@ -4,7 +4,7 @@ import { judge, type Keepable, type KeepRules } from './keeping.js'
 import type { Layout } from './layout.js'
 import { Objects } from './objects.js'
 import { rowsOf } from './rows.js'
-import { Shelf, shelved, timeOf } from './shelf.js'
+import { reasonOf, Shelf, shelved, timeOf } from './shelf.js'
 
 /** What becomes of a snapshot, and why. */
 export interface Pruned {
@@ -40,11 +40,10 @@ export function prune(
 function keepables(layout: Layout, shelf: Shelf): Keepable[] {
   const bundles = new Bundles(new Objects(layout.objects))
   let whole = false
-  const newestFirst = shelf
-    .ids()
+  const newestFirst = idsOf(shelf)
     .reverse()
     .map((id) => {
-      const held = shelf.held(id)?.why
+      const held = reasonOf(shelf.held(id))
       try {
         const manifest = shelf.read(id)
         if (!whole) readAll(rowsOf(bundles, manifest))
@@ -57,6 +56,16 @@ function keepables(layout: Layout, shelf: Shelf): Keepable[] {
       }
     })
   return newestFirst.reverse()
+}
+
+/** None, when the learner's folder cannot be read: nothing of it goes then. */
+function idsOf(shelf: Shelf): string[] {
+  try {
+    return shelf.ids()
+  } catch (error) {
+    if (error instanceof SugarError) return []
+    throw error
+  }
 }
 
 /** @throws SystemError DAMAGED */

@@ -1,9 +1,9 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { RequestError, SugarError, systemCode } from '../../../core/api.js'
 import { damaged } from './codec.js'
 import { syncFolder } from './flush.js'
-import type { Layout } from './layout.js'
+import { type Layout, uidForm } from './layout.js'
 import { type Header, type Manifest, readHeader, readManifest } from './manifest.js'
 
 const ending = '.snapshot'
@@ -17,15 +17,20 @@ export interface Hold {
   readonly why: string
 }
 
+// That it is there is enough: a hold is never lost for want of its reason.
+const lostHold: Hold = { by: 'operator', why: 'the reason is lost' }
+
 /** A learner's snapshots, by their ids: UTC times that sort as they came. */
 export class Shelf {
   readonly #folder: string
+  readonly #scratch: string
 
   constructor(layout: Layout, uid: string) {
     this.#folder = layout.snapshots(uid)
+    this.#scratch = join(layout.scratch, `held-${uid}`)
   }
 
-  /** Oldest first. */
+  /** Oldest first. @throws SystemError DAMAGED when the folder cannot be read */
   ids(): string[] {
     return names(this.#folder)
       .filter((name) => name.endsWith(ending))
@@ -53,49 +58,52 @@ export class Shelf {
   /** @throws RequestError NOT_FOUND, SystemError DAMAGED */
   read(id: string): Manifest {
     const path = this.path(id)
-    let manifest: Manifest
-    try {
-      manifest = readManifest(path)
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') throw new RequestError('NOT_FOUND', `there is no snapshot ${id}`)
-      throw error
-    }
+    const manifest = present(id, () => readManifest(path))
     if (manifest.header.id !== id) throw damaged(`${path} is another snapshot, by what is in it`)
     return manifest
   }
 
+  /** @throws RequestError NOT_FOUND, SystemError DAMAGED */
   header(id: string): Header {
-    return readHeader(this.path(id))
+    return present(id, () => readHeader(this.path(id)))
   }
 
+  /** Beside a hold of the other, each has one. */
   hold(id: string, hold: Hold): void {
     if (!existsSync(this.path(id))) throw new RequestError('NOT_FOUND', `there is no snapshot ${id}`)
-    writeFileSync(this.#heldPath(id), JSON.stringify(hold), { mode: 0o600, flush: true })
-    syncFolder(this.#folder)
+    this.#write(id, [...this.held(id).filter(({ by }) => by !== hold.by), hold])
   }
 
-  held(id: string): Hold | undefined {
+  /** Its holds; none, when the rules may remove it. */
+  held(id: string): readonly Hold[] {
     let text: string
     try {
       text = readFileSync(this.#heldPath(id), 'utf8')
     } catch (error) {
-      if (systemCode(error) === 'ENOENT') return undefined
-      throw error
+      return systemCode(error) === 'ENOENT' ? [] : [lostHold]
     }
     try {
-      const { by, why } = JSON.parse(text) as Hold
-      return { by: by === 'brake' ? by : 'operator', why: String(why) }
+      const all = [JSON.parse(text)].flat() as Hold[]
+      const holds = all.map(({ by, why }) => ({
+        by: by === 'brake' ? by : ('operator' as const),
+        why: String(why),
+      }))
+      return holds.length > 0 ? holds : [lostHold]
     } catch {
-      // That it is there is enough: a hold is never lost for want of its reason.
-      return { by: 'operator', why: 'the reason is lost' }
+      return [lostHold]
     }
   }
 
-  /** @returns whether it was on hold */
-  release(id: string): boolean {
-    if (!existsSync(this.#heldPath(id))) return false
-    rmSync(this.#heldPath(id))
-    syncFolder(this.#folder)
+  /**
+   * Takes holds back.
+   * @param by whose; everybody's when not said
+   * @returns whether there were any
+   */
+  release(id: string, by?: Hold['by']): boolean {
+    const before = this.held(id)
+    const left = by === undefined ? [] : before.filter((hold) => hold.by !== by)
+    if (left.length === before.length) return false
+    this.#write(id, left)
     return true
   }
 
@@ -123,13 +131,30 @@ export class Shelf {
     return id
   }
 
+  /** One hold must not be lost while the other is written. */
+  #write(id: string, holds: readonly Hold[]): void {
+    if (holds.length === 0) rmSync(this.#heldPath(id))
+    else {
+      writeFileSync(this.#scratch, JSON.stringify(holds), { mode: 0o600, flush: true })
+      renameSync(this.#scratch, this.#heldPath(id))
+    }
+    syncFolder(this.#folder)
+  }
+
   #heldPath(id: string): string {
     return this.path(id).replace(/\.snapshot$/, heldEnding)
   }
 }
 
-/** Everyone who has snapshots. */
-export const shelved = (layout: Layout): string[] => names(layout.allSnapshots).sort()
+/** Everyone who has snapshots. Whatever else lies there is nobody's. */
+export const shelved = (layout: Layout): string[] =>
+  names(layout.allSnapshots)
+    .filter((name) => uidForm.test(name))
+    .sort()
+
+/** Why a snapshot is on hold, in one line; undefined when it is not. */
+export const reasonOf = (holds: readonly Hold[]): string | undefined =>
+  holds.length === 0 ? undefined : holds.map(({ why }) => why).join('; ')
 
 /** The time that an id stands for, ISO 8601. */
 export const timeOf = (id: string): string =>
@@ -138,12 +163,21 @@ export const timeOf = (id: string): string =>
 /** The id that a time gives by itself. */
 export const plainId = (at: Date): string => `${at.toISOString().slice(0, 19).replaceAll(':', '-')}Z`
 
+function present<R>(id: string, read: () => R): R {
+  try {
+    return read()
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+    throw new RequestError('NOT_FOUND', `there is no snapshot ${id}`)
+  }
+}
+
 function names(folder: string): string[] {
   try {
     return readdirSync(folder)
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return []
-    throw error
+    throw damaged(`${folder} cannot be read (${systemCode(error)})`, error)
   }
 }
 

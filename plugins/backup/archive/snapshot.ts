@@ -1,12 +1,11 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { systemCode } from '../../../core/api.js'
 import { below } from '../journal/path.js'
 import type { BytePath, Row } from '../tree.js'
 import { Brake, isUpheaval, type Upheaval } from './brake.js'
 import { Bundle, Bundles, pack } from './bundles.js'
 import { Digest } from './digest.js'
-import { noRoom, syncDisk, syncFolder } from './flush.js'
+import { isFull, noRoom, syncDisk, syncFolder } from './flush.js'
 import { datastore, type Layout, placesOfLive } from './layout.js'
 import { type Listed, list } from './listing.js'
 import { type Header, type Manifest, writeManifest } from './manifest.js'
@@ -60,7 +59,7 @@ export async function takeSnapshot(
     const intake = new Intake(new Objects(layout.objects), scratch, { links: source.foreign === undefined })
     return await take(layout, uid, progress, source, intake)
   } catch (error) {
-    if (!['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')) throw error
+    if (!isFull(error)) throw error
     throw noRoom(`there is no room for a snapshot of ${uid}`, error)
   } finally {
     remove()
@@ -120,15 +119,16 @@ async function take(
     // Looked at anew, and the same after all.
     pieces.push(past.same(packed.sum) ?? { ...bundle.add(packed), sum: packed.sum, check })
   }
-  if (before !== undefined && isSame(pieces) && bundle.isEmpty) return { header: before.header, fresh: false }
+  if (before !== undefined && isSame(pieces) && bundle.isEmpty) {
+    // Contents that had been lost came once more.
+    if (!intake.isEmpty) settle(layout, intake)
+    return { header: before.header, fresh: false }
+  }
   const name = bundle.isEmpty ? '' : intake.bundle(bundle.bytes)
 
   const shelfFolder = layout.snapshots(uid)
   if (mkdirSync(shelfFolder, { recursive: true, mode: 0o700 }) !== undefined) syncFolder(dirname(shelfFolder))
-  syncDisk(layout.root)
-  intake.commit()
-  // A snapshot is not before its objects, whatever the file system makes of the order of renames.
-  syncDisk(layout.root)
+  settle(layout, intake)
   const at = foreign ?? new Date()
   const id = foreign === undefined ? shelf.newId(at) : shelf.oldId(at)
   const header: Header = {
@@ -152,6 +152,14 @@ async function take(
   const placed = pieces.map((piece) => ({ bundle: name, ...piece }))
   writeManifest(shelf.path(id), { header, pieces: placed }, join(layout.scratch, `snapshot-${uid}.manifest`))
   return held === undefined ? { header, fresh: true } : { header, fresh: true, held: { id: held, upheaval } }
+}
+
+/** Puts objects in their places, for good. */
+function settle(layout: Layout, intake: Intake): void {
+  syncDisk(layout.root)
+  intake.commit()
+  // A snapshot is not before its objects, whatever the file system makes of the order of renames.
+  syncDisk(layout.root)
 }
 
 /** The snapshot that comes before: the newest by then. One that is damaged hides none before it. */

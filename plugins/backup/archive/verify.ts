@@ -1,14 +1,15 @@
-import { linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { fstatSync, linkSync, lstatSync, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { SugarError } from '../../../core/api.js'
+import { SugarError, systemCode } from '../../../core/api.js'
 import { below } from '../journal/path.js'
 import type { BytePath, ObjectName } from '../tree.js'
 import { Bundles } from './bundles.js'
+import type { Rotten } from './discard.js'
 import { syncDisk } from './flush.js'
 import { heal } from './heal.js'
 import { type Layout, placesOfLive } from './layout.js'
 import { list } from './listing.js'
-import { aside, deflated, type Lying, Objects } from './objects.js'
+import { Objects } from './objects.js'
 import type { Piece } from './pieces.js'
 import type { Progress } from './progress.js'
 import { digestOf, reading } from './readable.js'
@@ -18,7 +19,8 @@ import { streamObject } from './snapshot-tree.js'
 /** Something that cannot be restored as it was. */
 export interface Damage {
   readonly uid: string
-  readonly snapshot: string
+  /** Its id, or undefined when the learner's folder cannot be read. */
+  readonly snapshot?: string
   /** The file, or undefined when the snapshot itself cannot be read. */
   readonly path?: string
   readonly why: string
@@ -31,8 +33,8 @@ export interface Verified {
   readonly damage: readonly Damage[]
   /** Objects that were found again in a live tree and put back, and pieces of manifests that were found in others. */
   readonly repaired: number
-  /** Learners whose live tree has lost files that were damaged too: their laptops must send them anew. */
-  readonly resend: readonly string[]
+  /** Files of live trees that are damaged too: laptops must send them anew, once they are removed. See discard(). */
+  readonly resend: readonly (Rotten & { readonly uid: string })[]
 }
 
 /** A file whose content is lost. */
@@ -61,7 +63,14 @@ export async function verify(
     const shelf = new Shelf(layout, uid)
     // Snapshots of one learner share most of their pieces.
     const known = new Map<string, readonly LostFile[]>()
-    for (const snapshot of shelf.ids()) {
+    let ids: string[] = []
+    try {
+      ids = shelf.ids()
+    } catch (error) {
+      if (!(error instanceof SugarError)) throw error
+      damage.push({ uid, why: error.message })
+    }
+    for (const snapshot of ids) {
       const found: Damage[] = []
       try {
         for (const piece of shelf.read(snapshot).pieces) {
@@ -90,7 +99,14 @@ export async function verify(
 
 function healAll(layout: Layout, uids: readonly string[]): number {
   const bundles = new Bundles(new Objects(layout.objects))
-  return uids.reduce((sum, uid) => sum + heal(layout, uid, bundles), 0)
+  return uids.reduce((sum, uid) => {
+    try {
+      return sum + heal(layout, uid, bundles)
+    } catch (error) {
+      if (error instanceof SugarError && error.code === 'DAMAGED') return sum
+      throw error
+    }
+  }, 0)
 }
 
 /** Contents that were looked at: each is read once, however many snapshots need it. */
@@ -148,7 +164,7 @@ async function wrongWith(objects: Objects, name: ObjectName, size: number): Prom
 
 /**
  * Puts damaged contents back where a live tree still has them. One that shares its inode with a live file is damaged
- * there too: that file is removed, so that the laptop's next backup sends it anew.
+ * there too: that file is told, and stays until nobody is at work there.
  */
 function mend(
   layout: Layout,
@@ -156,41 +172,52 @@ function mend(
   progress: Progress,
 ): Pick<Verified, 'repaired' | 'resend'> {
   const objects = new Objects(layout.objects)
-  const inodes = new Set<number>()
+  const inodes = new Map<number, ObjectName>()
   for (const name of broken) {
-    const lying = objects.find(name)
-    if (lying === undefined) continue
-    inodes.add(statSync(lying.path).ino)
-    setAside(lying)
+    objects.putAside(name)
+    // Also one that was put aside by somebody who did not come to the end.
+    const inode = objects.asideOf(name)?.ino
+    if (inode !== undefined) inodes.set(inode, name)
   }
   let repaired = 0
-  const resend = new Set<string>()
+  const resend: Verified['resend'][number][] = []
   for (const uid of shelved(layout)) {
     for (const { type, lies, size } of list(layout.live(uid), placesOfLive)) {
       if (type !== 'file') continue
       progress.step(size)
       const file = below(layout.live(uid), lies)
-      const inode = statSync(file, { throwIfNoEntry: false })?.ino
+      const inode = lstatSync(file, { throwIfNoEntry: false })?.ino
       // A session may be at work there.
       if (inode === undefined) continue
-      if (inodes.has(inode)) {
-        rmSync(file)
-        resend.add(uid)
-        continue
-      }
-      const { name } = reading(file, digestOf)
-      if (!broken.has(name) || objects.find(name) !== undefined) continue
-      const path = join(layout.objects, name.slice(0, 2), name.slice(2))
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-      linkSync(file, path)
-      repaired += 1
+      const object = inodes.get(inode)
+      if (object !== undefined) resend.push({ uid, path: lies, object })
+      else if (putBack(layout, objects, broken, file)) repaired += 1
     }
   }
   syncDisk(layout.root)
-  return { repaired, resend: [...resend] }
+  return { repaired, resend }
 }
 
-/** Moves a damaged object out of the way; while a snapshot needs it, it may be worth something to somebody who knows. */
-function setAside({ path, deflated: packed }: Lying): void {
-  renameSync(path, (packed ? path.slice(0, -deflated.length) : path) + aside)
+/** Makes a live file an object again, where that is what it holds. */
+function putBack(layout: Layout, objects: Objects, broken: ReadonlySet<ObjectName>, file: Buffer): boolean {
+  const found = contentIn(file)
+  if (found === undefined || !broken.has(found.name) || objects.find(found.name) !== undefined) return false
+  const { name, inode } = found
+  const path = join(layout.objects, name.slice(0, 2), name.slice(2))
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  linkSync(file, path)
+  // The name stands for the file that was hashed, and no other.
+  if (lstatSync(path).ino === inode) return true
+  rmSync(path)
+  return false
+}
+
+/** undefined for a file that has gone, or that the disk does not give back: no copy of anything is there. */
+function contentIn(file: Buffer): { name: ObjectName; inode: number } | undefined {
+  try {
+    return reading(file, (open) => ({ name: digestOf(open).name, inode: fstatSync(open).ino }))
+  } catch (error) {
+    if (systemCode(error) !== undefined) return undefined
+    throw error
+  }
 }

@@ -21,4 +21,6 @@ export interface Desk {
   readonly layout: Layout
   readonly rules: KeepRules
   readonly log: Logger
+  /** Called when objects were removed: what the archive takes is less now. */
+  measured?(): Promise<void>
 }

@@ -1,5 +1,4 @@
 import type { Call, Column } from '../../../core/api.js'
-import type { KeepRules } from '../archive/keeping.js'
 import type { Pruned } from '../archive/prune.js'
 import type { Desk } from './desk.js'
 import { telling } from './progress.js'
@@ -28,12 +27,15 @@ export async function prune(
 
 /** Prunes everybody's snapshots. */
 export async function pruneAll(
-  { archivist, keeper, rules }: Pick<Desk, 'archivist' | 'keeper'> & { rules: KeepRules },
+  desk: Pick<Desk, 'archivist' | 'rules' | 'measured'> & { keeper: Pick<Desk['keeper'], 'settled'> },
   dryRun: boolean,
   asking = {},
 ): Promise<{ verdicts: Pruned[]; freed: number }> {
+  const { archivist, keeper, rules } = desk
   await keeper.settled()
   const verdicts = await archivist.run('prune', { rules, dryRun }, asking)
-  const freed = dryRun ? 0 : (await archivist.run('sweep', {}, asking)).freed
+  if (dryRun) return { verdicts, freed: 0 }
+  const { freed } = await archivist.run('sweep', {}, asking)
+  await desk.measured?.()
   return { verdicts, freed }
 }

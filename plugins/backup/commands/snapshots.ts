@@ -35,19 +35,24 @@ export async function hold(
     at: options.at === '' ? 'latest' : options.at,
     why: options.reason,
   })
-  print(`snapshot ${id} of ${uid} is on hold: it stays until "backup release ${args.user}"`)
+  print(`snapshot ${id} of ${uid} is on hold: it stays until "backup release ${args.user} --at ${id}"`)
 }
 
-/** `backup release USER`: ends holds, and says that what the brake saw was meant. */
+/**
+ * `backup release USER`: says that what the brake saw was meant, and ends its holds; with `--at`, whoever holds that
+ * snapshot.
+ */
 export async function release(
   desk: Desk,
   { args, options, print }: Pick<Call, 'print'> & { args: { user: string }; options: { at: string } },
 ): Promise<void> {
   const uid = await learnerOf(desk, args.user)
   const id = options.at === '' ? undefined : options.at
-  const released = await desk.archivist.run('release', { uid, id })
+  const { released, held } = await desk.archivist.run('release', { uid, id })
   const [left] = await desk.archivist.run('holdings', { uids: [uid] })
   if ((left?.braked.length ?? 0) === 0) await desk.ledger.lower(uid, 'mass-change')
-  if (released.length === 0) print(`nothing of ${uid} was on hold`)
-  else print(`released ${released.join(', ')} of ${uid}`)
+  if (released.length > 0) print(`released ${released.join(', ')} of ${uid}`)
+  else
+    print(id === undefined ? `the brake holds nothing of ${uid}` : `nothing of ${uid} was on hold by ${id}`)
+  for (const one of held) print(`still on hold: ${one}; "backup release ${args.user} --at ${one}" ends that`)
 }

@@ -1,4 +1,5 @@
-import type { Call } from '../../../core/api.js'
+import { asError, type Call } from '../../../core/api.js'
+import type { Verified } from '../archive/verify.js'
 import type { Desk } from './desk.js'
 import { telling } from './progress.js'
 import { amount } from './text.js'
@@ -13,12 +14,11 @@ export async function verify(
   await desk.keeper.settled()
   const { repair } = call.options
   const first = await desk.archivist.run('verify', { repair }, telling(call, 'verified'))
+  await discardAll(desk, call, first.resend)
   const found =
     repair && first.damage.length > 0
       ? await desk.archivist.run('verify', { repair: false }, telling(call, 'verified again'))
       : first
-  // What was removed so that the laptop sends it anew: asked by digest, the server must not say that it has it.
-  for (const uid of first.resend) await desk.ledger.note(uid, () => ({ digest: '' }))
   const broken = new Set(found.damage.map(({ uid }) => uid))
   for (const { uid, why, path } of found.damage)
     await desk.ledger.raise(uid, 'damaged', `${path ?? 'a snapshot'}: ${why}`)
@@ -28,7 +28,7 @@ export async function verify(
   }
   const lines = found.damage.map(
     ({ uid, snapshot, path, why }) =>
-      `damaged: ${uid} ${snapshot} ${path ?? '(the snapshot itself)'}: ${why}`,
+      `damaged: ${uid} ${snapshot ?? '(all snapshots)'} ${path ?? '(the snapshot itself)'}: ${why}`,
   )
   if (repair) lines.push(`${first.repaired} objects found again and put back`)
   lines.push(
@@ -36,4 +36,34 @@ export async function verify(
   )
   call.show(lines, { ...found, repaired: first.repaired })
   return found.damage.length === 0 ? 0 : dataError
+}
+
+/**
+ * Removes damaged files from live trees, so that laptops send them anew. Before the first is gone it is noted that the
+ * tree is not what the laptop sent: neither is it handed out as the latest, nor is the laptop told that all is here.
+ */
+async function discardAll(
+  { turns, marks, keeper, ledger, archivist }: Desk,
+  { note, signal }: Pick<Call, 'note' | 'signal'>,
+  resend: Verified['resend'],
+): Promise<void> {
+  for (const uid of new Set(resend.map((one) => one.uid))) {
+    try {
+      const leave = await turns.take(uid, 'write', signal)
+      try {
+        // It may be all there is of what a laptop was told is safe.
+        if (marks.isDue(uid)) await keeper.keep(uid)
+        marks.set(uid, 'dirty')
+        await ledger.note(uid, () => ({ digest: '' }))
+        await archivist.run('discard', { uid, rotten: resend.filter((one) => one.uid === uid) })
+      } finally {
+        leave()
+      }
+    } catch (error) {
+      if (signal.aborted) throw error
+      note(
+        `damaged files of ${uid} are not removed (${asError(error).message}): run "backup verify --repair" again`,
+      )
+    }
+  }
 }

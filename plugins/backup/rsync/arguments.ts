@@ -11,8 +11,11 @@ export interface Surroundings {
 /** What a pushed marker becomes, in the directory that rsync runs in: its own path leads out of there. */
 export const markerFile = '.completed'
 
-/** Seconds without a byte after which our rsync gives up, when the client has said nothing. */
+/** Seconds without a byte after which our rsync gives up, whatever the client says: nobody keeps a slot by being gone. */
 const patience = 300
+
+/** Bytes that a marker may have; those of laptops are empty. */
+const longestMarker = 4096
 
 /**
  * The arguments of our rsync. The client's options come first and unchanged, then ours, which win.
@@ -20,9 +23,10 @@ const patience = 300
  */
 export function serverArguments(command: RsyncCommand, { temporary, log }: Surroundings): string[] {
   const ours = command.direction === 'push' ? forPush(temporary, log) : forPull(command)
+  if (command.place.kind === 'marker') ours.push(`--max-size=${longestMarker}`)
   // Messages of the server may hold what no laptop should see; on standard error they can be looked at.
   ours.push('--msgs2stderr')
-  if (command.timeout === undefined) ours.push(`--timeout=${patience}`)
+  ours.push(`--timeout=${Math.min(command.timeout ?? patience, patience)}`)
   const path = command.place.kind === 'marker' ? markerFile : command.path
   const sender = command.direction === 'pull' ? ['--sender'] : []
   return ['--server', ...sender, ...command.options, ...ours, '.', path]
@@ -36,6 +40,8 @@ function forPush(temporary: string, log: string): string[] {
     '--no-super',
     // What cannot be read here can be neither kept nor sent back.
     '--chmod=Du+rx,Fu+r',
+    // Holes are filled: a sparse file has its old length until the end, so that nobody would see it grow.
+    '--no-sparse',
     `--temp-dir=${temporary}`,
     `--log-file=${log}`,
     '--log-file-format=%i %l',

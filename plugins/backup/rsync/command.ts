@@ -1,5 +1,5 @@
 import { RequestError } from '../../../core/api.js'
-import { checkOption, refused } from './options.js'
+import { asksForTrial, checkOption, refused } from './options.js'
 import { type Direction, type Place, placeOf } from './place.js'
 
 /** What a laptop asks our rsync to do, every word of it checked. */
@@ -10,6 +10,8 @@ export interface RsyncCommand {
   readonly options: readonly string[]
   /** Seconds without a byte after which the client's rsync gives up; undefined when it never does. */
   readonly timeout?: number
+  /** Nothing is done: the client only wants to know what would be. */
+  readonly isTrial: boolean
   /** As it came. */
   readonly path: string
   /** What the path means. */
@@ -48,7 +50,8 @@ export function parseCommand(text: string): RsyncCommand {
   const options = place.kind === 'marker' ? withoutTemporary(given) : given
   options.forEach(checkOption)
   const timeout = timeoutOf(options)
-  return { direction, options, path, place, ...(timeout === undefined ? {} : { timeout }) }
+  const isTrial = options.some(asksForTrial)
+  return { direction, options, isTrial, path, place, ...(timeout === undefined ? {} : { timeout }) }
 }
 
 /**

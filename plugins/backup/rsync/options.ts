@@ -117,6 +117,12 @@ export function checkOption(word: string): void {
   else checkLetters(word)
 }
 
+/** Whether a word that may be passed on makes it a trial (`-n`, `--list-only`). */
+export function asksForTrial(word: string): boolean {
+  const [, given = ''] = letterWord.exec(word) ?? []
+  return given.includes('n') || word === '--list-only'
+}
+
 function checkLong(word: string): void {
   const [, name = '', value] = /^--([a-z0-9-]+)(?:=(.*))?$/.exec(word) ?? []
   const reason = refusedOptions[name]

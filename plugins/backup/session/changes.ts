@@ -3,6 +3,8 @@ import { systemCode } from '../../../core/api.js'
 
 // `DATE TIME [PID] ITEM LENGTH`, as --log-file-format='%i %l' makes it (rsync(1), --itemize-changes).
 const item = /^\S+ \S+ \[\d+\] ([<>ch.][fdLDS]\S{9,}|\*deleting) +(\d+)$/
+// What rsync writes last, when it has done everything and could write it all.
+const conclusion = /^\S+ \S+ \[\d+\] sent [\d,.]+ bytes {2}received [\d,.]+ bytes {2}total size [\d,.]+$/
 const block = 256 << 10
 
 /** What our rsync has done so far, by the log it writes. */
@@ -11,7 +13,10 @@ export class Changes {
   count = 0
   /** Of those that were not there before. */
   newFiles = 0
-  newBytes = 0
+  /** Bytes of files that were sent, whether they were there before or not. */
+  bytes = 0
+  /** Whether the last line is rsync's conclusion: only then are no lines missing, for want of room. */
+  isComplete = false
   readonly #path: string
   #at = 0
   #rest = ''
@@ -45,11 +50,11 @@ export class Changes {
   }
 
   #note(line: string): void {
+    this.isComplete = conclusion.test(line)
     const [, what, length] = item.exec(line) ?? []
     if (what === undefined) return
     this.count += 1
-    if (!what.endsWith('+')) return
-    this.newFiles += 1
-    if (what.startsWith('>f')) this.newBytes += Number(length)
+    if (what.endsWith('+')) this.newFiles += 1
+    if (what.startsWith('>f')) this.bytes += Number(length)
   }
 }

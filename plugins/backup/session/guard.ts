@@ -1,72 +1,118 @@
-import { lstatSync, readdirSync } from 'node:fs'
-import { statfs } from 'node:fs/promises'
+import { lstatSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { RequestError } from '../../../core/api.js'
 import type { Changes } from './changes.js'
+import { hasRoom } from './room.js'
+import { type Size, sizeOf } from './size.js'
 
 export interface Bounds {
-  /** What the learner has before the transfer. */
-  readonly bytes: number
-  readonly files: number
+  /** What the learner has in all places when the transfer begins. */
+  readonly had: Size
+  /** Bytes of the last backup that ended well: what others left behind gives no right to more. */
+  readonly kept: number
   /** Bytes that the learner may have; 0: any number. */
   readonly quota: number
 }
 
+/** Where a transfer writes. */
+export interface Watched {
+  /** Everything that the learner has. */
+  readonly live: string
+  readonly temporary: string
+}
+
+export interface Guard {
+  /** Ends the watch. @returns why what was sent is too much after all, when it came faster than anybody looked */
+  end(): Promise<RequestError | undefined>
+}
+
 /** Files of one learner: many times what a Journal has, and few enough for the memory of the machine. */
 const mostFiles = 400_000
-/** What stays free, so that what is under way can end and things be removed: bytes and inodes, or a share of a small disk. */
-const leastFree = 32 << 20
-const leastNodes = 500
-const leastShare = 0.02
 /** Share of a quota that may come from somebody who is above it. */
 const exchanged = 0.1
+/** Quotas beyond which that ends, and what others left behind is no excuse either. */
+const far = 2
 const between = 1000
 
 /**
  * Watches a transfer while it runs, since rsync itself knows no bounds: a sparse terabyte takes no bytes on the wire.
- * @param stop called once, when it must end, with what the laptop is told
- * @returns ends the watch
+ * @param stop called at most once, when it must end, with what the laptop is told
  */
 export function guard(
   changes: Changes,
-  temporary: string,
-  { bytes, files, quota }: Bounds,
+  { live, temporary }: Watched,
+  bounds: Bounds,
   stop: (reason: RequestError) => void,
-): () => void {
-  // Who has too much must be able to send that something was deleted, and what else was done that day.
-  const most = Math.max(quota, bytes + exchanged * quota)
-  const look = async () => {
-    changes.read()
-    const coming = sizeOf(temporary)
-    if (quota > 0 && bytes + changes.newBytes + coming > most) return overQuota(quota)
-    if (files + changes.newFiles > mostFiles)
-      return new RequestError('NO_SPACE', `a Journal may have ${mostFiles} files`, { hint: 'delete some' })
-    const { blocks, bavail, bsize, files: nodes, ffree } = await statfs(temporary)
-    const isFull = bavail * bsize < Math.min(leastFree, leastShare * blocks * bsize)
-    return isFull || ffree < Math.min(leastNodes, leastShare * nodes) ? diskFull() : undefined
+): Guard {
+  const { quota } = bounds
+  const most = mostOf(bounds)
+  let { had } = bounds
+  // Somebody may be above it by what a transfer left behind that was stopped. A file must come before the one that it
+  // takes the place of goes, so that less can be sent.
+  const begun = Math.min(had.bytes, far * most)
+  const limit = Math.max(most, begun)
+  const spare = begun > most ? quota : 0
+  /** What the log had told when that was counted. */
+  let told: Size = { bytes: 0, files: 0 }
+  let timer: NodeJS.Timeout | undefined
+  let hasEnded = false
+
+  const excess = (limit: number, spare: number): RequestError | undefined => {
+    const here = had.bytes + changes.bytes - told.bytes
+    if (quota > 0 && (here > limit || here + bytesIn(temporary) > limit + spare)) return overQuota(quota)
+    return had.files + changes.newFiles - told.files > mostFiles ? tooManyFiles() : undefined
   }
-  const timer = setInterval(() => {
-    look().then(
-      (reason) => {
-        if (reason === undefined) return
-        clearInterval(timer)
-        stop(reason)
-      },
+  const measured = async (limit: number, spare: number) => {
+    changes.read()
+    if (excess(limit, spare) === undefined) return undefined
+    // The log says neither what was deleted nor how long the files were that are longer now.
+    told = { bytes: changes.bytes, files: changes.newFiles }
+    had = await sizeOf(live)
+    return excess(limit, spare)
+  }
+  const look = async () =>
+    (await measured(limit, spare)) ?? ((await hasRoom(temporary)) ? undefined : diskFull())
+  const wait = () => {
+    timer = setTimeout(async () => {
       // The folder is gone when the transfer has just ended.
-      () => undefined,
-    )
-  }, between)
-  return () => clearInterval(timer)
+      const reason = await look().catch(() => undefined)
+      if (hasEnded) return
+      if (reason === undefined) return wait()
+      // Else rsync would keep what has come of a file, in the place of the whole one, and it would count from then on.
+      for (const name of readdirSync(temporary)) rmSync(join(temporary, name), { force: true })
+      stop(reason)
+    }, between)
+  }
+  wait()
+  return {
+    async end() {
+      hasEnded = true
+      clearTimeout(timer)
+      return measured(most, 0)
+    },
+  }
+}
+
+/** Whether somebody has far more than was ever kept, as one does who tries again and again. */
+export const isFarAbove = (bounds: Bounds): boolean =>
+  bounds.quota > 0 && bounds.had.bytes > far * mostOf(bounds)
+
+// Who has too much must be able to send that something was deleted, and what else was done that day.
+function mostOf({ had, kept, quota }: Bounds): number {
+  const right = Math.min(kept, had.bytes)
+  return Math.max(quota, right, Math.min(right + exchanged * quota, far * quota))
 }
 
 export const diskFull = (): RequestError =>
   new RequestError('NO_SPACE', 'the disk of the school server is full', { hint: 'tell your teacher' })
+
+const tooManyFiles = (): RequestError =>
+  new RequestError('NO_SPACE', `a Journal may have ${mostFiles} files`, { hint: 'delete some' })
 
 const overQuota = (quota: number): RequestError =>
   new RequestError('NO_SPACE', `your share of the school server, ${Math.round(quota / 1e6)} MB, is used up`, {
     hint: 'delete what you no longer need, or ask your teacher',
   })
 
-function sizeOf(folder: string): number {
-  return readdirSync(folder).reduce((sum, name) => sum + lstatSync(join(folder, name)).size, 0)
-}
+const bytesIn = (folder: string): number =>
+  readdirSync(folder).reduce((sum, name) => sum + lstatSync(join(folder, name)).size, 0)

@@ -51,7 +51,7 @@ export class Keeper {
    * @throws SugarError when it cannot be taken; it stays due
    */
   async keep(uid: string): Promise<void> {
-    const { ledger, marks, log } = this.#parts
+    const { ledger, log } = this.#parts
     let taken: Taken
     try {
       taken = await this.#take(uid)
@@ -60,7 +60,6 @@ export class Keeper {
       await ledger.raise(uid, 'snapshot-failed', asError(error).message).catch(() => undefined)
       throw error
     }
-    marks.clear(uid)
     await this.#note(uid, taken)
   }
 
@@ -87,11 +86,11 @@ export class Keeper {
   catchUp(): void {
     const { marks, turns } = this.#parts
     for (const uid of marks.all()) {
-      if (marks.get(uid) !== 'whole' || this.#pending.has(uid)) continue
+      if (!marks.isDue(uid) || this.#pending.has(uid)) continue
       const work = async () => {
         const leave = await turns.take(uid, 'write', AbortSignal.timeout(600_000))
         try {
-          if (marks.get(uid) === 'whole') await this.keep(uid)
+          if (marks.isDue(uid)) await this.keep(uid)
         } finally {
           leave()
         }
@@ -116,20 +115,33 @@ export class Keeper {
   }
 
   async #note(uid: string, { header, fresh, held }: Taken): Promise<void> {
-    const { ledger, log, quota, tell } = this.#parts
+    const { ledger, marks, log, quota, tell } = this.#parts
     const { id, digest, bytes, files, entries, added } = header
+    if (fresh) log.info({ uid, snapshot: id, entries, files, bytes, added }, `snapshot ${id} of ${uid}`)
+    await this.#alarm(uid, id, held)
     await ledger.note(uid, () => ({ lastGood: new Date().toISOString(), digest, bytes, files }))
+    // Not before: a crash in between must find that there is something left to do.
+    marks.taken(uid)
     await ledger.lower(uid, 'snapshot-failed')
+    await this.#weigh(uid, bytes, quota)
+    if (fresh) this.#thin(uid)
+    tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
+  }
+
+  /** Raises the flag for what the brake holds: now, or before a crash that kept anybody from hearing of it. */
+  async #alarm(uid: string, id: string, held: Taken['held']): Promise<void> {
+    const { archivist, ledger, log } = this.#parts
     if (held !== undefined) {
       const { before, removed, rewritten } = held.upheaval
       const why = `${removed} of ${before} entries were gone and ${rewritten} rewritten; ${held.id} is on hold`
       log.warn({ uid, snapshot: id, held: held.id }, `most of the Journal of ${uid} changed: ${why}`)
       await ledger.raise(uid, 'mass-change', why)
+      return
     }
-    await this.#weigh(uid, bytes, quota)
-    if (fresh) this.#thin(uid)
-    if (fresh) log.info({ uid, snapshot: id, entries, files, bytes, added }, `snapshot ${id} of ${uid}`)
-    tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
+    if (ledger.get(uid)?.flags.some(({ flag }) => flag === 'mass-change')) return
+    const [holding] = await archivist.run('holdings', { uids: [uid] })
+    const braked = holding?.braked.at(-1)
+    if (braked !== undefined) await ledger.raise(uid, 'mass-change', `${braked} is on hold`)
   }
 
   /** A laptop that backs up every minute must not fill the archive before the daily pruning comes. */

@@ -6,8 +6,9 @@ import { systemCode } from '../../../core/api.js'
  * - aside: the documents may have changed since the last snapshot; the Journal has not
  * - dirty: a session may have changed the Journal
  * - whole: the last one on the Journal ended well; a snapshot is due
+ * - old: whole, before the machine was started again: a snapshot is due, and what it is taken of is dirty
  */
-export type Mark = 'aside' | 'dirty' | 'whole'
+export type Mark = 'aside' | 'dirty' | 'whole' | 'old'
 
 /** Notes beside the live trees, by which a start after a crash knows what was under way. */
 export class Marks {
@@ -29,11 +30,25 @@ export class Marks {
       throw error
     }
     // After a power cut nobody knows what of a live tree had reached the disk: the laptop will send what is missing.
+    // A snapshot that was due for days, for want of room, had reached it, and nobody else may have that work any more.
     const [mark, boot] = text.split(' ')
-    return boot === this.#boot && (mark === 'whole' || mark === 'aside') ? mark : 'dirty'
+    if (boot === this.#boot && (mark === 'whole' || mark === 'aside')) return mark
+    return mark === 'whole' ? 'old' : 'dirty'
   }
 
-  set(uid: string, mark: Mark): void {
+  /** Whether a snapshot must be taken before anybody writes there. */
+  isDue(uid: string): boolean {
+    const mark = this.get(uid)
+    return mark === 'whole' || mark === 'old'
+  }
+
+  /** The snapshot that was due is taken. */
+  taken(uid: string): void {
+    if (this.get(uid) === 'old') this.set(uid, 'dirty')
+    else this.clear(uid)
+  }
+
+  set(uid: string, mark: Exclude<Mark, 'old'>): void {
     const path = join(this.#folder, uid)
     writeFileSync(`${path}.new`, `${mark} ${this.#boot}`, { mode: 0o600 })
     renameSync(`${path}.new`, path)

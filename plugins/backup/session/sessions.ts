@@ -1,18 +1,20 @@
-import { mkdirSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asError, type Logger, RequestError, SugarError } from '../../../core/api.js'
+import { asError, type Logger, RequestError, removeTree, SugarError, systemCode } from '../../../core/api.js'
 import type { Slots } from '../admission/slots.js'
 import type { Archivist } from '../archive/archivist.js'
 import { datastore, type Layout } from '../archive/layout.js'
-import { serverArguments } from '../rsync/arguments.js'
+import { markerFile, serverArguments } from '../rsync/arguments.js'
 import { parseCommand, type RsyncCommand } from '../rsync/command.js'
-import { diskFull } from './guard.js'
+import { type Bounds, diskFull, isFarAbove } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Marks } from './marks.js'
 import type { Processes } from './processes.js'
+import { hasRoom } from './room.js'
 import type { Caller, Session, Sessions } from './session.js'
+import { type Size, sizeOf } from './size.js'
 import type { Turns } from './turns.js'
 import { Visit } from './visit.js'
 
@@ -34,11 +36,16 @@ export interface Parts {
 /** Milliseconds in which a laptop hears why its session was ended. */
 const lastWords = 300
 
+/** What a session has, and gives back. */
+interface Held {
+  readonly returns: (() => void)[]
+  scratch?: string
+}
+
 /** Opens sessions: reads what a laptop wants, waits for its turn and a slot, and lays out where rsync will work. */
 export class LiveSessions implements Sessions {
   readonly #parts: Parts
   readonly #visits = new Set<Visit>()
-  #next = 1
   #closing = false
 
   constructor(parts: Parts) {
@@ -53,11 +60,11 @@ export class LiveSessions implements Sessions {
   async open(caller: Caller, text: string, gone: AbortSignal): Promise<Session> {
     const command = parseCommand(text)
     if (this.#closing) throw stopping()
-    const undo: (() => void)[] = []
+    const held: Held = { returns: [] }
     try {
-      return await this.#open(caller, command, gone, undo)
+      return await this.#open(caller, command, gone, held)
     } catch (error) {
-      for (const one of undo.reverse()) one()
+      await this.#giveBack(held)
       throw this.#told(caller, error)
     }
   }
@@ -78,93 +85,145 @@ export class LiveSessions implements Sessions {
     await sleep(lastWords)
   }
 
-  async #open(
-    caller: Caller,
-    command: RsyncCommand,
-    gone: AbortSignal,
-    undo: (() => void)[],
-  ): Promise<Session> {
+  async #open(caller: Caller, command: RsyncCommand, gone: AbortSignal, held: Held): Promise<Session> {
     const { layout, slots, turns, keeper, marks } = this.#parts
     const { uid } = caller
     const { place, direction } = command
-    const writes = direction === 'push'
-    if (place.kind !== 'snapshot') undo.push(await turns.take(uid, writes ? 'write' : 'read', gone))
+    const writes = direction === 'push' && !command.isTrial
+    if (place.kind !== 'snapshot') held.returns.push(await turns.take(uid, writes ? 'write' : 'read', gone))
     if (place.kind !== 'marker') {
       const stay = await slots.enter(uid, gone)
-      undo.push(() => stay.leave())
+      held.returns.push(() => stay.leave())
     }
     if (this.#closing) throw stopping()
-    const scratch = join(layout.scratch, `session-${process.pid}-${this.#next++}`)
+    const scratch = mkdtempSync(join(layout.scratch, 'session-'))
+    held.scratch = scratch
     const temporary = join(scratch, 'temporary')
-    undo.push(() => rmSync(scratch, { recursive: true, force: true }))
-    mkdirSync(temporary, { recursive: true, mode: 0o700 })
+    mkdirSync(temporary, { mode: 0o700 })
     const log = join(scratch, 'log')
     const args = serverArguments(command, { temporary, log })
     if (place.kind === 'snapshot') {
-      if (await this.#layOut(uid, place.id, scratch, gone, undo))
+      if (await this.#layOut(uid, place.id, scratch, gone, held))
         args.splice(args.indexOf('.'), 0, '--copy-dirlinks')
     } else this.#prepareLive(uid)
-    // Holes are filled: rsync leaves a sparse file at its old length until the end, where nobody sees it grow.
-    if (writes) args.splice(args.indexOf('.'), 0, '--no-sparse')
     // What came before must be safe before it is written over.
-    if (writes && place.kind !== 'marker' && marks.get(uid) === 'whole') await keeper.keep(uid)
-    const cwd = place.kind === 'snapshot' ? scratch : layout.live(uid)
+    if (writes && place.kind !== 'marker' && marks.isDue(uid)) await keeper.keep(uid)
+    const live = layout.live(uid)
+    const bounds = writes ? await this.#boundsWithin(uid) : undefined
+    const cwd = place.kind === 'snapshot' ? scratch : live
+    if (this.#closing) throw stopping()
     const visit = new Visit(
-      { ...this.#parts, logger: this.#parts.log, caller, command, args, cwd, log, temporary },
-      () => {
+      { ...this.#parts, logger: this.#parts.log, caller, command, args, cwd, live, bounds, log, temporary },
+      async () => {
+        await this.#giveBack(held)
         this.#visits.delete(visit)
-        for (const one of undo.reverse()) one()
       },
     )
     this.#visits.add(visit)
     return visit
   }
 
+  /** Turn and slot at once, whatever becomes of the rest. Does not throw. */
+  async #giveBack({ returns, scratch }: Held): Promise<void> {
+    const { log } = this.#parts
+    for (const one of returns.reverse()) {
+      try {
+        one()
+      } catch (error) {
+        log.error({ err: error }, 'what a session had could not be given back')
+      }
+    }
+    if (scratch === undefined) return
+    try {
+      await removeTree(scratch)
+    } catch (error) {
+      log.error({ err: error }, `${scratch} could not be removed; the next start tries again`)
+    }
+  }
+
+  /** Where far too much lies that no laptop was told is safe, it goes: else each attempt would leave some more. */
+  async #boundsWithin(uid: string): Promise<Bounds> {
+    const { layout, marks, log } = this.#parts
+    const bounds = await this.#boundsOf(uid)
+    if (!isFarAbove(bounds)) return bounds
+    const live = layout.live(uid)
+    const isKept = marks.get(uid) !== 'dirty'
+    log.warn({ uid, bytes: bounds.had.bytes }, `removed what ${uid} had sent beyond the quota`)
+    // What was acknowledged is in the snapshots, but for the logs, which have no history.
+    await removeTree(isKept ? join(live, 'power-logs') : live)
+    this.#prepareLive(uid)
+    return this.#boundsOf(uid)
+  }
+
+  async #boundsOf(uid: string): Promise<Bounds> {
+    const { ledger, archivist, quota } = this.#parts
+    const had = await this.#had(uid)
+    const kept = async () => (await archivist.run('holdings', { uids: [uid] }))[0]?.newest?.bytes
+    return { had, quota, kept: quota === 0 ? 0 : (ledger.get(uid)?.bytes ?? (await kept()) ?? 0) }
+  }
+
+  /** What a learner has: as the last snapshot counted it where nothing has changed since, for to count takes a while. */
+  async #had(uid: string): Promise<Size> {
+    const { layout, ledger, marks } = this.#parts
+    const live = layout.live(uid)
+    const doc = ledger.get(uid)
+    if (marks.get(uid) !== undefined || doc?.lastGood === undefined) return sizeOf(live)
+    // Snapshots have no logs.
+    const logs = join(live, 'power-logs')
+    const { bytes, files } = existsSync(logs) ? await sizeOf(logs) : { bytes: 0, files: 0 }
+    return { bytes: doc.bytes + bytes, files: doc.files + files }
+  }
+
   #prepareLive(uid: string): void {
     const live = this.#parts.layout.live(uid)
     mkdirSync(join(live, datastore), { recursive: true, mode: 0o700 })
-    try {
-      symlinkSync(datastore, join(live, 'current'))
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
+    unlessThere(() => symlinkSync(datastore, join(live, 'current')))
+    // Where it is a file, rsync puts neither a directory there nor many files.
+    unlessThere(() => writeFileSync(join(live, markerFile), '', { flag: 'wx', mode: 0o600 }))
   }
 
   /**
    * Puts a snapshot where a pull will find it. The newest one lies there already, as the live tree.
    * @returns whether it is a link to there
    */
-  async #layOut(
-    uid: string,
-    id: string,
-    scratch: string,
-    gone: AbortSignal,
-    undo: (() => void)[],
-  ): Promise<boolean> {
+  async #layOut(uid: string, id: string, scratch: string, gone: AbortSignal, held: Held): Promise<boolean> {
     const { archivist, keeper, layout, turns } = this.#parts
     const to = join(scratch, 'snapshots', id)
     await keeper.settled(uid)
-    if (id === 'latest' && this.#isLive(uid)) {
+    if (id === 'latest' && (await this.#isLive(uid))) {
       // Nobody writes there while it is read; by now somebody may have.
       const leave = await turns.take(uid, 'read', gone)
-      if (this.#isLive(uid)) {
-        undo.push(leave)
+      held.returns.push(leave)
+      if (await this.#isLive(uid)) {
         mkdirSync(join(scratch, 'snapshots'))
         symlinkSync(join(layout.live(uid), datastore), to)
         return true
       }
       leave()
     }
+    if (!(await hasRoom(scratch, await this.#largest(uid, id)))) throw diskFull()
     await archivist.run('layOut', { uid, to, at: id === 'latest' ? undefined : id }, { signal: gone })
     return false
   }
 
+  /** How much is laid out for a name at most: for `latest` and dates, the archive says later which it is. */
+  async #largest(uid: string, id: string): Promise<Size> {
+    const all = await this.#parts.archivist.run('snapshots', { uid })
+    const meant = all.filter((one) => one.id === id)
+    const sizes = meant.length > 0 ? meant : all
+    return {
+      bytes: Math.max(0, ...sizes.map(({ bytes }) => bytes)),
+      files: Math.max(0, ...sizes.map(({ files }) => files)),
+    }
+  }
+
   /** Whether the live tree is as the newest snapshot has it, and that one is what is wanted. */
-  #isLive(uid: string): boolean {
-    const { ledger, marks } = this.#parts
-    const doc = ledger.get(uid)
-    const isWhole = marks.get(uid) === undefined && doc?.lastGood !== undefined
-    return isWhole && doc.flags.every(({ flag }) => flag !== 'mass-change')
+  async #isLive(uid: string): Promise<boolean> {
+    const { ledger, marks, archivist } = this.#parts
+    if (marks.get(uid) !== undefined || ledger.get(uid)?.lastGood === undefined) return false
+    // The ledger may not have heard of it before a crash.
+    const [holding] = await archivist.run('holdings', { uids: [uid] })
+    return holding?.newest !== undefined && holding.braked.length === 0
   }
 
   /** What a laptop may be told of an error. */
@@ -184,3 +243,11 @@ export class LiveSessions implements Sessions {
 
 const stopping = (): RequestError =>
   new RequestError('UNAVAILABLE', 'the school server is stopping', { hint: 'try again in a few minutes' })
+
+function unlessThere(make: () => void): void {
+  try {
+    make()
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error
+  }
+}

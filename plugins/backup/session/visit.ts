@@ -1,10 +1,10 @@
 import type { Logger, RequestError } from '../../../core/api.js'
 import type { RsyncCommand } from '../rsync/command.js'
 import { Changes } from './changes.js'
-import { diskFull, guard } from './guard.js'
+import { type Bounds, diskFull, type Guard, guard } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
-import type { Marks } from './marks.js'
+import type { Mark, Marks } from './marks.js'
 import type { Processes } from './processes.js'
 import type { Caller, Session } from './session.js'
 
@@ -16,12 +16,15 @@ interface Parts {
   /** Where rsync says what it changed. */
   log: string
   temporary: string
+  /** The learner's live tree. */
+  live: string
+  /** What may come; undefined when nothing is written. */
+  bounds: Bounds | undefined
   logger: Logger
   ledger: Ledger
   marks: Marks
   keeper: Keeper
   processes: Processes
-  quota: number
   finished(uid: string, well: boolean, ms: number): void
 }
 
@@ -47,36 +50,31 @@ export class Visit implements Session {
   readonly #parts: Parts
   readonly #stop = new AbortController()
   readonly #changes: Changes
-  readonly #wasClean: boolean
-  readonly #unguard: () => void
+  readonly #before: Mark | undefined
+  readonly #guard: Guard | undefined
   #strike: () => void = () => undefined
   #leave: () => void = () => undefined
 
-  /** @param leave gives the turn and the slot back */
-  constructor(parts: Parts & { log: string }, leave: () => void) {
-    const { caller, command, marks, ledger, quota, temporary, log } = parts
+  /** @param leave gives the turn and the slot back, and cleans up; it does not throw */
+  constructor(parts: Parts & { log: string }, leave: () => Promise<void>) {
+    const { caller, command, marks, bounds, live, temporary, log } = parts
     this.#parts = parts
     this.args = parts.args
     this.cwd = parts.cwd
     this.caller = caller
-    this.what = `${command.direction} ${command.place.kind}`
+    this.what = `${command.isTrial ? 'trial ' : ''}${command.direction} ${command.place.kind}`
     this.over = new Promise((resolve) => {
       this.#leave = () => {
-        leave()
-        resolve()
+        void leave().then(resolve)
       }
     })
     this.#changes = new Changes(log)
-    this.#wasClean = marks.get(caller.uid) === undefined
-    if (!this.#writes) {
-      this.#unguard = () => undefined
-      return
-    }
+    this.#before = marks.get(caller.uid)
+    if (bounds === undefined) return
     // Before rsync has touched anything.
     if (command.place.kind === 'datastore') marks.set(caller.uid, 'dirty')
-    else if (this.#wasClean) marks.set(caller.uid, 'aside')
-    const { bytes = 0, files = 0 } = ledger.get(caller.uid) ?? {}
-    this.#unguard = guard(this.#changes, temporary, { bytes, files, quota }, (reason) => this.stop(reason))
+    else if (command.place.kind === 'documents' && this.#before === undefined) marks.set(caller.uid, 'aside')
+    this.#guard = guard(this.#changes, { live, temporary }, bounds, (reason) => this.stop(reason))
   }
 
   get signal(): AbortSignal {
@@ -98,13 +96,14 @@ export class Visit implements Session {
   }
 
   async ended(code: number | null): Promise<number> {
-    this.#unguard()
     this.#strike()
     const { command, finished, caller, logger: log } = this.#parts
-    const isWell = code === 0 && !this.signal.aborted
+    const excess = await this.#guard?.end().catch(() => undefined)
+    const isTaken = excess === undefined
+    const isWell = code === 0 && isTaken && !this.signal.aborted
     let work: Promise<unknown> = Promise.resolve()
     try {
-      if (this.#writes) work = this.#close(isWell)
+      if (this.#isKept) work = this.#close(isWell, code)
     } finally {
       this.#parts.keeper.follow(
         caller.uid,
@@ -113,27 +112,43 @@ export class Visit implements Session {
     }
     const seconds = Math.round((Date.now() - this.since.getTime()) / 1000)
     const { uid, address, transport } = caller
-    log.info({ uid, address, transport, code, seconds }, `${this.what} of ${uid}: ${told(code, this.signal)}`)
-    const isBackup = command.direction === 'push' && command.place.kind === 'datastore'
-    if (isBackup) finished(caller.uid, isWell, Date.now() - this.since.getTime())
-    return this.signal.aborted ? tryAgain : (code ?? tryAgain)
+    log.info(
+      { uid, address, transport, code, seconds },
+      `${this.what} of ${uid}: ${isTaken ? told(code, this.signal) : 'too much'}`,
+    )
+    if (this.#isKept && command.place.kind === 'datastore')
+      finished(caller.uid, isWell, Date.now() - this.since.getTime())
+    return this.signal.aborted || !isTaken ? tryAgain : (code ?? tryAgain)
   }
 
-  get #writes(): boolean {
-    const { direction, place } = this.#parts.command
-    return direction === 'push' && (place.kind === 'datastore' || place.kind === 'documents')
+  /** Whether it changes what snapshots are taken of. */
+  get #isKept(): boolean {
+    const { bounds, command } = this.#parts
+    return bounds !== undefined && (command.place.kind === 'datastore' || command.place.kind === 'documents')
   }
 
   /** Decides what becomes of what rsync has done. What must outlive a crash is written before it returns. */
-  #close(isWell: boolean): Promise<unknown> {
-    const { caller, command, marks, keeper, ledger } = this.#parts
-    const { uid, nickname } = caller
+  #close(isWell: boolean, code: number | null): Promise<void> {
+    const { caller, command, marks } = this.#parts
+    const { uid } = caller
     this.#changes.read()
-    const isSame = this.#wasClean && this.#changes.count === 0
-    if (isSame) marks.clear(uid)
+    // A log that a full disk cut short may lack what was done.
+    const wasKept = this.#before === undefined || this.#before === 'aside'
+    const isSame = wasKept && code === 0 && this.#changes.isComplete && this.#changes.count === 0
+    if (isSame && this.#before === undefined) marks.clear(uid)
+    // Documents wait for the Journal's next change.
+    if (isSame && this.#before === 'aside') marks.set(uid, 'aside')
     if (!isWell || command.place.kind !== 'datastore') return Promise.resolve()
     if (!isSame) marks.set(uid, 'whole')
+    return this.#keep(isSame)
+  }
+
+  async #keep(isSame: boolean): Promise<void> {
+    const { caller, keeper, ledger } = this.#parts
+    const { uid, nickname } = caller
     const named = ledger.get(uid)?.nickname === nickname ? undefined : ledger.note(uid, () => ({ nickname }))
-    return Promise.all([named, isSame ? keeper.unchanged(uid) : keeper.keep(uid)])
+    // The turn is ours until both have ended, however they end.
+    const done = await Promise.allSettled([named, isSame ? keeper.unchanged(uid) : keeper.keep(uid)])
+    for (const one of done) if (one.status === 'rejected') throw one.reason
   }
 }

@@ -1,10 +1,27 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { changeJournal, differences, listEntries, takeInventory } from '../../../sugaroid/index.js'
+import {
+  backUp,
+  changeJournal,
+  differences,
+  entryPath,
+  listEntries,
+  takeInventory,
+  wipeJournal,
+} from '../../../sugaroid/index.js'
 import { temporaryDirectory } from '../server.js'
-import { canBackUp, enrolLearner, type Learner, openSchool, push, quiet, type School } from './school.js'
+import {
+  canBackUp,
+  enrolLearner,
+  type Learner,
+  openSchool,
+  pull,
+  push,
+  quiet,
+  type School,
+} from './school.js'
 
 t.setTimeout(300_000)
 
@@ -98,8 +115,11 @@ t.test('an operator sees, restores, holds and prunes', async (t) => {
     { id: old, keep: true, reasons: ['on hold: for the exhibition'] },
     { id: newest, keep: true },
   ])
-  t.match(await told('release', uid), `released ${old}`)
-  t.match(await told('release', uid), /nothing of .* was on hold/)
+  const kept = await told('release', uid)
+  t.match(kept, /^the brake holds nothing of /, "what was meant is the brake's affair")
+  t.match(kept, `still on hold: ${old}; "backup release ${uid} --at ${old}" ends that`)
+  t.match(await told('release', uid, '--at', old), `released ${old}`)
+  t.match(await told('release', uid, '--at', old), /nothing of .* was on hold/)
   t.match(
     await told('prune', '--dry-run'),
     new RegExp(`${old} .* remove +no rule keeps it[^]*1 of 2 snapshots would be removed`),
@@ -168,4 +188,66 @@ t.test('a command that cannot be done says why, and what to do', async (t) => {
   }
   t.equal(statSync(join(place, 'there.xob')).size, 0)
   t.equal((await school.server.stop()).code, 0)
+})
+
+t.test(
+  'a live file that rotted is removed by a repair, and sent anew; till then nobody is told that it is there',
+  async (t) => {
+    if (!canBackUp(t)) return
+    const school = await openSchool(t)
+    const learner = await enrolLearner(t, school, { entries: 8 })
+    const { uid } = learner
+    const [entry = ''] = await listEntries(learner.datastore)
+    const noise = spawnSync('head', ['-c', '100000', '/dev/urandom']).stdout
+    writeFileSync(join(entryPath(learner.datastore, entry), 'data'), noise)
+    t.match(await backUp(learner.home), { outcome: 'sent' })
+    await quiet(school)
+    t.match(await backUp(learner.home), { outcome: 'unchanged' })
+
+    const live = join(entryPath(join(school.archive, 'live', uid, 'datastore-current'), entry), 'data')
+    const { atime, mtime, mode } = statSync(live)
+    chmodSync(live, 0o600)
+    writeFileSync(live, Buffer.concat([noise.subarray(1), noise.subarray(0, 1)]), { flag: 'r+' })
+    chmodSync(live, mode)
+    utimesSync(live, atime, mtime)
+    t.match(await school.backup('verify', '--repair'), { code: 65, out: /data: .*is missing/ })
+    t.notOk(existsSync(live))
+    t.not(
+      (await pull(learner, 'snapshots/latest', 'fetched')).code,
+      0,
+      'what is not whole does not pass for it',
+    )
+    t.match(await backUp(learner.home), { outcome: 'sent' })
+    await quiet(school)
+    t.ok(readFileSync(live).equals(noise))
+    t.match(await school.backup('verify'), { code: 0 }, 'and with that the snapshots have it as well')
+    t.equal((await pull(learner, 'snapshots/latest', 'fetched')).code, 0)
+  },
+)
+
+t.test("an operator's hold on what the brake holds changes nothing of what a restore gives", async (t) => {
+  if (!canBackUp(t)) return
+  const { school, learner, ids } = await schoolWithTwo(t)
+  const { uid, datastore } = learner
+  const [, whole = ''] = ids
+  const place = await temporaryDirectory(t)
+  await wipeJournal(datastore)
+  t.equal((await push(learner)).code, 0)
+  await quiet(school)
+  t.match(await school.backup('hold', uid, '--at', whole, '--reason', 'for the parents'), { code: 0 })
+  const to = join(place, 'all')
+  t.match(await school.backup('restore', uid, '--to', to), {
+    code: 0,
+    out: new RegExp(`of snapshot ${whole}`),
+  })
+  t.match((await school.snapshots(uid)).slice(1), [
+    { id: whole, why: /entries were gone.*; for the parents/ },
+    {},
+  ])
+  t.match(await school.backup('release', uid), {
+    code: 0,
+    out: new RegExp(`^released ${whole} of [^]*still on hold: ${whole};`),
+  })
+  t.match((await school.snapshots(uid)).slice(1), [{ id: whole, why: 'for the parents' }, {}])
+  t.match(await school.list(), [{ uid, flags: [] }])
 })

@@ -12,6 +12,7 @@ import {
   type Learner,
   names,
   openSchool,
+  pull,
   push,
   quiet,
   type School,
@@ -52,9 +53,9 @@ async function fill(disk: string, leave = 0): Promise<void> {
 const empty = (disk: string): Promise<void> => rm(ballast(disk))
 
 /** What `backup restore` gives of the newest snapshot. */
-async function restored(t: Test, school: School, { uid }: Learner) {
+async function restored(t: Test, school: School, { uid }: Learner, ...more: string[]) {
   const to = join(await temporaryDirectory(t), 'restored')
-  t.match(await school.backup('restore', uid, '--at', 'latest', '--to', to), { code: 0 })
+  t.match(await school.backup('restore', uid, '--at', 'latest', '--to', to, ...more), { code: 0 })
   return takeInventory(to)
 }
 
@@ -120,6 +121,9 @@ t.test(
     t.match(refused.said, /the disk of the school server is full/)
     t.match(await school.backup('prune'), { code: 0 })
     t.match(await school.backup('verify'), { code: 0 })
+    const [first] = await school.snapshots(learner.uid)
+    const fetched = await pull(learner, `snapshots/${first?.id}`, 'fetched')
+    t.match(fetched.said, /the disk of the school server is full/, 'what cannot be laid out is not begun')
 
     await empty(disk)
     t.match(await push(learner), { code: 0 })
@@ -130,6 +134,17 @@ t.test(
       [],
       'and nothing is flagged any more',
     )
+
+    writeFileSync(join(learner.datastore, 'notes'), randomBytes(6_000_000).toString('base64'))
+    await fill(disk, 11_000_000)
+    t.match(await push(learner), { code: 0 })
+    t.same(await flags(), ['snapshot-failed'])
+    t.equal((await school.server.stop()).code, 0)
+    await empty(disk)
+    const sent = await takeInventory(learner.datastore)
+    const alone = await restored(t, school, learner, '--backup-path', school.archive)
+    t.same(differences(sent, alone), [], 'also with no server there')
+    await school.start()
     t.equal((await school.server.stop()).code, 0)
   },
 )

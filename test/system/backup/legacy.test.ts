@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { backUp, differences, type Inventory, takeInventory } from '../../../sugaroid/index.js'
+import { backUp, changeJournal, differences, type Inventory, takeInventory } from '../../../sugaroid/index.js'
 import { temporaryDirectory } from '../server.js'
 import {
   canBackUp,
@@ -71,6 +71,10 @@ t.test('a laptop of OLPC XS backs up as it always did', async (t) => {
   t.equal(first.length, 1, 'one snapshot, of the Journal')
   t.same(await xsBackup(learner), ['0', '0', '0', '0'])
   await quiet(school)
+  t.same(await ids(school, learner), first, 'what is unchanged makes none')
+  await changeJournal(learner.datastore, { percent: 20 })
+  t.same(await xsBackup(learner), ['0', '0', '0', '0'])
+  await quiet(school)
 
   const [, second] = await ids(school, learner)
   const back = join(await temporaryDirectory(t), 'back')
@@ -80,7 +84,7 @@ t.test('a laptop of OLPC XS backs up as it always did', async (t) => {
   t.match(await school.backup('restore', learner.serial, '--documents', '--to', aside), { code: 0 })
   const sent = await withoutModes(join(learner.home, 'Documents'))
   t.same(differences(sent, await withoutModes(aside)), [])
-  t.ok(second, 'the documents that came after it are in the next one')
+  t.ok(second, 'the documents that came after the Journal are in the next one')
   t.same(await xsBackup(learner), ['0', '0', '0', '0'])
   await quiet(school)
   t.same(await ids(school, learner), [first[0], second], 'what is unchanged makes none')

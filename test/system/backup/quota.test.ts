@@ -1,10 +1,21 @@
 import { randomBytes } from 'node:crypto'
-import { rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { sizeOf } from '../../../plugins/backup/session/size.js'
 import { backUp, differences, takeInventory } from '../../../sugaroid/index.js'
 import { temporaryDirectory } from '../server.js'
-import { canBackUp, enrolLearner, type Learner, openSchool, push, quiet, type School } from './school.js'
+import {
+  canBackUp,
+  enrolLearner,
+  type Learner,
+  openSchool,
+  push,
+  quiet,
+  remote,
+  rsync,
+  type School,
+} from './school.js'
 
 t.setTimeout(300_000)
 
@@ -62,6 +73,28 @@ t.test('a learner is warned before a share is used up, and stopped with words wh
   t.same(differences(await takeInventory(learner.datastore), await restored(t, school, learner)), [])
   t.match(await school.backup('verify'), { code: 0 })
   t.equal((await school.server.stop()).code, 0)
+})
+
+t.test('to try again, or at another place, does not get more than a share', async (t) => {
+  if (!canBackUp(t)) return
+  const school = await openSchool(t, { args: ['--backup-quota', '10'] })
+  const learner = await enrolLearner(t, school, { entries: 5, megabytes: 1 })
+  t.equal((await push(learner)).code, 0)
+  await quiet(school)
+  const logs = join(learner.home, 'power-logs')
+  mkdirSync(logs)
+  writeFileSync(join(logs, 'long'), randomBytes(30 * megabyte))
+  const aside = () => rsync(learner, '-rlt', '--bwlimit=8000', 'power-logs', remote(learner, 'power-logs'))
+  t.match((await aside()).said, /your share of the school server, 10 MB, is used up/)
+  for (const name of 'abcdefghijklmn') write(learner, name, 2)
+  for (let time = 0; time < 4; time += 1) t.not((await push(learner, '--bwlimit=6000')).code, 0)
+  t.ok((await sizeOf(join(school.archive, 'live', learner.uid))).bytes < 28 * megabyte)
+  for (const name of 'abcdefghijklmn') truncateSync(join(learner.datastore, name), 1000)
+  await push(learner, '--bwlimit=300')
+  t.match(await push(learner), { code: 0 }, 'what is shorter is taken')
+  t.same(await flagsOf(school, learner), [])
+  t.same(differences(await takeInventory(learner.datastore), await restored(t, school, learner)), [])
+  t.match(await push(learner, '-n'), { code: 0 })
 })
 
 t.test(

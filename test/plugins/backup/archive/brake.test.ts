@@ -21,7 +21,7 @@ t.test('a Journal that was wiped leaves its last snapshot on hold, for good', as
   const { held } = await snapshot(layout, ana)
   t.match(held, { id: header.id, upheaval: { before: 50, removed: 50, rewritten: 0 } })
   const shelf = new Shelf(layout, ana)
-  t.match(shelf.held(header.id), { by: 'brake', why: /50 of 50 entries were gone and 0 rewritten/ })
+  t.match(shelf.held(header.id), [{ by: 'brake', why: /50 of 50 entries were gone and 0 rewritten/ }])
   for (let day = 0; day < 5; day += 1) {
     put(journal, 'index_updated', `${day}`)
     t.notOk((await snapshot(layout, ana)).held)

@@ -8,6 +8,7 @@ import type { Layout } from '../../../../plugins/backup/archive/layout.js'
 import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
 import { verify } from '../../../../plugins/backup/archive/verify.js'
 import { Mailbox } from '../../../../plugins/backup/commands/mailbox.js'
+import { pruneAll } from '../../../../plugins/backup/commands/prune.js'
 import { changeJournal } from '../../../../sugaroid/index.js'
 import {
   archivistOf,
@@ -101,7 +102,7 @@ t.test('kill -9 at any moment of any work loses nothing that was told', async (t
   await archivist.run('sweep', {})
   t.strictSame((await verify(layout, quiet, { repair: false })).damage, [])
   // Days of which no snapshot was told may add up to so much that the brake holds what was before.
-  t.ok(shelf.ids().filter((id) => shelf.held(id) === undefined).length <= 2)
+  t.ok(shelf.ids().filter((id) => shelf.held(id).length === 0).length <= 2)
   t.strictSame(await archivist.run('drill', { uids: [ana] }).then(([one]) => one?.wrong), [])
 })
 
@@ -126,6 +127,8 @@ t.test('the process tells how far it is, gives work up, and hands over what went
     code: 'USAGE',
     hint: /write/,
   })
+  const failed = await failure(archivist.run('layOut', { uid: ana, to: '/dev/null/below/it' }))
+  t.match(failed, { code: 'ENOTDIR', message: /^ENOTDIR: [^\n]+$/ }, 'the stack is for the log')
   const controller = new AbortController()
   const given = { uids: Array.from({ length: 200 }, () => ana) }
   const drilling = archivist.run('drill', given, {
@@ -175,3 +178,21 @@ t.test(
     t.strictSame((await archivist.run('verify', { repair: false })).damage, [])
   },
 )
+
+t.test('what all backups take is measured anew once something was removed', async (t) => {
+  const layout = newArchive(t)
+  await sentJournal(layout, ana, 5)
+  let sizes: number[] = []
+  const archivist = archivistOf(t, layout)
+  const measured = async () => {
+    sizes = [...sizes, await archivist.run('size', {})]
+  }
+  const desk = { archivist, rules, keeper: { settled: async () => undefined }, measured }
+  await archivist.run('snapshot', { uid: ana })
+  const before = await archivist.run('size', {})
+  rmSync(layout.snapshots(ana), { recursive: true })
+  await pruneAll(desk, true)
+  t.strictSame(sizes, [])
+  const { freed } = await pruneAll(desk, false)
+  t.strictSame(sizes, [before - freed])
+})

@@ -13,10 +13,13 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { discard } from '../../../../plugins/backup/archive/discard.js'
 import { drill } from '../../../../plugins/backup/archive/drill.js'
+import { holdingsOf, snapshotsOf } from '../../../../plugins/backup/archive/holdings.js'
 import type { Layout } from '../../../../plugins/backup/archive/layout.js'
 import { Objects } from '../../../../plugins/backup/archive/objects.js'
-import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
+import { prune } from '../../../../plugins/backup/archive/prune.js'
+import { Shelf, shelved } from '../../../../plugins/backup/archive/shelf.js'
 import { SnapshotTree } from '../../../../plugins/backup/archive/snapshot-tree.js'
 import { sizeOfObjects, sweep } from '../../../../plugins/backup/archive/sweep.js'
 import { verify } from '../../../../plugins/backup/archive/verify.js'
@@ -133,7 +136,7 @@ t.test('a flipped bit is found, what it costs is named, and everything else is a
 })
 
 t.test(
-  'what a live tree still has is put back; a damaged live file goes, so that it is sent anew',
+  'what a live tree still has is put back; a damaged live file is told, so that it is sent anew',
   async (t) => {
     const layout = newArchive(t)
     const journal = journalOf(layout, ana)
@@ -154,8 +157,21 @@ t.test(
       2,
       "the text from the child's own tree, the shared picture from the other child's",
     )
-    t.strictSame(found.resend, [ana])
-    t.strictSame(readdirSync(journal).sort(), ['text'], 'both pictures were the damaged inodes themselves')
+    const paths = ['datastore-current/shared', 'datastore-current/single']
+    t.strictSame(
+      found.resend.map(({ uid, path }) => [uid, path]),
+      paths.map((path) => [ana, path]),
+      'both pictures were the damaged inodes themselves',
+    )
+    t.strictSame(readdirSync(journal).sort(), ['shared', 'single', 'text'], 'nothing goes without a note')
+    t.match(
+      (await verify(layout, quiet, { repair: true })).resend.map(({ path }) => path),
+      ['datastore-current/single'],
+      'whoever was stopped after that is told again',
+    )
+    put(journal, 'shared', shared)
+    discard(layout, ana, found.resend)
+    t.strictSame(readdirSync(journal).sort(), ['shared', 'text'], 'what was sent anew meanwhile stays')
     const after = await verify(layout, quiet, { repair: false })
     t.match(after.damage, [{ path: 'datastore-current/single', why: /is missing/ }])
     t.equal(after.damage.length, 1)
@@ -311,3 +327,46 @@ t.test('an object that says it is larger than it can be is damage, and fills no 
   const { lost } = await restoreAll(layout, ana, header.id, join(layout.root, 'bomb'))
   t.strictSame(lost, [row.path.replace('datastore-current/', '')])
 })
+
+t.test(
+  "what befell one learner's snapshots, or lies there by chance, stops nothing for others",
+  async (t) => {
+    const layout = newArchive(t)
+    const rules = { last: 1, daily: 0, weekly: 0, monthly: 0 }
+    for (const uid of [ana, ben]) put(journalOf(layout, uid), 'note', `of ${uid}`)
+    const { header } = await snapshot(layout, ana)
+    await snapshot(layout, ben)
+    writeFileSync(join(layout.allSnapshots, 'README'), '')
+    mkdirSync(join(layout.allSnapshots, 'lost+found'))
+    t.strictSame(shelved(layout), [ana, ben].sort())
+
+    // A manifest that the disk does not give back.
+    const path = new Shelf(layout, ana).path(header.id)
+    rmSync(path)
+    mkdirSync(path)
+    t.match(snapshotsOf(layout, ana), [{ id: header.id, damaged: /cannot be read \(EISDIR\)/ }])
+    t.match((await verify(layout, quiet, { repair: true })).damage, [{ uid: ana, snapshot: header.id }])
+    t.equal((await snapshot(layout, ana)).fresh, true)
+    t.equal(prune(layout, { rules, dryRun: false }, () => false).length, 3)
+    t.throws(() => sweep(layout, quiet), { code: 'DAMAGED' })
+
+    // A folder that the disk does not give back.
+    rmSync(layout.snapshots(ana), { recursive: true })
+    writeFileSync(layout.snapshots(ana), '')
+    const holdings = holdingsOf(layout)
+    t.match(
+      holdings.find(({ uid }) => uid === ana),
+      { snapshots: 0, damaged: /cannot be read \(ENOTDIR\)/ },
+    )
+    t.match(
+      holdings.find(({ uid }) => uid === ben),
+      { snapshots: 1, damaged: undefined },
+    )
+    t.match((await verify(layout, quiet, { repair: true })).damage, [{ uid: ana, snapshot: undefined }])
+    t.match(
+      prune(layout, { rules, dryRun: false }, () => false),
+      [{ uid: ben, keep: true }],
+    )
+    t.throws(() => sweep(layout, quiet), { code: 'DAMAGED' })
+  },
+)

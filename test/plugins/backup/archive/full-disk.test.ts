@@ -11,7 +11,9 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
+import { Archivist } from '../../../../plugins/backup/archive/archivist.js'
 import type { Layout } from '../../../../plugins/backup/archive/layout.js'
 import { Objects } from '../../../../plugins/backup/archive/objects.js'
 import { prune } from '../../../../plugins/backup/archive/prune.js'
@@ -19,6 +21,7 @@ import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
 import { SnapshotTree } from '../../../../plugins/backup/archive/snapshot-tree.js'
 import { sweep } from '../../../../plugins/backup/archive/sweep.js'
 import { verify } from '../../../../plugins/backup/archive/verify.js'
+import { Processes } from '../../../../plugins/backup/session/processes.js'
 import { changeJournal } from '../../../../sugaroid/index.js'
 import { facts, learner, newArchive, put, quiet, restore, sentJournal, snapshot } from './archives.js'
 
@@ -61,6 +64,18 @@ function fill(disk: string, left: number): void {
   }
   closeSync(ballast)
   rmSync(join(disk, 'spare'))
+}
+
+/** Leaves not one inode. @returns a directory to remove */
+function crowd(disk: string): string {
+  const folder = join(disk, 'crowd')
+  mkdirSync(folder)
+  try {
+    for (let count = 0; ; count += 1) closeSync(openSync(join(folder, `${count}`), 'w'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+  }
+  return folder
 }
 
 async function newDisk(t: Test, options: string) {
@@ -138,13 +153,7 @@ t.test('a disk without inodes is a full one', async (t) => {
   const { disk, layout, journal } = made
   await snapshot(layout, ana)
   put(journal, 'picture', Buffer.alloc(100_000, 'soft'))
-  const folder = join(disk, 'crowd')
-  mkdirSync(folder)
-  try {
-    for (let count = 0; ; count += 1) closeSync(openSync(join(folder, `${count}`), 'w'))
-  } catch (error) {
-    t.match(error, { code: 'ENOSPC' })
-  }
+  const folder = crowd(disk)
   await t.rejects(snapshot(layout, ana), { code: 'NO_SPACE' })
   await t.rejects(restoreTo(layout, join(disk, 'out')), { code: 'NO_SPACE' })
   t.notOk(existsSync(join(disk, 'out')))
@@ -152,3 +161,30 @@ t.test('a disk without inodes is a full one', async (t) => {
   rmSync(folder, { recursive: true })
   t.match(await snapshot(layout, ana), { fresh: true })
 })
+
+t.test(
+  'pruning goes on where not even a note of it can be made; a snapshot is refused, and later taken',
+  async (t) => {
+    const made = await newDisk(t, 'size=24m,nr_inodes=1400')
+    if (made === undefined) return
+    const { disk, layout, journal } = made
+    const processes = new Processes(layout.root)
+    const archivist = new Archivist(layout.root, pino({ level: 'silent' }), (pid) => processes.note(pid))
+    t.teardown(() => archivist.close())
+    await snapshot(layout, ana)
+    await changeJournal(journal, { percent: 60 })
+    await snapshot(layout, ana)
+    put(journal, 'picture', Buffer.alloc(100_000, 'soft'))
+    crowd(disk)
+    const full = { code: 'NO_SPACE', hint: /make room/ }
+    await t.rejects(archivist.run('snapshot', { uid: ana }), full)
+    await t.rejects(archivist.run('snapshot', { uid: ana }), full, 'and no later work hangs')
+    const rules = { last: 1, daily: 0, weekly: 0, monthly: 0 }
+    const pruning = archivist.run('prune', { rules, dryRun: false })
+    await t.rejects(archivist.run('snapshot', { uid: ana }), full, 'though the process is there')
+    t.match(await pruning, [{ keep: false }, { keep: true }])
+    t.ok((await archivist.run('sweep', {})).removed > 5)
+    t.match(await archivist.run('snapshot', { uid: ana }), { fresh: true })
+    t.equal(readdirSync(join(layout.root, 'processes')).length, 1, 'which is noted now')
+  },
+)

@@ -208,5 +208,37 @@ t.test('a snapshot is chosen by its id, a date, a time, or as the newest', async
   t.equal(choose(shelf), mar30, 'what the brake holds is what somebody wants back')
   t.equal(choose(shelf, 'latest'), apr12)
   writeFileSync(join(layout.snapshots(uid), `${mar30}.held`), '{')
-  t.strictSame(shelf.held(mar30), { by: 'operator', why: 'the reason is lost' })
+  t.strictSame(shelf.held(mar30), [{ by: 'operator', why: 'the reason is lost' }])
+})
+
+t.test('the brake and an operator hold a snapshot each for a reason of their own', async (t) => {
+  const layout = newArchive(t)
+  const shelf = await withHistory(layout, times)
+  const [, id = ''] = shelf.ids()
+  const brake = { by: 'brake', why: 'most went' } as const
+  const operator = { by: 'operator', why: 'for the parents' } as const
+  for (const [first, second] of [
+    [brake, operator],
+    [operator, brake],
+  ] as const) {
+    shelf.hold(id, first)
+    shelf.hold(id, second)
+    t.strictSame(shelf.held(id), [first, second])
+    t.equal(choose(shelf), id, "an operator's hold does not hide that of the brake")
+    t.match(prune(layout, { rules: none, dryRun: true }, nobody)[1], {
+      reasons: [`on hold: ${first.why}; ${second.why}`],
+    })
+    t.ok(shelf.release(id, 'brake'))
+    t.notOk(shelf.release(id, 'brake'))
+    t.strictSame(shelf.held(id), [operator])
+    t.ok(shelf.release(id))
+    t.strictSame(shelf.held(id), [])
+  }
+  shelf.hold(id, brake)
+  shelf.hold(id, { by: 'brake', why: 'again' })
+  t.strictSame(shelf.held(id), [{ by: 'brake', why: 'again' }])
+  writeFileSync(join(layout.snapshots(uid), `${id}.held`), JSON.stringify(brake))
+  t.strictSame(shelf.held(id), [brake], 'as it was written when there was one')
+  shelf.hold(id, operator)
+  t.strictSame(shelf.held(id), [brake, operator])
 })

@@ -17,6 +17,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { jobsOf } from '../../../../plugins/backup/archive/jobs.js'
 import { Objects } from '../../../../plugins/backup/archive/objects.js'
 import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
 import { takeSnapshot } from '../../../../plugins/backup/archive/snapshot.js'
@@ -193,6 +194,7 @@ t.test('what rsync sets on a live file later leaves the snapshots as they were',
   const content = execFileSync('head', ['-c', '100000', '/dev/urandom'])
   put(journal, 'picture', content)
   const { header } = await snapshot(layout, ana)
+  t.ok(header.added < 1000, `${header.added} bytes: the picture is there anyway`)
   utimesSync(join(journal, 'picture'), 1000, 1000)
   chmodSync(join(journal, 'picture'), 0o600)
   t.equal((await snapshot(layout, ana)).fresh, true, 'another time and mode are a change')
@@ -240,6 +242,13 @@ t.test('modes that shut everybody out are no obstacle to a server that is not ro
     t.equal(statSync(join(to, 'later')).mode & 0o777, 0)
     chmodSync(join(to, 'picture'), 0o600)
     t.ok(readFileSync(join(to, 'picture')).equals(content))
+    chmodSync(journal, 0o555)
+    await snapshot(layout, ana)
+    const laid = join(layout.root, 'laid/out')
+    await jobsOf(layout).layOut({ uid: ana, to: laid }, quiet)
+    t.equal(statSync(laid).mode & 0o777, 0o555, 'the top too')
+    t.strictSame(readdirSync(layout.scratch), [])
+    chmodSync(laid, 0o755)
   })
 })
 
@@ -354,3 +363,30 @@ t.test('times that no manifest can hold come as near as can be', async (t) => {
   t.match([...tree.rows()].at(-1), { seconds: 2 ** 40 })
   t.equal((await snapshot(layout, ana)).fresh, false)
 })
+
+t.test(
+  'what another server kept is laid out where nothing came from the laptop yet, and nowhere else',
+  async (t) => {
+    const layout = newArchive(t)
+    const elsewhere = join(layout.root, 'elsewhere')
+    put(join(elsewhere, 'old'), '00/00000000-0000-0000-0000-000000000001/metadata/title', 'of old')
+    const { adopt } = jobsOf(layout)
+    const given = { folder: elsewhere, directory: 'old', isNewest: true }
+    const day = (date: string) => new Date(`2011-03-${date}T08:00:00Z`)
+    const there = (uid: string) => readdirSync(journalOf(layout, uid))
+
+    // A session has made the folder, and a child's mistake one in it.
+    mkdirSync(join(journalOf(layout, ana), 'empty'))
+    await adopt({ ...given, uid: ana, at: day('01') }, quiet)
+    t.strictSame(there(ana), ['00'])
+    put(join(elsewhere, 'old'), '01/00000000-0000-0000-0000-000000000002/metadata/title', 'newer')
+    await adopt({ ...given, uid: ana, at: day('02') }, quiet)
+    t.strictSame(there(ana), ['00'], 'what is there stays')
+
+    await sentJournal(layout, ben, 5, 0)
+    await snapshot(layout, ben)
+    rmSync(journalOf(layout, ben), { recursive: true })
+    await adopt({ ...given, uid: ben, at: day('01') }, quiet)
+    t.strictSame(there(ben), [], 'a Journal that was emptied here is not filled again')
+  },
+)

@@ -59,6 +59,7 @@ t.test('the marker of old laptops is taken, and its /tmp becomes ours', async (t
     const args = serverArguments(command, { temporary: '/r/temporary', log: '/r/log' })
     t.equal(args.at(-1), markerFile)
     t.ok(args.includes('--temp-dir=/r/temporary'))
+    t.ok(args.includes('--max-size=4096'))
     t.notOk(args.join(' ').includes('/tmp '))
   }
   for (const wrong of [
@@ -77,17 +78,34 @@ t.test('the marker of old laptops is taken, and its /tmp becomes ours', async (t
   }
 })
 
-t.test('a client that never gives up is given our patience, and any other keeps its own', async (t) => {
-  const argsOf = (options: string) =>
+t.test('a client may be less patient than we are, and never more', async (t) => {
+  const patienceOf = (options: string) =>
     serverArguments(parseCommand(`rsync --server -ltr ${options}. datastore-current`), {
       temporary: '/t',
       log: '/l',
-    })
-  t.ok(argsOf('').includes('--timeout=300'))
-  t.ok(argsOf('--timeout=0 ').includes('--timeout=300'))
-  t.ok(argsOf('--timeout=160 --timeout=0 ').includes('--timeout=300'))
-  t.notOk(argsOf('--timeout=160 ').includes('--timeout=300'))
+    }).findLast((arg) => arg.startsWith('--timeout='))
+  for (const [options, seconds] of [
+    ['', 300],
+    ['--timeout=0 ', 300],
+    ['--timeout=160 --timeout=0 ', 300],
+    ['--timeout=160 ', 160],
+    ['--timeout=9999 --timeout=10 ', 10],
+    ['--timeout=9999 ', 300],
+  ] as const)
+    t.equal(patienceOf(options), `--timeout=${seconds}`, options)
   t.equal(parseCommand('rsync --server -ltr --timeout=160 . documents').timeout, 160)
+})
+
+t.test('a trial is known as one, and nothing else is', async (t) => {
+  for (const [options, isTrial] of [
+    ['-nltr', true],
+    ['-vvnlogDtpre.iLsfxCIvu', true],
+    ['-ltr -n', true],
+    ['-ltr --list-only', true],
+    ['-ltre.iLsfxCIvun', false],
+    ['-ltr --numeric-ids --no-r', false],
+  ] as const)
+    t.equal(parseCommand(`rsync --server ${options} . datastore-current`).isTrial, isTrial, options)
 })
 
 const server = 'rsync --server -ltrze.iLsfxCIvu'
@@ -280,7 +298,7 @@ t.test('whatever comes is refused, or each of its words is one that was allowed'
     taken += 1
     const args = serverArguments(got, { temporary: '/t', log: '/l' })
     const own =
-      /^(--server|--sender|--munge-links|--msgs2stderr|--no-super|--copy-dirlinks|--temp-dir=\/t|--log-file=\/l|--log-file-format=%i %l|--timeout=300)$/
+      /^(--server|--sender|--munge-links|--msgs2stderr|--no-super|--chmod=Du\+rx,Fu\+r|--copy-dirlinks|--temp-dir=\/t|--log-file=\/l|--log-file-format=%i %l|--no-sparse|--max-size=4096|--timeout=\d{1,3})$/
     const dot = args.lastIndexOf('.')
     const last = args[dot + 1] ?? ''
     return (

@@ -22,10 +22,23 @@ t.test('a mark outlives the server, and not the machine', async (t) => {
     t.equal(new Marks(root).get('a'), mark)
   }
   t.same(marks.all(), ['a'])
-  for (const text of ['whole another-boot', 'whole', '', 'aside another-boot', 'whole  ', 'x']) {
+  for (const text of ['', 'aside another-boot', 'dirty another-boot', 'x', 'wholex another-boot', 'old']) {
     writeFileSync(join(root, 'marks', 'a'), text)
     t.equal(marks.get('a'), 'dirty', `${text}: what had reached the disk is not known`)
+    t.notOk(marks.isDue('a'))
   }
+  for (const text of ['whole another-boot', 'whole', 'whole  ']) {
+    writeFileSync(join(root, 'marks', 'a'), text)
+    t.equal(marks.get('a'), 'old', `${text}: a snapshot is due all the same`)
+    t.ok(marks.isDue('a'))
+    marks.taken('a')
+    t.equal(marks.get('a'), 'dirty', 'and what it was taken of is not believed')
+  }
+  marks.set('a', 'whole')
+  t.ok(marks.isDue('a'))
+  marks.taken('a')
+  t.equal(marks.get('a'), undefined)
+  marks.set('a', 'dirty')
   writeFileSync(join(root, 'marks', 'b.new'), '')
   t.same(marks.all(), ['a'], 'what was not whole does not count')
   marks.clear('a')
