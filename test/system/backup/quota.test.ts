@@ -111,7 +111,7 @@ t.test(
     writeFileSync(join(learner.datastore, 'version'), 'x')
     t.equal((await push(learner)).code, 0, 'what is there is not thrown away')
     t.same(await flagsOf(school, learner), ['over-quota'])
-    writeFileSync(join(learner.datastore, 'version'), 'y')
+    writeFileSync(join(learner.datastore, 'version'), 'longer')
     t.match(await backUp(learner.home, { patience: 1 }), { outcome: 'busy', seconds: 3600 })
 
     // Slowly, as over a bad Wi-Fi.
