@@ -24,6 +24,8 @@ const peers: Record<string, (port: number, root: string) => Promise<Served>> = {
         join(root, 'root'),
         '--host',
         '127.0.0.1',
+        '--plugins',
+        'id',
         '--httpd-port',
         '0',
         '--id-port',

@@ -18,7 +18,8 @@ const root = await mkdtemp(join(tmpdir(), 'sugar-bench-'))
 const ours = (port: number): Promise<Served> =>
   serve(process.execPath, [
     join(here, '..', 'core', 'bin', 'sugar-server.js'),
-    ...['--root', join(root, 'root'), '--host', '127.0.0.1', '--httpd-port', '0', '--id-port', String(port)],
+    ...['--plugins', 'id', '--root', join(root, 'root'), '--host', '127.0.0.1'],
+    ...['--httpd-port', '0', '--id-port', String(port)],
     ...['--registration-limit', '0'],
   ])
 const bare = (port: number): Promise<Served> =>
