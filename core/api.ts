@@ -52,6 +52,7 @@ export type { Logger } from './log/log.js'
 export { printable, printableJson } from './log/printable.js'
 export { type Probe, program, writable } from './probe.js'
 export { report } from './report.js'
+export { makeFolders } from './root.js'
 export {
   type Change,
   type Collection,

@@ -1,4 +1,5 @@
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { SystemError, systemCode } from './errors.js'
 
 /**
@@ -7,7 +8,7 @@ import { SystemError, systemCode } from './errors.js'
  */
 export function makeRoot(root: string): void {
   try {
-    mkdirSync(root, { recursive: true, mode: 0o700 })
+    makeFolders(root)
   } catch (cause) {
     throw unfit(
       root,
@@ -16,6 +17,19 @@ export function makeRoot(root: string): void {
     )
   }
   checkRoot(root)
+}
+
+/** Makes a directory, and those above it. Not mkdir's own way: below /proc Node 20 would try for ever. */
+export function makeFolders(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return
+    if (code !== 'ENOENT' || dirname(path) === path) throw error
+    makeFolders(dirname(path))
+    mkdirSync(path, { mode: 0o700 })
+  }
 }
 
 /**

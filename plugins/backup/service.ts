@@ -2,7 +2,15 @@ import { mkdirSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Chapter, type Context, removeTree, type Story } from '../../core/api.js'
+import {
+  type Chapter,
+  type Context,
+  makeFolders,
+  removeTree,
+  type Story,
+  SystemError,
+  systemCode,
+} from '../../core/api.js'
 import type { Enrolment, Learner, Users } from '../id/public.js'
 import { Admission } from './admission/admission.js'
 import { serveAdmission } from './admission/routes.js'
@@ -61,7 +69,7 @@ export class Service {
   static async open(ctx: BackupContext): Promise<Service> {
     const root = ctx.config['backup-path'] || join(ctx.config.root, 'backup')
     const layout = new Layout(root)
-    mkdirSync(root, { recursive: true, mode: 0o700 })
+    makeArchive(root)
     const processes = new Processes(root)
     const left = await processes.endAll()
     if (left > 0) ctx.log.warn({ left }, 'ended programs that an earlier run had left behind')
@@ -229,6 +237,18 @@ export class Service {
       }
       await write()
       every(5, write)
+    })
+  }
+}
+
+/** @throws SystemError NOT_WRITABLE */
+function makeArchive(root: string): void {
+  try {
+    makeFolders(root)
+  } catch (cause) {
+    throw new SystemError('NOT_WRITABLE', `backup-path: ${root} cannot be made (${systemCode(cause)})`, {
+      hint: 'give this user the directory, or set backup-path to another',
+      cause,
     })
   }
 }

@@ -187,7 +187,7 @@ export class Admission {
     if (uid !== undefined && (this.#slots.isRunning(uid) || this.#slots.keptFor(uid) > 0))
       return peek || this.#slots.reserve(uid)
     // Who has just had a slot gets it again only when it is the turn of nobody else.
-    const free = this.#slots.free + (uid !== undefined && this.#slots.lingers(uid) ? 1 : 0)
+    const { free } = this.#slots
     const lastGood = uid === undefined ? undefined : this.#facts.lastGood(uid)
     const isTurn = this.#queue.isTurnOf(name, lastGood, free)
     if (peek) return isTurn

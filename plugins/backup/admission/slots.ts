@@ -32,7 +32,7 @@ interface Reservation {
   since: number
   until: number
   visit: Visit
-  /** Kept after a transfer, and given away when somebody waits. */
+  /** Kept after a transfer, and given away when somebody waits or is told to come. */
   lingers: boolean
 }
 
@@ -74,7 +74,7 @@ export class Slots {
   /** Slots that are neither used nor reserved. */
   get free(): number {
     this.#lapse()
-    return Math.max(0, this.total - this.#stays - this.#reserved.size)
+    return Math.max(0, this.total - this.#stays - this.#promised)
   }
 
   figures(): SlotFigures {
@@ -82,19 +82,13 @@ export class Slots {
     return {
       total: this.total,
       running: this.#stays,
-      reserved: this.#reserved.size,
+      reserved: this.#promised,
       waiting: this.#waiting.size,
     }
   }
 
   isRunning(uid: string): boolean {
     return this.#running.has(uid)
-  }
-
-  /** Whether a slot is kept only because a transfer of this learner has just ended. */
-  lingers(uid: string): boolean {
-    this.#lapse()
-    return this.#reserved.get(uid)?.lingers === true
   }
 
   /** How long a slot is still kept for who was told to come, in milliseconds; 0: none is. */
@@ -124,6 +118,7 @@ export class Slots {
     }
     const visit = { asked: true, transfers: 0 }
     this.#reserved.set(uid, { since: now, until: now + kept, visit, lingers: false })
+    this.#makeRoom()
     this.#letIn()
     return true
   }
@@ -144,7 +139,7 @@ export class Slots {
       this.#reserved.delete(uid)
       return this.#begin(uid, reservation.visit)
     }
-    if (this.#waiting.size === 0 && this.#takeRoom()) return this.#begin(uid, { asked: false, transfers: 0 })
+    if (this.#waiting.size === 0 && this.#hasRoom()) return this.#begin(uid, { asked: false, transfers: 0 })
     if (this.#waiting.size >= mostWaiting)
       throw busy('too many laptops wait for their backup', 'try again in half an hour')
     return this.#wait(uid, gone)
@@ -188,6 +183,7 @@ export class Slots {
     this.#stays += 1
     if (!visit.asked) this.#unasked += 1
     visit.transfers += 1
+    this.#makeRoom()
     let left = false
     return {
       leave: () => {
@@ -219,19 +215,32 @@ export class Slots {
       if (own !== undefined && !own.lingers) {
         this.#reserved.delete(waiter.uid)
         waiter.begin(this.#begin(waiter.uid, own.visit))
-      } else if (this.#takeRoom()) {
+      } else if (this.#hasRoom()) {
         waiter.begin(this.#begin(waiter.uid, { asked: false, transfers: 0 }))
       }
     }
     this.#planWake()
   }
 
-  /** Whether somebody who did not ask may begin; takes a slot from one it is only kept for after a transfer. */
-  #takeRoom(): boolean {
+  /** Whether somebody who did not ask may begin. */
+  #hasRoom(): boolean {
     if (this.#isPressed() && this.#unasked >= Math.max(1, Math.floor(this.total / 2))) return false
-    if (this.free > 0) return true
-    for (const [uid, { lingers }] of this.#reserved) if (lingers) return this.#reserved.delete(uid)
-    return false
+    return this.free > 0
+  }
+
+  /** Slots that are kept for those who were told to come. */
+  get #promised(): number {
+    let promised = 0
+    for (const { lingers } of this.#reserved.values()) if (!lingers) promised += 1
+    return promised
+  }
+
+  /** What only lingers after a transfer goes to whoever comes or is told to. */
+  #makeRoom(): void {
+    for (const [uid, { lingers }] of this.#reserved) {
+      if (this.#stays + this.#reserved.size <= this.total) return
+      if (lingers) this.#reserved.delete(uid)
+    }
   }
 
   /** Time alone lets somebody in when a reservation lapses, or when nobody has asked in vain for a while. */

@@ -24,6 +24,15 @@ export async function restore(desk: Desk, call: Restore): Promise<number> {
       hint: 'name a new directory, a file that ends in .xob for a whole Journal, or one in .xoj with --entry',
     })
   }
+  if (options.documents && options.entry !== '')
+    throw new RequestError('USAGE', 'an entry is of the Journal, and --documents is not', {
+      hint: 'say one of them',
+    })
+  if (/\.(?:xo[bj]|tar|t?gz|zip)$/i.test(to) && !/\.xo[bj]$/.test(to)) {
+    throw new RequestError('USAGE', `${to} looks like a file, and is not one that can be made`, {
+      hint: 'let it end in .xob or .xoj, or name a directory',
+    })
+  }
   const uid = await learnerOf(desk, args.user)
   await desk.keeper.settled(uid)
   const at = options.at === '' ? undefined : options.at

@@ -231,6 +231,11 @@ export class LiveSessions implements Sessions {
     if (error instanceof RequestError) return error
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'NO_SPACE') return diskFull()
+    if (error instanceof SugarError && (code === 'NOT_FOUND' || code === 'USAGE')) {
+      return new RequestError('NOT_FOUND', error.message, {
+        hint: 'fetch current, snapshots/latest, or snapshots/DATE of a day with a backup',
+      })
+    }
     this.#parts.log.error({ err: error, uid: caller.uid }, `a session of ${caller.uid} could not be opened`)
     if (error instanceof SugarError) {
       return new RequestError('UNAVAILABLE', 'the school server cannot do that now', {
