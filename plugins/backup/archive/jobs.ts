@@ -16,6 +16,7 @@ import { list } from './listing.js'
 import { Objects } from './objects.js'
 import type { Progress } from './progress.js'
 import { type Pruned, prune } from './prune.js'
+import { recover } from './recovery.js'
 import { parcelOf, type Restored, type Restoring } from './restore.js'
 import { type Hold, Shelf } from './shelf.js'
 import { type Taken, takeSnapshot } from './snapshot.js'
@@ -155,7 +156,11 @@ export function jobsOf(layout: Layout): Jobs {
     })
 
   return {
-    snapshot: ({ uid }, progress) => takeSnapshot(layout, uid, progress),
+    async snapshot({ uid }, progress) {
+      const taken = await takeSnapshot(layout, uid, progress)
+      if (taken.fresh && taken.held === undefined) recover(layout, uid, taken.header.id)
+      return taken
+    },
     async adopt({ uid, folder, directory, at, isNewest }, progress) {
       const source = { folder, places: { [datastore]: directory }, foreign: at }
       const taken = await takeSnapshot(layout, uid, progress, source)

@@ -128,7 +128,7 @@ export class Keeper {
     tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
   }
 
-  /** Raises the flag for what the brake holds: now, or before a crash that kept anybody from hearing of it. */
+  /** Raises the flag for what the brake holds, also after a crash that kept anybody from hearing of it; or lowers it. */
   async #alarm(uid: string, id: string, held: Taken['held']): Promise<void> {
     const { archivist, ledger, log } = this.#parts
     if (held !== undefined) {
@@ -138,10 +138,13 @@ export class Keeper {
       await ledger.raise(uid, 'mass-change', why)
       return
     }
-    if (ledger.get(uid)?.flags.some(({ flag }) => flag === 'mass-change')) return
+    const isFlagged = ledger.get(uid)?.flags.some(({ flag }) => flag === 'mass-change') === true
     const [holding] = await archivist.run('holdings', { uids: [uid] })
     const braked = holding?.braked.at(-1)
-    if (braked !== undefined) await ledger.raise(uid, 'mass-change', `${braked} is on hold`)
+    if (braked !== undefined && !isFlagged) await ledger.raise(uid, 'mass-change', `${braked} is on hold`)
+    if (braked !== undefined || !isFlagged) return
+    log.info({ uid, snapshot: id }, `the Journal of ${uid} has again what it had lost`)
+    await ledger.lower(uid, 'mass-change')
   }
 
   /** A laptop that backs up every minute must not fill the archive before the daily pruning comes. */

@@ -4,8 +4,15 @@ import { join } from 'node:path'
 import t from 'tap'
 import { choose } from '../../../../plugins/backup/archive/choice.js'
 import { prune } from '../../../../plugins/backup/archive/prune.js'
+import { recover } from '../../../../plugins/backup/archive/recovery.js'
 import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
-import { changeJournal, entryPath, listEntries, wipeJournal } from '../../../../sugaroid/index.js'
+import {
+  changeJournal,
+  entryPath,
+  listEntries,
+  makeJournal,
+  wipeJournal,
+} from '../../../../sugaroid/index.js'
 import { learner, newArchive, put, sentJournal, snapshot } from './archives.js'
 
 t.setTimeout(300_000)
@@ -85,4 +92,28 @@ t.test('a snapshot that cannot be read does not let the brake off', async (t) =>
   execFileSync('truncate', ['-s', '100', join(layout.snapshots(ana), `${second.id}.snapshot`)])
   await wipeJournal(journal)
   t.match((await snapshot(layout, ana)).held, { id: first.id })
+})
+
+t.test('the brake comes off when a Journal has again most of what it had, and not before', async (t) => {
+  const layout = newArchive(t)
+  const journal = await sentJournal(layout, ana, 40)
+  const { header: full } = await snapshot(layout, ana)
+  const shelf = new Shelf(layout, ana)
+  const isBraked = () => shelf.held(full.id).some(({ by }) => by === 'brake')
+  const next = async () => {
+    const { header } = await snapshot(layout, ana)
+    recover(layout, ana, header.id)
+  }
+  execFileSync('cp', ['-a', journal, `${layout.root}/aside`])
+  await wipeJournal(journal)
+  await next()
+  t.ok(isBraked(), 'all is gone')
+  shelf.hold(full.id, { by: 'operator', why: 'to look at' })
+  await makeJournal(journal, { entries: 40, seed: 'others' })
+  await next()
+  t.ok(isBraked(), 'as many others are not what it had')
+  execFileSync('cp', ['-a', `${layout.root}/aside/.`, journal])
+  await next()
+  t.notOk(isBraked(), 'it was restored')
+  t.match(shelf.held(full.id), [{ by: 'operator' }], 'what an operator holds stays')
 })
