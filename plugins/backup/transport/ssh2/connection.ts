@@ -142,13 +142,15 @@ export class SshConnection {
     clearTimeout(this.#timer)
     // Not AbortSignal.any(): Node 20 may forget such a signal when it collects garbage.
     const gone = new AbortController()
-    for (const signal of [closed, this.#gone.signal])
-      signal.addEventListener('abort', () => gone.abort(), { once: true })
+    const hangUp = () => gone.abort()
+    const signals = [closed, this.#gone.signal]
+    for (const signal of signals) signal.addEventListener('abort', hangUp)
     if (this.#gone.signal.aborted) gone.abort()
     const line = { channel, gone: gone.signal, socket: this.#socket, log: this.#counter.log }
     const running = execute(this.#counter.sessions, this.#caller, command, line)
       .catch((error: unknown) => this.#fault(error))
       .finally(() => {
+        for (const signal of signals) signal.removeEventListener('abort', hangUp)
         this.#running.delete(running)
         this.#rest()
       })

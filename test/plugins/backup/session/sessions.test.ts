@@ -85,7 +85,7 @@ t.test(
       await end(session, [])
       t.equal(slots.figures().running, 0)
       t.same(readdirSync(layout.scratch), [])
-      await t.rejects(open('--sender -ltr . snapshots/2001-01-01/'), { code: 'UNAVAILABLE' })
+      await t.rejects(open('--sender -ltr . snapshots/2001-01-01/'), { code: 'NOT_FOUND', hint: /latest/ })
       t.equal(slots.figures().running, 0)
       t.same(readdirSync(layout.scratch), [])
       chmodSync(join(journal, 'shut'), 0o755)
