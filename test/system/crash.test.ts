@@ -11,7 +11,15 @@ t.setTimeout(600_000)
 const rounds = 50
 const clients = 8
 // All clients share one address here, as no school's laptops do.
-const args = [...freePorts, '--registration-limit', '0', '--jabber-server', 'jabber.school']
+const args = [
+  ...freePorts,
+  '--plugins',
+  'id',
+  '--registration-limit',
+  '0',
+  '--jabber-server',
+  'jabber.school',
+]
 
 /** What the laptops know, whatever becomes of the server. */
 interface Memory {

@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { needs } from '../support/needs.js'
-import { program, run, startServer, temporaryDirectory, until } from './server.js'
+import { freePorts, program, run, startServer, temporaryDirectory, until } from './server.js'
+
+const args = [...freePorts, '--plugins', 'id']
 
 t.setTimeout(300_000)
 
@@ -38,7 +40,7 @@ async function manager(t: Test): Promise<{ socket: string; heard: string[] }> {
 t.test('systemd is told when the school is open, how it fares, and when it closes', async (t) => {
   if (!needs(t, 'systemd-notify', 'systemd') || !needs(t, 'python3', 'python3')) return
   const { socket, heard } = await manager(t)
-  const server = await startServer(t, { env: { NOTIFY_SOCKET: socket } })
+  const server = await startServer(t, { args, env: { NOTIFY_SOCKET: socket } })
   await until(() => heard.includes('READY=1'), 'READY=1')
   t.ok(
     heard.some((line) => /^STATUS=1 plugins? run/.test(line)),
@@ -80,7 +82,7 @@ t.test('without the program that tells systemd the school is open all the same',
   const folder = join(await temporaryDirectory(t), 'bin')
   await mkdir(folder)
   await symlink('/usr/bin/flock', join(folder, 'flock'))
-  const server = await startServer(t, { env: { NOTIFY_SOCKET: '/nowhere', PATH: folder } })
+  const server = await startServer(t, { args, env: { NOTIFY_SOCKET: '/nowhere', PATH: folder } })
   t.equal((await fetch(`${await server.url('httpd')}/health`)).status, 200)
   t.equal((await server.stop()).code, 0)
 })

@@ -111,7 +111,10 @@ export class Survival {
 
   async #kill(): Promise<boolean> {
     const { victims } = this.#peril
-    const victim = victims[Math.floor(this.#random() * victims.length)] ?? 'server'
+    // Some live shortly and are seldom met: those that were not yet are looked for more often.
+    const spared = victims.filter((one) => (this.#killed[one] ?? 0) === 0)
+    const from = spared.length > 0 && this.#random() < 0.7 ? spared : victims
+    const victim = from[Math.floor(this.#random() * from.length)] ?? 'server'
     if (victim === 'server') {
       // A server that has come up only now has not much to lose.
       await sleep(this.#random() * 1000)
