@@ -57,6 +57,9 @@ const place = 'current'
 
 const million = 1e6
 
+/** What the lines of authorized_keys run. */
+const program = fileURLToPath(new URL('../../core/bin/sugar-server.js', import.meta.url))
+
 /** The parts of backup, put together. */
 export class Service {
   readonly desk: Desk
@@ -142,7 +145,6 @@ export class Service {
     })
     const maintenance = new Maintenance(this.desk, config['backup-drill'], () => this.#sessions.visits.length)
     ctx.on('ready', async () => {
-      keeper.catchUp()
       await share.measure()
       ctx.every(600, async () => {
         keeper.catchUp()
@@ -181,7 +183,6 @@ export class Service {
   /** Lines for an OpenSSH that reads them from a file. */
   async authorizedKeys(): Promise<string[]> {
     const { authorizedKeysLine } = await import('./transport/sshd/authorized-keys.js')
-    const program = fileURLToPath(new URL('../../core/bin/sugar-server.js', import.meta.url))
     const lines: string[] = []
     for await (const { pubkey, uid } of this.desk.users.keys())
       lines.push(authorizedKeysLine({ program, root: this.#ctx.config.root, uid, pubkey }))
@@ -220,7 +221,7 @@ export class Service {
     on('ready', async () => {
       this.#transport = await openSshd({
         root: config.root,
-        program: fileURLToPath(new URL('../../core/bin/sugar-server.js', import.meta.url)),
+        program,
         sessions: this.#sessions,
         laptops: this.desk.users,
         log,

@@ -37,7 +37,7 @@ async function sendMarker(home: string, account: Account, shell: string): Promis
 
 /**
  * Sends what the client of OLPC XS sends, in its order and with its options: docs/reference/protocols.md: backup,
- * the transfer. It logs in as its serial number, and stops at the first directory that is missing, as many laptops
+ * The transfer. It logs in as its serial number, and stops at the first directory that is missing, as many laptops
  * do that have no power-logs: the Journal is safe by then.
  */
 export async function sendLegacy(home: string, account: Account): Promise<LegacyTransfer> {

@@ -103,7 +103,8 @@ export class Objects {
   }
 }
 
-const lost = (name: ObjectName, what: string, cause?: unknown): SystemError =>
+/** An object that cannot be had as it was put in. */
+export const lost = (name: ObjectName, what: string, cause?: unknown): SystemError =>
   new SystemError('DAMAGED', `the object ${name.slice(0, 12)} ${what}`, {
     hint: '"sugar-server backup verify" tells which files need it, and --repair looks for another copy',
     cause,

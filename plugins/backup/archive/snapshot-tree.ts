@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream'
 import { createInflateRaw } from 'node:zlib'
-import { RequestError, SystemError } from '../../../core/api.js'
+import { RequestError } from '../../../core/api.js'
 import type { FileRow, Row, Tree } from '../tree.js'
 import { Bundles } from './bundles.js'
 import type { Manifest } from './manifest.js'
-import type { Objects } from './objects.js'
+import { lost, type Objects } from './objects.js'
 import { openReadable } from './readable.js'
 import { rowsOf } from './rows.js'
 
@@ -77,9 +77,3 @@ function open(name: string, path: string): number {
     throw lost(name, 'cannot be read', cause)
   }
 }
-
-const lost = (name: string, what: string, cause?: unknown): SystemError =>
-  new SystemError('DAMAGED', `the object ${name.slice(0, 12)} ${what}`, {
-    hint: '"sugar-server backup verify" tells which files need it, and --repair looks for another copy',
-    cause,
-  })

@@ -22,5 +22,5 @@ export interface Desk {
   readonly rules: KeepRules
   readonly log: Logger
   /** Called when objects were removed: what the archive takes is less now. */
-  measured?(): Promise<void>
+  measured(): Promise<void>
 }

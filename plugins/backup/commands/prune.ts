@@ -36,6 +36,6 @@ export async function pruneAll(
   const verdicts = await archivist.run('prune', { rules, dryRun }, asking)
   if (dryRun) return { verdicts, freed: 0 }
   const { freed } = await archivist.run('sweep', {}, asking)
-  await desk.measured?.()
+  await desk.measured()
   return { verdicts, freed }
 }

@@ -4,21 +4,12 @@ import { tarOf } from '../archive/tar.js'
 import type { BytePath, Row, Tree } from '../tree.js'
 import { layoutOf } from './layout.js'
 
-/** Media type of a bundle with a whole Journal. */
-export const xobType = 'application/vnd.olpc-journal-backup'
-
 /** Where the Journal of an XO is, as a name in an archive that is unpacked at "/". */
 const datastore = 'home/olpc/.sugar/default/datastore'
 
-/** `<serial>_<YYYYMMDD>.xob`, the name that Sugar gives its own; the day is that of UTC. */
-export function xobName(serial: string, date: Date): string {
-  const day = date.toISOString().slice(0, 10).replaceAll('-', '')
-  return `${serial.replace(/[^0-9A-Za-z-]/g, '_').slice(0, 64)}_${day}.xob`
-}
-
 /**
  * A whole Journal as Sugar's control panel restores it from a USB stick (docs/reference/protocols.md: backup,
- * restore): tar.gz with the files and directories of the datastore. Modes without setuid, setgid and sticky bits;
+ * What clients can read): tar.gz with the files and directories of the datastore. Modes without setuid, setgid and sticky bits;
  * times in whole seconds, as Sugar's own have; no symbolic links, for Sugar makes none. The stream fails rather than
  * end early when a file is damaged.
  * @param prefix where the datastore is on the laptop, without a slash at either end

@@ -4,11 +4,8 @@ import type { Tree } from '../tree.js'
 import { readEntry, type WholeEntry } from './entry.js'
 import { textOf } from './text.js'
 
-/** Media type of a bundle with one entry. */
-export const xojType = 'application/vnd.olpc-journal-entry'
-
 /**
- * One entry as Sugar's Journal installs it (docs/reference/protocols.md: backup, restore; jarabe's
+ * One entry as Sugar's Journal installs it (docs/reference/protocols.md: backup, What clients can read; jarabe's
  * journalentrybundle.py): a zip with `<uid>/_metadata.json`, `<uid>/<uid>` if it has data, and `<uid>/preview/<uid>`.
  * The stream fails when the data turn out damaged.
  * @throws RequestError NOT_FOUND

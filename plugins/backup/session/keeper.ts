@@ -98,7 +98,7 @@ export class Keeper {
       // Why it failed is in the log, and on the learner's flags.
       this.follow(
         uid,
-        work().catch((_: SugarError) => undefined),
+        work().catch(() => undefined),
       )
     }
   }
