@@ -14,6 +14,7 @@ export {
   type Option,
   type Options,
   path,
+  paths,
   port,
   seconds,
   secret,
@@ -50,6 +51,7 @@ export { definePlugin, type Plugin, type PluginSpec } from './kernel/plugin.js'
 export { type Optional, type Services, type Token, type Tokens, token } from './kernel/token.js'
 export type { Logger } from './log/log.js'
 export { printable, printableJson } from './log/printable.js'
+export { type Medium, openMedium, type Stranger } from './medium.js'
 export { type Probe, program, writable } from './probe.js'
 export { report } from './report.js'
 export { makeFolders } from './root.js'

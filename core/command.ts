@@ -20,9 +20,25 @@ export interface CommandSpec {
   readonly options?: Options
   /** Prints rows: gives the command `--json`. */
   readonly lists?: true
+  /**
+   * Imports what the command does, when that looks at nothing but what was typed. It runs in the process of the person
+   * at the command line and with that person's rights: no server, root or store is asked for, and its plugin need not
+   * be enabled. start() says nothing of it.
+   */
+  readonly here?: () => Promise<{ run(call: never): CommandEnd }>
 }
 
 export type Commands = Readonly<Record<string, CommandSpec>>
+
+/** Commands whose `here` takes the call that each declares. */
+export type FittingCommands<M extends Commands> = {
+  readonly [K in keyof M]: { readonly here?: () => Promise<{ run: CommandRun<M[K]> }> }
+}
+
+/** Names of the commands that start() gives a meaning: those without `here`. */
+export type GivenCommands<M extends Commands> = {
+  [K in keyof M & string]: M[K] extends { readonly here: unknown } ? never : K
+}[keyof M & string]
 
 /** A file that came with a command. */
 export interface InputFile {
@@ -44,7 +60,7 @@ export interface Column<R> {
   text(row: R): string
 }
 
-/** One run of a command, in the process that owns the store. */
+/** One run of a command, in the process that owns the store; with `here`, in that of the person who typed it. */
 export interface Call<S extends CommandSpec = CommandSpec> {
   readonly args: {
     readonly [K in keyof S['args']]: S['args'][K] extends { optional: true } ? string | undefined : string
@@ -71,7 +87,8 @@ export interface Call<S extends CommandSpec = CommandSpec> {
   readonly signal: AbortSignal
 }
 
-/** @returns an exit code other than 0, if need be; throw a SugarError to fail with a message */
-export type CommandRun<S extends CommandSpec> = (
-  call: Call<S>,
-) => number | undefined | Promise<number | undefined> | void | Promise<void>
+/** An exit code other than 0, if need be. */
+type CommandEnd = number | undefined | Promise<number | undefined> | void | Promise<void>
+
+/** Throws a SugarError to fail with a message. */
+export type CommandRun<S extends CommandSpec> = (call: Call<S>) => CommandEnd

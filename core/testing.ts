@@ -5,6 +5,7 @@ import { receiver } from './cli/receive.js'
 import type { InputFile } from './command.js'
 import type { Given } from './config/layers.js'
 import type { Options } from './config/option.js'
+import { executeHere, failure } from './control/execute.js'
 import type { CommandReply } from './control/frames.js'
 import { Problems, problemOf, SugarError } from './errors.js'
 import { House, type HouseStatus } from './house.js'
@@ -145,16 +146,18 @@ async function run(house: House, plugin: string, command: string, call: TestCall
     },
   }
   const { args = {}, options = {}, files = [], json = false } = call
-  const ended = await house.command(
-    { plugin, command, args, options, json, cwd: '/' },
-    {
-      files: async function* () {
-        yield* files
-      },
-      output,
-      deliver: receiver(new Set(Object.values(options))),
-      signal: new AbortController().signal,
+  const request = { plugin, command, args, options, json, cwd: '/' }
+  const around = {
+    files: async function* () {
+      yield* files
     },
-  )
+    output,
+    deliver: receiver(new Set(Object.values(options))),
+    signal: new AbortController().signal,
+  }
+  const spec = house.kernel.members.find(({ name }) => name === plugin)?.plugin?.commands[command]
+  const ended = await (spec?.here === undefined
+    ? house.command(request, around)
+    : executeHere(spec, spec.here, request, around).then((exit) => ({ exit }), failure))
   return { ended, ...reply }
 }

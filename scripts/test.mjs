@@ -17,6 +17,10 @@ const programs = {
   sshd: 'openssh-server',
   ssh: 'openssh-client',
   unzip: 'unzip',
+  gpg: 'gpg',
+  'gpg-agent': 'gpg-agent',
+  gpgv: 'gpgv',
+  nc: 'netcat-openbsd',
 }
 
 /** Packages without a program of their own: the system's Python needs them to run Sugar's code. */

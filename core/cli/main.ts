@@ -98,7 +98,7 @@ class Program {
       ({ name }) => Object.hasOwn(settings, name) && !Object.hasOwn(chosen.spec.options ?? {}, name),
     )
     const args = argumentsOf(chosen)
-    const options = optionsOf(chosen, values, settings)
+    const options = optionsOf(chosen, typed.options, settings)
     const plan = await makePlan(roster, [...layers.given, ...this.#given(flags)])
     plan.problems.unshift(...layers.problems)
     return chosen.run({
@@ -208,12 +208,14 @@ function argumentsOf({ words, spec, args }: Chosen): Record<string, string> {
 
 function optionsOf(
   { words, spec }: Chosen,
-  values: Record<string, string>,
+  typed: Typed['options'],
   settings: Options,
 ): Record<string, string> {
   const own: Record<string, string> = {}
-  for (const [name, text] of Object.entries(values)) {
-    if (Object.hasOwn(spec.options ?? {}, name)) own[name] = text
+  for (const { name, text } of typed) {
+    const option = Object.hasOwn(spec.options ?? {}, name) ? spec.options?.[name] : undefined
+    const before = option?.repeats === true ? own[name] : undefined
+    if (option !== undefined) own[name] = before === undefined ? text : `${before}\n${text}`
     else if (!Object.hasOwn(settings, name) && !Object.hasOwn(programOptions, name))
       throw foreign(words, name)
     else if (name === 'json' && spec.lists !== true) throw foreign(words, name)

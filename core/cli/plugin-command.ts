@@ -2,14 +2,15 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import type { CommandSpec, InputFile } from '../command.js'
-import { largestFile } from '../control/frames.js'
+import { executeHere } from '../control/execute.js'
+import { type CommandReply, largestFile } from '../control/frames.js'
 import { asError, exit, RequestError, SystemError, systemCode } from '../errors.js'
 import type { Environment } from './command.js'
 import { receiver } from './receive.js'
 import { reportProblems } from './report.js'
 import { withServer } from './solo.js'
 
-/** Runs `sugar-server PLUGIN COMMAND` where the store is. @returns its exit code */
+/** Runs `sugar-server PLUGIN COMMAND` where the store is, or here, if it needs no store. @returns its exit code */
 export async function runPluginCommand(
   plugin: string,
   command: string,
@@ -28,11 +29,16 @@ export async function runPluginCommand(
   const gone = new AbortController()
   const interrupt = () => gone.abort()
   process.once('SIGINT', interrupt)
-  const ended = await withServer(
-    plan,
-    (server) => server.command(request, files(), output, deliver, gone.signal),
-    (house) => house.command(request, { files, output, deliver, signal: gone.signal }),
-  ).catch((error: unknown) => {
+  const surroundings = { files, output, deliver, signal: gone.signal }
+  const ending: Promise<Extract<CommandReply, { exit: number }>> =
+    spec.here === undefined
+      ? withServer(
+          plan,
+          (server) => server.command(request, files(), output, deliver, gone.signal),
+          (house) => house.command(request, surroundings),
+        )
+      : executeHere(spec, spec.here, request, surroundings).then((exit) => ({ exit }))
+  const ended = await ending.catch((error: unknown) => {
     if (!gone.signal.aborted) throw error
     return undefined
   })

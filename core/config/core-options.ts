@@ -29,6 +29,15 @@ export const coreOptions = {
     default: isRoot ? systemRoot : join(homedir(), '.local', 'sugar-server'),
     defaultText: systemRoot,
   }),
+  security: flag({
+    help: 'Take from USB sticks only what a key of security-keys has signed.',
+    default: false,
+  }),
+  'security-keys': path({
+    help: 'File of the public keys (gpg --export) whose signatures on USB sticks count; in the root, if not said.',
+    default: '',
+    defaultText: '<root>/trusted.gpg',
+  }),
   strict: flag({
     help: 'Stop at start when any plugin cannot run, where otherwise the others would serve.',
     default: false,

@@ -18,6 +18,8 @@ export interface Option<T> {
   readonly defaultText?: string
   /** Never printed. */
   readonly secret?: true
+  /** As an option of a command it may be typed again: read() is given all its texts, a line each. */
+  readonly repeats?: true
   /** @throws Error whose message goes behind "id-port: " */
   read(text: string, reading: Reading): T
   /** Text that read() turns into the same value. */
@@ -174,6 +176,21 @@ export function path(spec: { help: string; default: string; defaultText?: string
       return found
     },
     write: (value) => value,
+  }
+}
+
+/** Several files or directories, each as `path` reads one; on a line each, or, for a command, typed again. */
+export function paths(spec: { help: string }): Option<readonly string[]> {
+  const one = path({ ...spec, default: '/' })
+  return {
+    placeholder: 'PATH',
+    help: spec.help,
+    default: [],
+    repeats: true,
+    // Settings files go on with a value in a line that begins with blanks.
+    read: (value, reading) =>
+      value === '' ? [] : value.split(/\n */).map((word) => line(one.read(word, reading))),
+    write: (value) => value.join('\n  '),
   }
 }
 

@@ -39,6 +39,9 @@ export async function execute(
         hint: `see sugar-server ${request.plugin} --help`,
       })
     }
+    if (spec?.here !== undefined) {
+      throw new RequestError('REQUEST_INVALID', `${request.plugin} ${request.command} runs where it is typed`)
+    }
     const run = member.commands.get(request.command)
     if (spec === undefined || run === undefined || member.state !== 'running') {
       const why = member.problem?.message ?? `it is ${member.state}`
@@ -48,16 +51,36 @@ export async function execute(
     }
     return { exit: (await run(callOf(spec, request, around))) ?? exit.ok }
   } catch (thrown) {
-    const error = asError(thrown)
-    if (!(error instanceof SugarError))
-      member?.log.error({ err: error }, `${request.plugin} ${request.command} failed`)
-    const known =
-      error instanceof SugarError ? { code: error.code, ...(error.hint && { hint: error.hint }) } : {}
-    return {
-      exit: error instanceof SugarError ? error.exitCode : exit.software,
-      message: error.message.slice(0, longestMessage),
-      ...known,
-    }
+    if (!(thrown instanceof SugarError))
+      member?.log.error({ err: asError(thrown) }, `${request.plugin} ${request.command} failed`)
+    return failure(thrown)
+  }
+}
+
+/**
+ * Runs a command that needs no house, in this process.
+ * @param here what its `spec` says of that
+ * @returns its exit code; @throws whatever it throws
+ */
+export async function executeHere(
+  spec: CommandSpec,
+  here: NonNullable<CommandSpec['here']>,
+  request: CommandRequest,
+  around: Surroundings,
+): Promise<number> {
+  const { run } = await here()
+  return (await run(callOf(spec, request, around) as never)) ?? exit.ok
+}
+
+/** How a command ended that threw. */
+export function failure(thrown: unknown): CommandReply & { exit: number } {
+  const error = asError(thrown)
+  const known =
+    error instanceof SugarError ? { code: error.code, ...(error.hint && { hint: error.hint }) } : {}
+  return {
+    exit: error instanceof SugarError ? error.exitCode : exit.software,
+    message: error.message.slice(0, longestMessage),
+    ...known,
   }
 }
 

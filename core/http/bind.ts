@@ -2,9 +2,9 @@ import { SystemError, systemCode } from '../errors.js'
 
 /** A server that can be bound: node's, and ssh2's, which only wraps one. */
 export interface Bindable {
-  listen(options: { host: string; port: number; backlog: number }, listening: () => void): unknown
+  listen(options: { host?: string; port: number; backlog: number }, listening: () => void): unknown
   close(closed?: (error?: Error) => void): unknown
-  address(): { port: number } | string | null
+  address(): { address: string; port: number } | string | null
   once(event: 'error', listener: (error: Error) => void): unknown
   off(event: 'error', listener: (error: Error) => void): unknown
 }
@@ -13,14 +13,21 @@ const backlog = 1024
 
 /**
  * Binds a server.
+ * @param host undefined: every address of this machine, by IPv6 and IPv4 alike; by IPv4 where there is no IPv6
  * @param setting the option that holds the port, and where it was set, for errors
  * @throws SystemError PORT_BUSY, PORT_REFUSED
  */
-export async function bind(server: Bindable, host: string, port: number, setting: string): Promise<void> {
+export async function bind(
+  server: Bindable,
+  host: string | undefined,
+  port: number,
+  setting: string,
+): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    const fail = (error: Error) => reject(explain(error, `${setting}: port ${port} on ${host}`))
+    const fail = (error: Error) => reject(explain(error, `${setting}: port ${port} on ${host ?? '::'}`))
     server.once('error', fail)
-    server.listen({ host, port, backlog }, () => {
+    // Not told a host, Node binds `::`, and what it finds missing then is `0.0.0.0`.
+    server.listen({ ...(host !== undefined && { host }), port, backlog }, () => {
       server.off('error', fail)
       resolve()
     })
@@ -31,6 +38,12 @@ export async function bind(server: Bindable, host: string, port: number, setting
 export function portOf(server: Bindable, asked: number): number {
   const address = server.address()
   return typeof address === 'object' && address !== null ? address.port : asked
+}
+
+/** The address that a server listens on, where no host was asked for. */
+export function hostOf(server: Bindable): string {
+  const address = server.address()
+  return typeof address === 'object' && address !== null ? address.address : '::'
 }
 
 function explain(cause: Error, where: string): SystemError {

@@ -1,4 +1,4 @@
-import { type Bindable, bind, portOf } from './bind.js'
+import { type Bindable, bind, hostOf, portOf } from './bind.js'
 
 /** One socket of the house that listens, whatever is spoken behind it. */
 export interface Door {
@@ -19,11 +19,12 @@ export class ServerDoor implements Door {
   readonly options: readonly string[]
   readonly #plugins: Set<string>
   readonly #server: Bindable
-  readonly #host: string
+  readonly #host: string | undefined
   readonly #port: number
   #isOpen = false
 
-  constructor(plugin: string, option: string, server: Bindable, host: string, port: number) {
+  /** @param host undefined: every address, as bind() says */
+  constructor(plugin: string, option: string, server: Bindable, host: string | undefined, port: number) {
     this.#plugins = new Set([plugin])
     this.options = [option]
     this.#server = server
@@ -36,7 +37,7 @@ export class ServerDoor implements Door {
   }
 
   get address(): { host: string; port: number } {
-    return { host: this.#host, port: portOf(this.#server, this.#port) }
+    return { host: this.#host ?? hostOf(this.#server), port: portOf(this.#server, this.#port) }
   }
 
   async open(setting: string): Promise<void> {

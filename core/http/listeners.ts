@@ -19,6 +19,9 @@ export interface ListenerFailure {
   error: Error
 }
 
+/** The option `host` where nobody said otherwise. */
+const anyIpv4 = '0.0.0.0'
+
 /** All doors of the house: one for each port, whoever asks for it. */
 export class Listeners {
   readonly #settings: Settings
@@ -49,9 +52,10 @@ export class Listeners {
     return router
   }
 
-  /** Has a plugin's own server bound to the port that an option holds. */
-  server(plugin: string, option: string, server: Bindable): void {
-    this.#doors.push(new ServerDoor(plugin, option, server, this.#host, this.#portOf(option)))
+  /** Has a plugin's own server bound to the port that an option holds. @param reach as Context.listen() says */
+  server(plugin: string, option: string, server: Bindable, reach: { ipv6?: boolean } = {}): void {
+    const host = reach.ipv6 === true && this.#host === anyIpv4 ? undefined : this.#host
+    this.#doors.push(new ServerDoor(plugin, option, server, host, this.#portOf(option)))
   }
 
   /** Takes a plugin's routes away from every listener, and closes its own servers. */

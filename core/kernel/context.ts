@@ -1,6 +1,6 @@
 import type Router from 'koa-router'
 import type { Logger } from 'pino'
-import type { CommandRun, Commands } from '../command.js'
+import type { CommandRun, Commands, GivenCommands } from '../command.js'
 import type { CoreConfig } from '../config/core-options.js'
 import type { Config, Options } from '../config/option.js'
 import type { Bindable } from '../http/bind.js'
@@ -42,8 +42,10 @@ export interface Context<
    * Has a server of the plugin's own bound to the port that an option holds, with all the others once everything has
    * started; `backup-ssh-port` makes the listener `backup-ssh`. It is closed when draining begins: what is under way
    * then is for the plugin to finish, in `on('drain')`.
+   * @param reach.ipv6 where the option `host` is `0.0.0.0`, callers by IPv6 are heard too, if this machine has it. Those
+   *   by IPv4 then have the `remoteAddress` `::ffff:192.0.2.1`. Any other `host` stays as it is.
    */
-  listen(option: string, server: Bindable): void
+  listen(option: string, server: Bindable, reach?: { ipv6?: boolean }): void
   /** The port that a listener got, by its option: what the option says, but where that is 0. Known from `ready` on. */
   boundPort(option: string): number
   /** Aborted when draining begins. */
@@ -66,6 +68,6 @@ export interface Context<
   defer(undo: () => unknown): void
   /** Asked by status and /health. @param check says what is wrong, or undefined */
   health(what: string, check: () => Awaitable<string | undefined>): void
-  /** Says what a declared command does. */
-  command<K extends keyof M & string>(name: K, run: CommandRun<M[K]>): void
+  /** Says what a declared command does; not one with `here`, which says so itself. */
+  command<K extends GivenCommands<M>>(name: K, run: CommandRun<M[K]>): void
 }

@@ -190,8 +190,10 @@ export class Kernel {
     const services = (await plugin.start(await this.#contextOf(member, plugin))) ?? {}
     // It was stopped, or took too long, behind its back: then what it deferred has been undone already.
     if (member.state !== 'starting') return
-    const silent = Object.keys(plugin.commands).find((name) => !member.commands.has(name))
-    if (silent !== undefined) throw broken(plugin, `start() did not say what the command "${silent}" does`)
+    const silent = Object.entries(plugin.commands).find(
+      ([name, { here }]) => here === undefined && !member.commands.has(name),
+    )
+    if (silent !== undefined) throw broken(plugin, `start() did not say what the command "${silent[0]}" does`)
     this.#shelve(plugin, services as Record<string, unknown>)
     member.state = 'running'
   }
@@ -238,7 +240,7 @@ export class Kernel {
         },
         listener: router,
       },
-      listen: (option, server) => listeners.server(plugin.name, option, server),
+      listen: (option, server, reach) => listeners.server(plugin.name, option, server, reach),
       boundPort: (option) => listeners.boundPort(option),
       signal: member.drain.signal,
       tap: (hook, fn, options) => member.undo.add(hooks.tap(hook, plugin.name, fn, options)),
@@ -250,7 +252,13 @@ export class Kernel {
       defer: (undo) => member.undo.add(undo),
       health: (what, check) => void member.health.push({ what, check }),
       command: (name, run) => {
-        if (plugin.commands[name] === undefined) throw broken(plugin, `the command "${name}" is not declared`)
+        const spec = plugin.commands[name]
+        if (spec === undefined) throw broken(plugin, `the command "${name}" is not declared`)
+        if (spec.here !== undefined)
+          throw broken(
+            plugin,
+            `the command "${name}" runs where it is typed, and start() cannot say what it does`,
+          )
         member.commands.set(name, run)
       },
     }

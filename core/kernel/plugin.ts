@@ -1,4 +1,4 @@
-import type { Commands } from '../command.js'
+import type { Commands, FittingCommands } from '../command.js'
 import type { Options } from '../config/option.js'
 import { PluginError } from '../errors.js'
 import type { Probe } from '../probe.js'
@@ -38,7 +38,7 @@ export interface PluginSpec<
   readonly collections?: C
   /** What the machine must have. */
   readonly system?: readonly Probe[]
-  readonly commands?: M
+  readonly commands?: M & FittingCommands<M>
   /** Makes files and directories; run at each start, so repeatable. */
   prepare?(ctx: PrepareContext<O>): Awaitable<void>
   /** Builds, taps, routes. Whatever it opens it hands to `ctx.defer`. */

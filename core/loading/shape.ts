@@ -40,6 +40,17 @@ const each =
 
 const tokens = each(/^[A-Za-z]\w*$/, ({ id }) => isTokenId(id), 'is not a token, such as token("id/users@1")')
 
+const isCommand = each(
+  word,
+  ({ summary }) => typeof summary === 'string',
+  'is not a command: it has no summary',
+)
+const runsHere = each(
+  word,
+  ({ here }) => here === undefined || typeof here === 'function',
+  'has a "here" that is no function',
+)
+
 const rules: Record<string, Rule> = {
   name: (value) => {
     if (typeof value !== 'string' || !word.test(value))
@@ -68,7 +79,7 @@ const rules: Record<string, Rule> = {
     Array.isArray(value) && value.every((one) => isRecord(one) && typeof one.look === 'function')
       ? undefined
       : 'must be a list of probes',
-  commands: each(word, ({ summary }) => typeof summary === 'string', 'is not a command: it has no summary'),
+  commands: (value) => isCommand(value) ?? runsHere(value),
   prepare: runs,
   start: runs,
 }

@@ -13,6 +13,7 @@ import {
   list,
   type Option,
   path,
+  paths,
   port,
   seconds,
   secret,
@@ -453,6 +454,7 @@ t.test('options', async (t) => {
     choice: choice({ help, default: 'a', of: ['a', 'b', 'A'] }),
     list: list({ help, default: [] }),
     path: path({ help, default: '/' }),
+    paths: paths({ help }),
     address: address({ help, default: '::' }),
   }
   const words = fc.oneof(
@@ -526,6 +528,8 @@ t.test('options', async (t) => {
       ['path', '.', '/base'],
       ['path', '~', '/base/~'],
       ['path', '~/', homedir()],
+      ['paths', '', []],
+      ['paths', './a, b\n~/c\n  /d', ['/base/a, b', join(homedir(), 'c'), '/d']],
       ['address', '::', '::'],
       ['text', ' "as it is" # all', ' "as it is" # all'],
     ]
@@ -548,6 +552,7 @@ t.test('options', async (t) => {
       ['text with a form', ['d', 'a\n']],
       ['secret', ['two\nlines']],
       ['path', ['', 'a\nb', 'a\0b']],
+      ['paths', ['\n', 'a\n', ' a', 'a\nb ', 'a\0b', 'a\rb']],
       ['address', ['', 'http://school', '10.0.0.1:80', '[::1]', 'a b', '-a', 'a..b', 'a'.repeat(64), '*']],
     ]
     for (const [kind, texts] of cases) {

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { definePlugin, integer, RequestError, SystemError } from '../../core/api.js'
+import { type Call, definePlugin, integer, paths, RequestError, SystemError } from '../../core/api.js'
 import type { InputFile } from '../../core/command.js'
 import { ControlClient } from '../../core/control/client.js'
 import {
@@ -79,6 +79,10 @@ const wanted = (plugin: string, command: string, more: Partial<CommandRequest> =
   json: false,
   ...more,
 })
+
+interface Giving {
+  command(name: string, run: () => undefined): void
+}
 
 const plain = definePlugin({ name: 'plain', api: 1, summary: 'Does nothing.', start: () => undefined })
 
@@ -447,6 +451,71 @@ t.test('commands over the socket', async (t) => {
     }
     t.match(await client.get('/status'), { phase: 'ready', plugins: [{ state: 'running' }] })
     t.equal((await run('greet', { args: { who: 'you' } })).out, 'hello you\n')
+  })
+})
+
+t.test('a command that looks at nothing but what was typed', async (t) => {
+  const look = {
+    summary: 'Looks at files.',
+    args: { file: { help: 'A file.', path: true } },
+    options: { also: paths({ help: 'More of them.' }) },
+    here: async () => ({
+      run({
+        args,
+        options,
+        print,
+      }: Pick<Call, 'print'> & { args: { file: string }; options: { also: readonly string[] } }) {
+        if (args.file === '/broken') throw new RequestError('DAMAGED', 'it is broken', { hint: 'mend it' })
+        print([args.file, ...options.also].join(' '))
+        return 3
+      },
+    }),
+  } as const
+  const idle = definePlugin({
+    name: 'idle',
+    api: 1,
+    summary: 'Does nothing.',
+    commands: { look },
+    start: () => undefined,
+  })
+  const house = await boot({ plugins: [idle] })
+  t.teardown(() => house.dispose())
+
+  await t.test('needs no start() to say what it does, and runs in a test as anywhere', async (t) => {
+    t.match(await house.status(), { plugins: [{ name: 'idle', state: 'running' }] })
+    t.same(await house.command(['idle', 'look'], { args: { file: '/a' }, options: { also: 'b\n/c' } }), {
+      ended: { exit: 3 },
+      out: '/a /b /c\n',
+      err: '',
+    })
+    t.match(await house.command(['idle', 'look'], { args: { file: '/broken' } }), {
+      ended: { exit: 65, code: 'DAMAGED', message: 'it is broken', hint: 'mend it' },
+      out: '',
+    })
+  })
+
+  await t.test(
+    "is not run in the server, with the server's rights, whoever asks over the socket",
+    async (t) => {
+      const output = paper()
+      const client = new ControlClient(house.root)
+      const ended = await client.command(wanted('idle', 'look'), noFiles(), output, async () => undefined)
+      t.match(ended, { exit: 65, code: 'REQUEST_INVALID', message: 'idle look runs where it is typed' })
+      t.same(output.text, { out: '', err: '' })
+    },
+  )
+
+  await t.test('is refused from a plugin that says twice or in no way what it does', async (t) => {
+    const twice = { ...idle, name: 'twice', start: (ctx: Giving) => ctx.command('look', () => undefined) }
+    const never = { ...idle, name: 'never', commands: { look: { ...look, here: 'here' } } }
+    const other = await boot({ plugins: [plain, twice, never] })
+    t.teardown(() => other.dispose())
+    const { plugins } = await other.status()
+    t.match(Object.fromEntries(plugins.map(({ name, message }) => [name, message])), {
+      plain: undefined,
+      twice: /"look" runs where it is typed/,
+      never: /commands look: has a "here" that is no function/,
+    })
   })
 })
 

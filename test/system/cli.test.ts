@@ -492,6 +492,99 @@ t.test('an export goes through a pipe whole, and a reader who has seen enough is
   t.notMatch(full.err, /^ +at /m)
 })
 
+t.test('a command that looks at nothing but what was typed needs no server, root or store', async (t) => {
+  const home = await temporaryDirectory(t)
+  await writeFile(
+    join(home, 'look.mjs'),
+    `import { RequestError } from 'sugar-server'
+     export async function run({ args, options, signal, print, show }) {
+       if (args.file.endsWith('odd')) throw new RequestError('DAMAGED', 'it is odd', { hint: 'even it out' })
+       if (args.file.endsWith('bug')) throw new TypeError('a bug')
+       if (args.file.endsWith('wait')) {
+         print('waiting')
+         const long = setTimeout(() => undefined, 600_000)
+         await new Promise((done) => signal.addEventListener('abort', done))
+         clearTimeout(long)
+       }
+       show(['it is there'], { pid: process.pid, file: args.file, also: options.also })
+       return 3
+     }`,
+    { mode: 0o600 },
+  )
+  const looker = join(home, 'looker.mjs')
+  await writeFile(
+    looker,
+    `import { definePlugin, paths, text } from 'sugar-server'
+     export default definePlugin({
+       name: 'looker', api: 1, summary: 'Looks.',
+       options: { 'looker-places': paths({ help: 'Places.' }) },
+       commands: { look: {
+         summary: 'Look at a file.',
+         args: { file: { help: 'A file.', path: true } },
+         options: { also: paths({ help: 'More files.' }), at: text({ help: 'When.', default: '' }) },
+         lists: true,
+         here: () => import('./look.mjs'),
+       } },
+       start() {},
+     })`,
+    { mode: 0o600 },
+  )
+  const plugins = ['--plugins', `id,${looker}`]
+  const look = (...words: string[]) => cli(t, ['looker', 'look', ...words, ...plugins], { home })
+
+  t.match(await look('--help'), { code: 0, out: / --also PATH +More files\.$/m })
+  // Nothing could be made there, and settings with mistakes are those of a server.
+  const unusable = ['--root', '/proc/nowhere', '--httpd-port', 'x']
+  t.match(await look('f', ...unusable), { code: 3, out: 'it is there\n', err: '' })
+  const facts = await look(
+    'f',
+    '--json',
+    '--also',
+    'a',
+    '--at',
+    '1',
+    '--also=../b',
+    '--at',
+    '2',
+    '--also',
+    '/c',
+  )
+  t.same(
+    { ...JSON.parse(facts.out), pid: 0 },
+    {
+      pid: 0,
+      file: join(home, 'f'),
+      also: [join(home, 'a'), join(home, '..', 'b'), '/c'],
+    },
+  )
+  t.match(await look('odd'), { code: 65, out: '', err: 'sugar-server: it is odd\n  even it out\n' })
+  t.match(await look('bug'), { code: 70, out: '', err: /internal error: a bug\n.*look\.mjs/s })
+  t.match(await look('f', '--also', ''), { code: 3 }, 'nothing more is nothing more')
+  t.match(await look('f', '--also', 'a', '--also', ''), { code: 64, err: /--also must name a path/ })
+
+  const server = await startServer(t, { args: [...freePorts, ...plugins] })
+  const served = JSON.parse((await look('f', '--json', '--root', server.root)).out)
+  t.not(served.pid, server.child.pid, 'where a server runs it is asked nothing')
+  t.equal((await server.stop()).code, 0)
+
+  const waiting = await launch(t, { args: ['looker', 'look', 'wait', ...plugins] })
+  await until(() => waiting.said.out.includes('waiting'), 'the command to begin')
+  waiting.child.kill('SIGINT')
+  t.match(await waiting.ended, { code: 130, signal: null })
+
+  const settings = join(home, 'looker.conf')
+  await writeFile(settings, '[looker]\nlooker-places = a\n  ../b, c\n', { mode: 0o600 })
+  const said = await cli(t, ['config', ...plugins, '--config', settings], { home })
+  t.match(said.out, `looker-places = ${join(home, 'a')}\n  ${join(home, '..', 'b, c')}\n`)
+  await writeFile(settings, said.out, { mode: 0o600 })
+  t.equal(settingsOf((await cli(t, ['config', '--config', settings], { home })).out), settingsOf(said.out))
+  const flags = ['--looker-places', 'a', '--looker-places', 'b']
+  t.match(
+    (await cli(t, ['config', ...plugins, ...flags], { home })).out,
+    `looker-places = ${join(home, 'b')}\n`,
+  )
+})
+
 t.test('Ctrl-C ends a command, and whoever works on it hears of it', async (t) => {
   const plugin = await written(
     t,

@@ -17,6 +17,7 @@ import {
   list,
   type News,
   news,
+  paths,
   port,
   program,
   Store,
@@ -370,8 +371,19 @@ export const commanding = definePlugin({
       options: { times: integer({ help: 'Times.', default: 1, min: 1, max: 9 }) },
     },
     plain: { summary: 'no options' },
+    look: {
+      summary: 'look at a file where it was typed',
+      args: { file: { help: 'file', path: true } },
+      options: { trust: paths({ help: 'Keys.' }) },
+      here: async () => ({
+        run: ({ args, options }: { args: { file: string }; options: { trust: readonly string[] } }) =>
+          args.file.length + options.trust.length,
+      }),
+    },
   },
   start(ctx) {
+    // @ts-expect-error: what runs where it is typed says so itself.
+    ctx.command('look', () => undefined)
     // @ts-expect-error: a command is declared before it is given.
     ctx.command('remove', () => undefined)
     ctx.command('add', ({ args, options }) => {
@@ -393,4 +405,18 @@ export const commanding = definePlugin({
       return year
     })
   },
+})
+
+export const elsewhere = definePlugin({
+  name: 'elsewhere',
+  ...head,
+  commands: {
+    look: {
+      summary: 'look',
+      args: { file: { help: 'file', path: true } },
+      // @ts-expect-error: it takes the call that its command declares.
+      here: async () => ({ run: ({ args }: { args: { folder: string } }) => args.folder.length }),
+    },
+  },
+  start() {},
 })

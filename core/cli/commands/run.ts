@@ -101,13 +101,14 @@ async function greet(house: House, output: Output): Promise<void> {
     if (state !== 'running')
       lines.push(`  ${name} is ${state}: ${[message, hint].filter(Boolean).join('; ')}`)
   }
-  const words = await house.kernel.hooks.gather(greeting, {}, { url, program })
-  for (const [plugin, said] of Object.entries(words))
-    for (const line of said) lines.push(`  ${plugin.padEnd(8)} ${line}`)
-  lines.push(
-    `  health   ${url('httpd')}/health`,
-    `  next     ${program('sugar-server')} status --root ${quoted(house.root)}`,
-  )
+  const said: Record<string, readonly string[]> = {
+    ...(await house.kernel.hooks.gather(greeting, {}, { url, program })),
+    health: [`${url('httpd')}/health`],
+    next: [`${program('sugar-server')} status --root ${quoted(house.root)}`],
+  }
+  const width = Math.max(...Object.keys(said).map((name) => name.length), 8)
+  for (const [name, told] of Object.entries(said))
+    for (const line of told) lines.push(`  ${name.padEnd(width)} ${line}`)
   output.out(`${lines.map(printable).join('\n')}\n`)
 }
 
