@@ -1,5 +1,18 @@
 /** The library: a laptop that speaks to a school server over the wire and knows nothing of its inside. */
 
+export { activationPort, askForLease, askForRtcReset, type LeaseAnswer } from './antitheft/activation.js'
+export { checkStick, readBundle } from './antitheft/bundle.js'
+export { CanonicalReader, NotCanonical } from './antitheft/canonical.js'
+export { checkDelegation } from './antitheft/delegation.js'
+export { askOats, type OatsQuestion, type OatsReply } from './antitheft/deterrence.js'
+export { checkDeveloperKey } from './antitheft/developer-key.js'
+export { checkLease } from './antitheft/lease.js'
+export type { LockedLaptop, Signee } from './antitheft/locked-laptop.js'
+export { type Moment, momentOf } from './antitheft/moment.js'
+export { checkOats, type OatsContent, readOats, type ValidOats } from './antitheft/oats.js'
+export { type AntitheftKey, readAntitheftKey } from './antitheft/public-key.js'
+export { checkRtcReset, type RtcRequest, type ValidReset } from './antitheft/rtc-reset.js'
+export type { Rejected, Valid, Verdict } from './antitheft/verdict.js'
 export { type Account, openAccount } from './backup/account.js'
 export { type Backup, type BackupOptions, backUp, type Sent } from './backup/backup.js'
 export { type Place, parseBackupUrl, placeOf } from './backup/place.js'
