@@ -1,0 +1,47 @@
+import { type Call, RequestError } from '../../../core/api.js'
+import { type LaptopList, readLaptops } from '../laptops.js'
+import { formatMoment, hasPassed, type Moment, parseMoment } from '../wire/moment.js'
+
+/** Who asks, as the audit log has it. */
+export const operator = 'operator'
+
+/** The only file that came with a command. @throws RequestError when there are none or several */
+export async function onlyFile({ files }: Pick<Call, 'files'>): Promise<Buffer> {
+  let only: Buffer | undefined
+  for await (const { path, bytes } of files()) {
+    if (only !== undefined)
+      throw new RequestError('USAGE', `${path} is one of several files`, { hint: 'name one file' })
+    only = bytes
+  }
+  if (only === undefined)
+    throw new RequestError('NOT_FOUND', 'there is no file there', { hint: 'name one file' })
+  return only
+}
+
+/** The list of laptops that came with a command; lines that name none are said. */
+export async function listOf(call: Pick<Call, 'files' | 'note'>): Promise<LaptopList> {
+  const list = await readLaptops(await onlyFile(call))
+  for (const { line, reason } of list.refused) call.note(`refused: line ${line} ${reason}`)
+  return list
+}
+
+/**
+ * A time to come that was typed; a date means the last second of that day, UTC.
+ * @throws RequestError USAGE
+ */
+export function endOf(typed: string, now: Date): Moment {
+  if (typed === '') {
+    throw new RequestError('USAGE', 'it is not said when this ends', {
+      hint: 'add --until with a date, such as --until 2027-03-31',
+    })
+  }
+  const moment = /^\d{4}-\d\d-\d\d$/.test(typed) ? `${typed.replaceAll('-', '')}T235959Z` : typed
+  if (parseMoment(moment) === undefined) {
+    throw new RequestError('USAGE', `"${typed}" is no time`, {
+      hint: 'write a date as 2027-03-31, or a time as 20270331T120000Z',
+    })
+  }
+  if (hasPassed(moment, formatMoment(now)))
+    throw new RequestError('USAGE', `${typed} has passed already`, { hint: 'name a time to come' })
+  return moment
+}

@@ -1,0 +1,114 @@
+import { asError, type InputFile, RequestError } from '../../../core/api.js'
+import { parsePair, parsePublic } from '../keys/pair.js'
+import { PublicKey } from '../wire/key.js'
+
+/** A key as it came in one or two files. */
+export interface KeyFile {
+  readonly paths: readonly string[]
+  readonly publicKey: PublicKey
+  /** For the reader to wipe. */
+  readonly privateDer?: Buffer
+}
+
+export interface Reading {
+  /** Each once. */
+  readonly keys: readonly KeyFile[]
+  readonly refused: readonly { readonly path: string; readonly reason: string }[]
+  /** Files that are something else. */
+  readonly passed: readonly string[]
+}
+
+type Kind = 'public' | 'private' | 'text'
+
+const mostKeys = 1000
+/** Bytes of a text of a hundred keys; nothing that holds a key is longer. */
+const longest = 1 << 16
+
+/**
+ * Finds keys by what files are called, or else by what is in them: halves of makekey (`.public`, `.private`; on the
+ * sticks of xs-activation `.pub`, `.pri`) and `key01:` texts. Halves of one name must belong together.
+ */
+export async function readKeys(files: AsyncIterable<InputFile>): Promise<Reading> {
+  const reading = new Reader()
+  for await (const file of files) reading.take(file)
+  return reading.finish()
+}
+
+class Reader {
+  readonly #publics = new Map<string, { path: string; publicKey: PublicKey }>()
+  readonly #privates = new Map<string, { path: string; bytes: Buffer }>()
+  readonly #texts: KeyFile[] = []
+  readonly #refused: { path: string; reason: string }[] = []
+  readonly #passed: string[] = []
+
+  take({ path, bytes }: InputFile): void {
+    const kind = kindOf(path, bytes)
+    if (kind === undefined) {
+      this.#passed.push(path)
+      return
+    }
+    try {
+      if (bytes.length > longest) throw new Error(`has ${bytes.length} bytes, which no key has`)
+      const stem = path.replace(/\.[^./]*$/, '')
+      if (kind === 'text') this.#takeText(path, bytes.toString('latin1'))
+      else if (kind === 'public') this.#publics.set(stem, { path, publicKey: parsePublic(bytes) })
+      // A copy, for it is wiped.
+      else this.#privates.set(stem, { path, bytes: Buffer.from(bytes) })
+    } catch (error) {
+      this.#refused.push({ path, reason: asError(error).message })
+    }
+    if (this.#publics.size + this.#privates.size + this.#texts.length > mostKeys)
+      throw new RequestError('REQUEST_TOO_LARGE', `there are more than ${mostKeys} keys`, {
+        hint: 'import fewer at a time',
+      })
+  }
+
+  finish(): Reading {
+    const keys: KeyFile[] = []
+    for (const [stem, { path, bytes }] of this.#privates) {
+      const other = this.#publics.get(stem)
+      this.#publics.delete(stem)
+      const paths = other === undefined ? [path] : [path, other.path]
+      try {
+        const { publicKey } = parsePair(bytes)
+        if (other !== undefined && !other.publicKey.equals(publicKey))
+          throw new Error(`and ${other.path} are halves of two different pairs`)
+        keys.push({ paths, publicKey, privateDer: bytes })
+      } catch (error) {
+        bytes.fill(0)
+        this.#refused.push({ path, reason: asError(error).message })
+      }
+    }
+    const whole = new Set(keys.map(({ publicKey }) => publicKey.hex))
+    const halves = [...this.#publics.values()].map(({ path, publicKey }) => ({ paths: [path], publicKey }))
+    for (const key of [...halves, ...this.#texts]) {
+      if (whole.has(key.publicKey.hex)) continue
+      whole.add(key.publicKey.hex)
+      keys.push(key)
+    }
+    return { keys, refused: this.#refused, passed: this.#passed }
+  }
+
+  #takeText(path: string, text: string): void {
+    const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '')
+    if (lines.length === 0) throw new Error('is empty')
+    for (const line of lines) this.#texts.push({ paths: [path], publicKey: PublicKey.fromKey01(line) })
+  }
+}
+
+const names: Readonly<Record<string, Kind>> = {
+  ...{ public: 'public', pub: 'public' },
+  ...{ private: 'private', pri: 'private' },
+  ...{ key01: 'text' },
+}
+
+function kindOf(path: string, bytes: Buffer): Kind | undefined {
+  const named = names[/\.([a-z0-9]+)$/.exec(path)?.[1] ?? '']
+  if (named !== undefined) return named
+  const start = bytes.toString('latin1', 0, 40)
+  if (start.startsWith('key01:')) return 'text'
+  if (/^-----BEGIN (?:RSA )?PUBLIC KEY/.test(start)) return 'public'
+  if (/^-----BEGIN [A-Z ]*PRIVATE KEY/.test(start)) return 'private'
+  if (!start.startsWith('\x30\x82')) return undefined
+  return bytes.length < 300 ? 'public' : 'private'
+}
