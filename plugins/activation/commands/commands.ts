@@ -1,0 +1,8 @@
+export { exportFile } from './export.js'
+export { forecast } from './forecast.js'
+export { group } from './group.js'
+export { importFiles } from './import.js'
+export { list } from './list.js'
+export { set } from './set.js'
+export { stolen } from './stolen.js'
+export { usb } from './usb.js'

@@ -1,0 +1,50 @@
+import { asError, type Call, type Column, RequestError } from '../../../core/api.js'
+import { type Holiday, parseHoliday } from '../calendar.js'
+import { dayOf } from '../day.js'
+import { type Forecast, forecastOf, overHoliday, type Row } from '../forecast.js'
+import type { Service } from '../service.js'
+import { survey } from '../survey.js'
+
+const columns: readonly Column<Row>[] = [
+  { title: 'DAY', text: ({ day }) => day },
+  { title: 'LAPTOPS', text: ({ laptops }) => String(laptops) },
+  { title: 'WHY', text: ({ why }) => why },
+]
+
+type ForecastCall = Pick<Call, 'list' | 'note'> & {
+  readonly args: { readonly to: string | undefined }
+  readonly options: { readonly days: number; readonly holiday: string }
+}
+
+/** `activation forecast [--days N] [--holiday FROM TO]` */
+export function forecast(service: Service, { args, options, list, note }: ForecastCall): void {
+  const { rows, notes } = forecastFor(service, args.to, options)
+  list(rows, columns)
+  for (const line of notes) note(line)
+}
+
+function forecastFor(
+  { sources, calendar, decision }: Service,
+  to: string | undefined,
+  { days, holiday }: ForecastCall['options'],
+): Forecast {
+  const now = decision.now()
+  if (holiday !== '') return overHoliday(sources, calendar, holidayOf(holiday, to, now), now)
+  if (to !== undefined) throw usage(`"${to}" is said without --holiday`)
+  return forecastOf(survey(sources, now), dayOf(now) + days)
+}
+
+function holidayOf(from: string, to: string | undefined, now: Date): Holiday {
+  if (to === undefined) throw usage(`--holiday ${from} has no last day`)
+  let holiday: Holiday
+  try {
+    holiday = parseHoliday(`${from}..${to}`)
+  } catch (error) {
+    throw usage(`--holiday ${asError(error).message}`)
+  }
+  if (holiday.from <= dayOf(now)) throw usage(`the holiday from ${from} on has begun`)
+  return holiday
+}
+
+const usage = (message: string): RequestError =>
+  new RequestError('USAGE', message, { hint: 'say "--holiday FROM TO", both YYYY-MM-DD, days to come' })

@@ -1,0 +1,9 @@
+import type { Theft } from '../documents.js'
+import type { Roll } from '../roll.js'
+import { isStolen } from '../survey.js'
+
+/** Laptops that are stolen and not back, sorted by serial. */
+export const stolenOf = (roll: Roll): Theft[] =>
+  [...roll.all()]
+    .flatMap((entry) => (isStolen(entry) && entry.theft !== undefined ? [entry.theft] : []))
+    .sort((a, b) => (a.serial < b.serial ? -1 : 1))

@@ -1,0 +1,122 @@
+import { formatMoment, isLater, type Moment, never, parseMoment } from '../keyring/public.js'
+import type { Holiday, SchoolCalendar } from './calendar.js'
+import { type Day, dayOf, formatDay, momentOf } from './day.js'
+import { LeaseEnds } from './ends.js'
+import { everyone, isStolen, type Sources, type Survey } from './survey.js'
+
+/** So many laptops, on one day. */
+export interface Row {
+  /** `YYYY-MM-DD` */
+  readonly day: string
+  readonly laptops: number
+  readonly why: string
+}
+
+export interface Forecast {
+  readonly rows: readonly Row[]
+  /** For people, beside the rows. */
+  readonly notes: readonly string[]
+}
+
+/** Days that are named on which delegations end; the others come later. */
+const named = 3
+
+/** When everybody is at school, and asks. */
+const hourOfAsking = 8
+
+/** What happens until some day, if no laptop asks again from now on. */
+export function forecastOf(found: Survey, last: Day): Forecast {
+  const end = formatDay(last)
+  const locks = found.locks.map((count) => ({ ...count, why: 'the last lease that they got ends' }))
+  const ends = found.ends.map(({ day, laptops, why }) => ({
+    day,
+    laptops,
+    why: `no lease can be given from here on: their ${why === 'delegation' ? 'delegation' : 'ready lease'} ends`,
+  }))
+  const rows = [...locks, ...ends].filter(({ day }) => day <= end)
+  rows.sort((a, b) => (a.day < b.day ? -1 : a.day > b.day ? 1 : 0))
+  const notes: string[] = []
+  if (found.locked > 0)
+    notes.push(`${laptops(found.locked)} had a lease that has ended, and did not ask since`)
+  if (found.unseen > 0)
+    notes.push(`${laptops(found.unseen)} never got a lease here: until when theirs last is not known`)
+  if (found.without > 0)
+    notes.push(`for ${laptops(found.without)} there is neither a ready lease nor the right to sign one`)
+  for (const { day, laptops: count } of found.delegations.slice(0, named))
+    notes.push(`the delegations of ${laptops(count)} end on ${day}`)
+  if (rows.length === 0) notes.push(`nothing ends until ${end}, as far as is known`)
+  return { rows, notes }
+}
+
+/**
+ * What locks in a holiday if everybody asks on the last day of school before it, and nobody in it.
+ * @param holiday one that has not begun
+ */
+export function overHoliday(
+  sources: Sources,
+  calendar: SchoolCalendar,
+  holiday: Holiday,
+  now: Date,
+): Forecast {
+  const known = calendar.with(holiday)
+  const asking = momentOf(known.before(holiday.from), hourOfAsking)
+  const asked = asking > now ? asking : now
+  const back = known.from(holiday.to + 1)
+  const span = { asked, back: formatMoment(momentOf(back, 0)) }
+  const as = locksIn(sources, new LeaseEnds(calendar), span)
+  const better = locksIn(sources, new LeaseEnds(known), span)
+  const text = `${formatDay(holiday.from)}..${formatDay(holiday.to)}`
+  const notes = [
+    `if all ask on ${formatDay(dayOf(asked))}, and again on ${formatDay(back)}, the first day of school after it:`,
+  ]
+  if (as.rows.length === 0) notes.push('no laptop locks in between')
+  if (better.locking < as.locking)
+    notes.push(
+      `put ${text} into school-holidays: then ${better.locking === 0 ? 'none' : `only ${better.locking}`} of these ${as.locking} would lock`,
+    )
+  if (better.locking > 0)
+    notes.push(
+      `${laptops(better.locking)} need a delegation or ready leases that last until ${formatDay(back)}: ask the authority for them`,
+    )
+  if (as.without > 0) notes.push(`${laptops(as.without)} could get no lease at all on that day`)
+  return { rows: as.rows, notes }
+}
+
+interface Span {
+  readonly asked: Date
+  /** A lease that ends before it ends too early. */
+  readonly back: Moment
+}
+
+function locksIn(
+  sources: Sources,
+  ends: LeaseEnds,
+  { asked, back }: Span,
+): { rows: Row[]; locking: number; without: number } {
+  const counts = new Map<string, Row>()
+  let locking = 0
+  let without = 0
+  for (const entry of everyone(sources)) {
+    if (isStolen(entry)) continue
+    const { order, stored } = sources.planner.plan(entry.serial, asked, ends)
+    const until = order?.expiry ?? stored?.until
+    const end = until === undefined ? undefined : parseMoment(until)
+    if (until === undefined) without += 1
+    if (until === undefined || end === undefined || !isLater(back, until)) continue
+    locking += 1
+    const day = formatDay(dayOf(end))
+    const why = order === undefined ? 'their ready lease ends' : reasonFor(sources, entry.serial, until)
+    const before = counts.get(day + why)?.laptops ?? 0
+    counts.set(day + why, { day, laptops: before + 1, why })
+  }
+  const rows = [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
+  return { rows, locking, without }
+}
+
+function reasonFor({ planner }: Sources, serial: string, until: Moment): string {
+  const means = planner.means(serial)
+  const isCut = !('lacks' in means) && means.basis.until === until && until !== never
+  return isCut ? 'their delegation ends' : 'the lease that they get then ends'
+}
+
+const laptops = (count: number): string => (count === 1 ? '1 laptop' : `${count} laptops`)

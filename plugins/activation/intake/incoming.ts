@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { RequestError, removeTree, SystemError, systemCode } from '../../../core/api.js'
+
+/** Of this process: what others of its kind began is nobody's any more, since a root has one owner. */
+const mark = randomBytes(4).toString('hex')
+
+/** A private directory below the root for files that come with a command, some of them secret. */
+export class Incoming {
+  readonly path: string
+
+  private constructor(path: string) {
+    this.path = path
+  }
+
+  /** Makes it beside the roll's own files, and removes those that a killed server left. @throws SystemError NO_SPACE, NOT_WRITABLE */
+  static async open(root: string): Promise<Incoming> {
+    const folder = join(root, 'activation')
+    try {
+      for (const name of await readdir(folder))
+        if (name.startsWith('incoming-') && !name.startsWith(`incoming-${mark}-`))
+          await removeTree(join(folder, name))
+      return new Incoming(await mkdtemp(join(folder, `incoming-${mark}-`)))
+    } catch (error) {
+      throw explain(error, folder)
+    }
+  }
+
+  /**
+   * Writes a file.
+   * @param folder a directory in it, made when it is not there; `.`: itself
+   * @throws RequestError for a name that is none; SystemError NO_SPACE, NOT_WRITABLE
+   */
+  async put(folder: string, name: string, bytes: Buffer): Promise<void> {
+    if (/[/\0]/.test(name) || ['', '.', '..'].includes(name))
+      throw new RequestError('REQUEST_INVALID', 'a file came whose name is none')
+    const directory = join(this.path, folder)
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o700 })
+      await writeFile(join(directory, name), bytes, { mode: 0o600, flag: 'wx' })
+    } catch (error) {
+      throw explain(error, directory)
+    }
+  }
+
+  remove(): Promise<void> {
+    return removeTree(this.path)
+  }
+}
+
+function explain(error: unknown, folder: string): unknown {
+  const code = systemCode(error)
+  if (code === undefined || !/^E[A-Z]+$/.test(code)) return error
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
+  return new SystemError(isFull ? 'NO_SPACE' : 'NOT_WRITABLE', `${folder} cannot be written (${code})`, {
+    hint: isFull ? 'make room on its disk' : 'see that the user of this server may write there',
+    cause: error,
+  })
+}

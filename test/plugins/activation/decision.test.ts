@@ -1,0 +1,294 @@
+import t, { type Test } from 'tap'
+import { SchoolCalendar } from '../../../plugins/activation/calendar.js'
+import { type Answer, Decision } from '../../../plugins/activation/decision.js'
+import { LeaseEnds } from '../../../plugins/activation/ends.js'
+import { Planner } from '../../../plugins/activation/plan.js'
+import type { Change, Roll } from '../../../plugins/activation/roll.js'
+import { checkLease, formatMoment, type Moment, never } from '../../../plugins/keyring/public.js'
+import {
+  chainedLease,
+  DeskKeyring,
+  inDays,
+  laptop,
+  leaseOf,
+  log,
+  master,
+  ready,
+  rogue,
+  rollOf,
+  server,
+} from './school.js'
+
+const one = laptop(1)
+const other = laptop(2)
+
+interface Desk {
+  readonly roll: Roll
+  readonly planner: Planner
+  readonly decision: Decision
+}
+
+async function desk(
+  t: Pick<Test, 'teardown'>,
+  keyring: DeskKeyring | undefined,
+  changes: readonly Change[],
+  days = 21,
+): Promise<Desk> {
+  const { roll } = await rollOf(t)
+  await roll.apply(changes)
+  const calendar = SchoolCalendar.parse(['mon', 'tue', 'wed', 'thu', 'fri'], [])
+  const planner = new Planner({ roll, keyring, ends: new LeaseEnds(calendar), days, log })
+  return { roll, planner, decision: new Decision(planner, keyring, log) }
+}
+
+const known: Change = { serial: one.serial, laptop: { uuid: one.uuid } }
+
+/** The lease of an answer; '' when it is none. */
+const lineOf = (answer: Answer): string => (answer.kind === 'lease' ? answer.line : '')
+
+function verdictOf(line: string, at = inDays(0), { serial, uuid } = one): string {
+  return checkLease(line, { serial, uuid, at, trusted: [master.public] }).verdict
+}
+
+t.test('of what is ready and what can be signed the laptop gets what lasts longest', async (t) => {
+  for (const [days, from] of [
+    [10, 'fresh'],
+    [60, 'stored'],
+  ] as const) {
+    const keyring = new DeskKeyring()
+    const { decision } = await desk(t, keyring, [known, ready(one.serial, one.uuid, inDays(days))])
+    const answer = await decision.answer(one.serial)
+    t.match(answer, { kind: 'lease', from }, `a ready one of ${days} days beside fresh ones of 21`)
+    t.equal(verdictOf(lineOf(answer)), 'valid')
+    t.equal(keyring.signed.length, from === 'fresh' ? 1 : 0, 'and nothing is signed in vain')
+  }
+  const { decision } = await desk(t, new DeskKeyring(), [known, ready(one.serial, one.uuid, never)])
+  t.match(
+    await decision.answer(one.serial),
+    { from: 'stored', until: never },
+    'nothing lasts longer than for ever',
+  )
+})
+
+t.test('a lease is as long as is said for the laptop, its group, its school, or for all', async (t) => {
+  const { roll, decision } = await desk(t, new DeskKeyring(), [known])
+  const ends = async (): Promise<number> => {
+    const answer = await decision.answer(one.serial)
+    const until = answer.kind === 'lease' ? answer.until : ''
+    return Math.round(
+      (Date.parse(until.replace(/(....)(..)(..)T(..)(..)(..)Z/, '$1-$2-$3T$4:$5:$6Z')) - Date.now()) /
+        86_400_000,
+    )
+  }
+  // A weekend and the hour of the day may add up to three days.
+  const isAbout = (found: number, days: number) =>
+    t.ok(found >= days && found <= days + 3, `${found}, ${days} days`)
+  isAbout(await ends(), 21)
+  await roll.apply([{ serial: one.serial, laptop: { school: 'North', group: 'Teachers' } }])
+  isAbout(await ends(), 21)
+  await roll.setGroup('North', 40)
+  isAbout(await ends(), 40)
+  await roll.setGroup('Teachers', 90)
+  isAbout(await ends(), 90)
+  await roll.apply([{ serial: one.serial, laptop: { days: 5 } }])
+  isAbout(await ends(), 5)
+  await roll.apply([{ serial: one.serial, laptop: { days: null, group: null } }])
+  await roll.setGroup('North', undefined)
+  isAbout(await ends(), 21)
+})
+
+t.test('a stolen laptop gets nothing else than that word, whatever is there for it', async (t) => {
+  const theft = { serial: one.serial, reason: 'gone', at: new Date().toISOString() }
+  const keyring = new DeskKeyring()
+  const { roll, decision } = await desk(t, keyring, [known, { ...ready(one.serial, one.uuid, never), theft }])
+  t.match(await decision.answer(one.serial), { kind: 'stolen' })
+  t.match(await decision.unlocker(one.serial, 1), { why: 'it is stolen' })
+  t.match(await decision.prospect(one.serial), { kind: 'stolen' })
+  await roll.apply([{ serial: one.serial, theft: { ...theft, recovered: new Date().toISOString() } }])
+  t.match(await decision.answer(one.serial), { kind: 'lease' }, 'until it is back')
+  t.same(keyring.signed, [])
+})
+
+t.test('a laptop that is said to be stolen while its lease is being signed does not get it', async (t) => {
+  const keyring = new DeskKeyring()
+  const { roll, decision } = await desk(t, keyring, [known])
+  const theft = { serial: one.serial, reason: 'now', at: new Date().toISOString() }
+  keyring.before = () => roll.apply([{ serial: one.serial, theft }])
+  t.match(await decision.answer(one.serial), { kind: 'stolen' })
+  await roll.apply([{ serial: one.serial, theft: { ...theft, recovered: theft.at } }])
+  keyring.before = () => roll.apply([{ serial: one.serial, theft }])
+  t.match(await decision.unlocker(one.serial, 1), { why: 'it is stolen' })
+})
+
+t.test('nor does it get a ready one, when nothing could be signed and it is stolen by then', async (t) => {
+  const keyring = new DeskKeyring()
+  const { roll, decision } = await desk(t, keyring, [known, ready(one.serial, one.uuid, inDays(3))])
+  const theft = { serial: one.serial, reason: 'now', at: new Date().toISOString() }
+  keyring.before = async () => {
+    await roll.apply([{ serial: one.serial, theft }])
+    throw new Error('the signer is gone')
+  }
+  t.match(await decision.answer(one.serial), { kind: 'stolen' })
+})
+
+t.test('nothing signed here lasts longer than the delegation it stands on', async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  const until = inDays(5)
+  keyring.delegate(one.serial, one.uuid, until)
+  const { decision } = await desk(t, keyring, [])
+  const answer = await decision.answer(one.serial)
+  t.match(
+    answer,
+    { kind: 'lease', from: 'fresh', until },
+    'with the uuid of the delegation, on no list at all',
+  )
+  t.equal(verdictOf(lineOf(answer)), 'valid')
+  t.equal(verdictOf(lineOf(answer), inDays(6)), 'invalid')
+  for (const late of [inDays(-1), inDays(0.5 / 24)]) {
+    keyring.delegate(one.serial, one.uuid, late)
+    t.match(await decision.answer(one.serial), { kind: 'nothing', why: /the right to sign for it ends/ })
+  }
+  t.match(await decision.unlocker(one.serial, 1), { why: /the right to sign for it ends/ })
+})
+
+t.test('an expired lease is never given, nor one of a key that is compromised', async (t) => {
+  const { decision, roll } = await desk(t, undefined, [ready(one.serial, one.uuid, inDays(-0.1))])
+  t.match(await decision.answer(one.serial), { kind: 'nothing', why: /the ready one has run out/ })
+  await roll.apply([ready(one.serial, one.uuid, inDays(3), rogue)])
+  t.match(await decision.answer(one.serial), { kind: 'lease' }, 'without a keyring no key is known as bad')
+
+  const keyring = new DeskKeyring()
+  const judged = await desk(t, keyring, [ready(one.serial, one.uuid, inDays(3), rogue)])
+  t.match(await judged.decision.answer(one.serial), { kind: 'nothing', why: /not trusted here/ })
+  t.match(await judged.decision.unlocker(one.serial, 1), { why: /not trusted here/ })
+  keyring.known = []
+  t.match(
+    await judged.decision.answer(one.serial),
+    { kind: 'lease' },
+    'a keyring without keys of leases says nothing',
+  )
+})
+
+t.test('a lease that was signed here is not given any more once its key is compromised', async (t) => {
+  const keyring = new DeskKeyring()
+  const { decision } = await desk(t, keyring, [known])
+  await decision.answer(one.serial)
+  keyring.known = [server.public]
+  await decision.answer(one.serial)
+  t.equal(keyring.signed.length, 2, 'it is signed anew, with what the keyring now signs with')
+})
+
+t.test('old firmware is given a sig01 only, all others what lasts longest', async (t) => {
+  const [early, late] = [inDays(10), inDays(20)]
+  const stock = {
+    serial: one.serial,
+    sig01: { line: leaseOf(one.serial, one.uuid, early), until: early },
+    sig02: { line: chainedLease(one.serial, one.uuid, late, never), until: late },
+  }
+  const { roll, decision } = await desk(t, undefined, [{ ...known, stock }])
+  t.match(await decision.answer(one.serial), { line: / sig02: /, until: late })
+  await roll.apply([{ serial: one.serial, laptop: { old: true } }])
+  t.match(await decision.answer(one.serial), { line: / sig01: /, until: early })
+  await roll.apply([{ serial: one.serial, stock: { serial: one.serial, sig02: stock.sig02 } }])
+  t.match(await decision.answer(one.serial), { kind: 'nothing', why: /sig02, which it cannot read/ })
+
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  keyring.delegate(one.serial, one.uuid, never)
+  const signing = await desk(t, keyring, [{ serial: one.serial, laptop: { old: true } }])
+  t.match(await signing.decision.answer(one.serial), { kind: 'nothing', why: /knows only sig01/ })
+  keyring.isMaster = true
+  await signing.roll.apply([{ serial: one.serial, laptop: { uuid: one.uuid } }])
+  t.match(
+    await signing.decision.answer(one.serial),
+    { kind: 'lease', line: / sig01: / },
+    "a master's key signs sig01",
+  )
+})
+
+t.test('without a keyring, a key, or a uuid, ready leases are given, and why is said', async (t) => {
+  const stock = ready(one.serial, one.uuid, inDays(5))
+  const none = await desk(t, undefined, [stock])
+  t.match(await none.decision.answer(one.serial), { from: 'stored', why: /there is no keyring/ })
+  t.match(await none.decision.answer(other.serial), {
+    kind: 'nothing',
+    why: /none came ready, and there is no keyring/,
+  })
+
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  const keyless = await desk(t, keyring, [stock])
+  t.match(await keyless.decision.answer(one.serial), {
+    from: 'stored',
+    why: /neither a key nor a delegation/,
+  })
+  keyring.isMaster = true
+  t.match(await keyless.decision.answer(one.serial), { from: 'stored', why: /no uuid of it is known/ })
+  t.match(await keyless.decision.unlocker(one.serial, 1), { from: 'stored' })
+})
+
+t.test('a clock of 1970 signs nothing, and keeps no ready lease back', async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.why = 'the clock says 1970, which is before this program was built'
+  keyring.time = () => new Date('2026-11-01T00:00:00Z')
+  const stock = ready(one.serial, one.uuid, '20270301T000000Z')
+  const { decision } = await desk(t, keyring, [known, { serial: other.serial, laptop: { uuid: other.uuid } }])
+  t.match(await decision.answer(other.serial), { kind: 'nothing', why: /the clock says 1970/ })
+  const both = await desk(t, keyring, [known, ready(one.serial, one.uuid, '20261110T000000Z')])
+  t.match(await both.decision.answer(one.serial), { from: 'stored', why: /the clock says 1970/ })
+  t.match(await both.decision.prospect(one.serial), { kind: 'lease', why: /the clock says 1970/ })
+  t.match(await both.decision.unlocker(one.serial, 1), { from: 'stored' })
+  keyring.time = () => new Date('2027-01-01T00:00:00Z')
+  t.match(await both.decision.answer(one.serial), { kind: 'nothing' }, 'what time it is, the keyring says')
+  await both.roll.apply([stock])
+  t.match(await both.decision.answer(one.serial), { from: 'stored' })
+})
+
+t.test('a signer that breaks keeps no ready lease back, and tells nobody what broke', async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.before = () => Promise.reject(new Error(`cannot read /keys/${one.uuid}`))
+  const { decision } = await desk(t, keyring, [known, ready(one.serial, one.uuid, inDays(5))])
+  const answer = await decision.answer(one.serial)
+  t.match(answer, { from: 'stored', why: /the log says why/ })
+  t.notMatch(JSON.stringify(answer), one.uuid)
+})
+
+t.test('a laptop that asks a hundred times costs one signature, until another would be due', async (t) => {
+  const keyring = new DeskKeyring()
+  let now = new Date('2026-11-20T08:00:00')
+  keyring.time = () => now
+  const { roll, decision } = await desk(t, keyring, [known])
+  const answers = await Promise.all(Array.from({ length: 100 }, () => decision.answer(one.serial)))
+  t.equal(new Set(answers.map(lineOf)).size, 1)
+  t.equal(keyring.signed.length, 1, 'at once')
+  await decision.answer(one.serial)
+  now = new Date('2026-11-20T20:00:00')
+  await decision.answer(one.serial)
+  t.equal(keyring.signed.length, 1, 'and one after the other')
+  now = new Date('2026-11-21T08:00:00')
+  const later = await decision.answer(one.serial)
+  t.equal(keyring.signed.length, 1, 'Saturday, whose leases end on that Monday, too')
+  now = new Date('2026-11-25T08:00:00')
+  t.not(lineOf(await decision.answer(one.serial)), lineOf(later))
+  t.equal(keyring.signed.length, 2, 'a week later the end is another')
+  await roll.apply([{ serial: one.serial, laptop: { uuid: other.uuid } }])
+  const mended = lineOf(await decision.answer(one.serial))
+  t.equal(verdictOf(mended, formatMoment(now), { serial: one.serial, uuid: other.uuid }), 'valid')
+  t.equal(keyring.signed.length, 3, 'a uuid that was mended needs another signature')
+  keyring.isMaster = false
+  keyring.delegate(one.serial, other.uuid, never)
+  t.match(await decision.answer(one.serial), { line: / sig02: / }, 'so does another key')
+})
+
+t.test('an unlocker lasts as many days as were asked for, to the minute', async (t) => {
+  const keyring = new DeskKeyring()
+  const { decision } = await desk(t, keyring, [known, ready(one.serial, one.uuid, inDays(90))])
+  const day: Moment = inDays(1)
+  const given = await decision.unlocker(one.serial, 1)
+  if ('why' in given) return t.fail(given.why)
+  t.equal(given.from, 'fresh', 'though a ready one lasts longer')
+  t.ok(given.until >= day && given.until <= inDays(1))
+  t.equal(verdictOf(given.line), 'valid')
+  t.match(await decision.unlocker(other.serial, 1), { why: /none came ready, and no uuid/ })
+})
