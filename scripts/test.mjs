@@ -21,6 +21,11 @@ const programs = {
   'gpg-agent': 'gpg-agent',
   gpgv: 'gpgv',
   nc: 'netcat-openbsd',
+  setfattr: 'attr',
+  fakeroot: 'fakeroot',
+  xz: 'xz-utils',
+  bzip2: 'bzip2',
+  'mkfs.ext4': 'e2fsprogs',
 }
 
 /** Packages without a program of their own: the system's Python needs them to run Sugar's code. */

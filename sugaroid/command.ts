@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { HomeError, MissingProgram, UsageError } from './errors.js'
 import { exit } from './exit.js'
 import { nearest } from './nearest.js'
-import { describeOptions, type Given, type Options, parseOptions } from './options.js'
+import { describeOptions, type Given, type Options, parseOptions, takeOperand } from './options.js'
 import { printable } from './printable.js'
 
 /** Where a command writes, whole lines without their ends: results to `print`, complaints to `warn`. */
@@ -14,19 +14,29 @@ export interface Terminal {
 /** A command: `sugaroid NAME`, where NAME is the name of its file in commands/, which exports `command`. */
 export interface Command {
   readonly summary: string
+  /** The word that stands in the help for the one argument that it takes; without, it takes options only. */
+  readonly operand?: string
   readonly options: Options
   /** Runs with the arguments after the command's name; returns the exit code. */
   run(args: readonly string[], terminal: Terminal): Promise<number>
 }
 
-/** Makes a command from its options and a function that gets them parsed. */
+/** Makes a command from its options and a function that gets them parsed, and its argument where it takes one. */
 export function defineCommand<const O extends Options>(spec: {
   readonly summary: string
+  readonly operand?: string
   readonly options: O
-  readonly run: (given: Given<O>, terminal: Terminal) => Promise<number>
+  readonly run: (given: Given<O>, terminal: Terminal, operand: string) => Promise<number>
 }): Command {
-  const { summary, options, run } = spec
-  return { summary, options, run: (args, terminal) => run(parseOptions(args, options), terminal) }
+  const { operand, options, run } = spec
+  return {
+    ...spec,
+    run(args, terminal) {
+      if (operand === undefined) return run(parseOptions(args, options), terminal, '')
+      const { word, rest } = takeOperand(args, options, operand)
+      return run(parseOptions(rest, options), terminal, word)
+    },
+  }
 }
 
 const folder = new URL('./commands/', import.meta.url)
@@ -55,9 +65,10 @@ async function help(names: readonly string[]): Promise<string> {
   ].join('')
 }
 
-function commandHelp(name: string, { summary, options }: Command): string {
+function commandHelp(name: string, { summary, operand, options }: Command): string {
+  const words = operand === undefined ? name : `${name} ${operand}`
   const all = { ...options, help: { help: 'print this' } }
-  return `${summary}\n\nusage: sugaroid ${name} [OPTIONS]\n\noptions:\n${describeOptions(all).trimEnd()}`
+  return `${summary}\n\nusage: sugaroid ${words} [OPTIONS]\n\noptions:\n${describeOptions(all).trimEnd()}`
 }
 
 async function version(): Promise<string> {

@@ -42,6 +42,7 @@ export {
 export { type Answered, registerByRest, type Status, statusOf } from './rest.js'
 export { parseServer, type Server } from './server.js'
 export { readSettings, type Settings } from './settings.js'
+export { type Upgrade, type UpgradeOptions, upgrade, upgradePort } from './upgrade/upgrade.js'
 export {
   call,
   Fault,

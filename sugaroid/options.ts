@@ -32,20 +32,34 @@ function unknownOption(rawName: string, known: readonly string[]): UsageError {
   return new UsageError(`unknown option ${rawName}`, meant ? `did you mean --${meant}?` : undefined)
 }
 
+function tokensOf(args: readonly string[], options: Options) {
+  const types = Object.entries(options).map(
+    ([name, { value }]) => [name, { type: value ? 'string' : 'boolean' } as const] as const,
+  )
+  return parseArgs({ args: [...args], options: Object.fromEntries(types), strict: false, tokens: true })
+    .tokens
+}
+
+/**
+ * Takes the first argument that is no option from among those of a command.
+ * @param operand the word that stands for it in the help
+ * Throws a UsageError when there is none.
+ */
+export function takeOperand(
+  args: readonly string[],
+  options: Options,
+  operand: string,
+): { word: string; rest: string[] } {
+  const found = tokensOf(args, options).find((token) => token.kind === 'positional')
+  if (found === undefined) throw new UsageError(`no ${operand} given`)
+  return { word: found.value, rest: args.filter((_, index) => index !== found.index) }
+}
+
 /** Reads the arguments of a command. Throws a UsageError for what is not among its options. */
 export function parseOptions<O extends Options>(args: readonly string[], options: O): Given<O> {
   const given: Record<string, string | true> = {}
   const names = Object.keys(options)
-  const types = Object.entries(options).map(
-    ([name, { value }]) => [name, { type: value ? 'string' : 'boolean' } as const] as const,
-  )
-  const { tokens } = parseArgs({
-    args: [...args],
-    options: Object.fromEntries(types),
-    strict: false,
-    tokens: true,
-  })
-  for (const token of tokens) {
+  for (const token of tokensOf(args, options)) {
     if (token.kind === 'option-terminator') continue
     if (token.kind === 'positional') throw new UsageError(`unexpected argument '${token.value}'`)
     const { name, rawName, value, inlineValue } = token

@@ -1,0 +1,107 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { systemCode } from '../../../core/api.js'
+import type { BuildDoc } from '../documents.js'
+import { buildName } from '../public.js'
+import { isThere, move, writeWhole } from './disk.js'
+import { type Layout, manifest, tree } from './layout.js'
+
+const prefix = 'draft-'
+
+/**
+ * A build on its way: a directory below `making`, in which
+ *
+ *     unpacked/    is what came out of the tar
+ *     notes        is whose each entry of it is
+ *     state        is the same for fakeroot, where attributes cannot be had
+ *     build/       is what becomes `pub/builds/NAME`; its `contents` is written last
+ *     build.json   says that all of it is whole and on the disk, and what goes into the store: the draft is *sealed*
+ *     old-XXXX/    is what was `pub/builds/NAME` before
+ *
+ * A directory cannot replace another in one step, so there are two: the old one goes to `old-XXXX`, the new one to its
+ * place. Whatever the moment at which the server is killed, of each build something complete is left, and the next
+ * start finds out what by what there is: a draft that is not sealed goes; of one that is sealed, place() does what has
+ * not been done yet. So a build that is complete and was published once is never without a complete successor.
+ */
+export class Draft {
+  readonly folder: string
+  readonly #layout: Layout
+
+  constructor(layout: Layout, folder: string) {
+    this.#layout = layout
+    this.folder = folder
+  }
+
+  static async begin(layout: Layout): Promise<Draft> {
+    return new Draft(layout, await mkdtemp(join(layout.making, prefix)))
+  }
+
+  /** Whether a directory below `making` is one. */
+  static is(folder: string): boolean {
+    return basename(folder).startsWith(prefix)
+  }
+
+  get unpacked(): string {
+    return join(this.folder, 'unpacked')
+  }
+
+  get notes(): string {
+    return join(this.folder, 'notes')
+  }
+
+  get state(): string {
+    return join(this.folder, 'state')
+  }
+
+  get build(): string {
+    return join(this.folder, 'build')
+  }
+
+  get manifest(): string {
+    return join(this.build, manifest)
+  }
+
+  get tree(): string {
+    return join(this.build, tree)
+  }
+
+  /** Says that all is whole and on the disk. From here on it will be published, now or at the next start. */
+  async seal(build: BuildDoc): Promise<void> {
+    await writeWhole(this.#seal, JSON.stringify(build))
+  }
+
+  /** What it was sealed with; undefined when it was not. */
+  async sealed(): Promise<BuildDoc | undefined> {
+    try {
+      const build = JSON.parse(await readFile(this.#seal, 'utf8')) as BuildDoc
+      return buildName.test(build.name) ? build : undefined
+    } catch (error) {
+      if (error instanceof SyntaxError || systemCode(error) === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  /**
+   * Brings a sealed draft to its place, or as much of it as is not there yet.
+   * @param moved told at once where what was there has gone
+   */
+  async place(
+    { name, fakeroot }: Pick<BuildDoc, 'name' | 'fakeroot'>,
+    moved: (to: string) => Promise<void>,
+  ): Promise<void> {
+    if (fakeroot !== undefined && (await isThere(this.state)))
+      await move(this.state, this.#layout.state(fakeroot))
+    if (!(await isThere(this.build))) return
+    const place = this.#layout.build(name)
+    if (await isThere(place)) {
+      const old = join(this.folder, `old-${randomBytes(4).toString('hex')}`)
+      await move(place, old, () => moved(old))
+    }
+    await move(this.build, place)
+  }
+
+  get #seal(): string {
+    return join(this.folder, 'build.json')
+  }
+}

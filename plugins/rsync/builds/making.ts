@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { RequestError } from '../../../core/api.js'
+import type { BuildDoc, Seen } from '../documents.js'
+import type { PackedBuild, Progress } from '../public.js'
+import type { Owners } from '../unpack/filter.js'
+import type { Limits } from '../unpack/limits.js'
+import { giveAttributes, writeState } from '../unpack/own.js'
+import type { Sums } from '../unpack/packed-file.js'
+import { unpackTree } from '../unpack/unpack.js'
+import { flushTree } from './disk.js'
+import type { Draft } from './draft.js'
+import { fixUp } from './fix-up.js'
+import { copyManifest } from './manifest.js'
+import { telling } from './telling.js'
+
+/** A build of `rsync-packed`, with what is known of it there. */
+export interface StockedBuild extends PackedBuild {
+  readonly packedAs: string
+  readonly seen: Seen
+  /** The sum that its packed tree must have; undefined where nobody says. */
+  readonly md5: string | undefined
+  /** Sees that its files are those of before: nothing sums all of them together. @throws RequestError DAMAGED */
+  stillSame(): Promise<void>
+}
+
+/**
+ * Makes a draft whole: unpacked, fixed up, with its manifest, on the disk, and sealed.
+ * @throws RequestError REQUEST_INVALID, DAMAGED for a wrong sum, NOT_FOUND; SystemError; the reason of the signal
+ */
+export async function make(
+  draft: Draft,
+  packed: PackedBuild | StockedBuild,
+  { owners, limits }: { owners: Owners; limits: Limits },
+  { note, signal }: Progress,
+): Promise<BuildDoc> {
+  const { name, from } = packed
+  const { notes, unpacked } = draft
+  const progress = telling(name, note)
+  for (const folder of [unpacked, draft.build]) await mkdir(folder, { mode: 0o700 })
+  const { tally, sums } = await unpackTree({
+    ...{ packed: packed.tree, to: unpacked, owners, notes, limits, signal, progress },
+  })
+  checkSums(packed, sums)
+  note(`${name}: unpacked; writing it to the disk`)
+  if (owners === 'attributes') await giveAttributes(notes, unpacked, signal)
+  else await writeState(notes, unpacked, draft.state, signal)
+  const sum = await fixUp(draft, tally)
+  await copyManifest(packed.contents, draft.manifest)
+  await flushTree(draft.folder, signal)
+  if ('stillSame' in packed) await packed.stillSame()
+  const build: BuildDoc = {
+    ...{ name, digest: sums.sha256, ...sum, publishedAt: new Date().toISOString(), from },
+    ...('packedAs' in packed && { packedAs: packed.packedAs, seen: packed.seen }),
+    ...(owners === 'fakeroot' && { fakeroot: `${name}.${randomBytes(8).toString('hex')}` }),
+  }
+  await draft.seal(build)
+  return build
+}
+
+function checkSums(packed: PackedBuild | StockedBuild, { sha256, md5 }: Sums): void {
+  const wanted = 'md5' in packed ? packed.md5 : undefined
+  if (wanted !== undefined && wanted !== md5) throw damaged(packed, 'md5', md5, wanted)
+  if (packed.digest !== undefined && packed.digest !== sha256)
+    throw damaged(packed, 'sha256', sha256, packed.digest)
+}
+
+const damaged = ({ tree }: PackedBuild, kind: string, is: string, should: string): RequestError =>
+  new RequestError('DAMAGED', `${tree} has the ${kind} sum ${is}, and should have ${should}`, {
+    hint: 'get it anew from where it came from',
+  })

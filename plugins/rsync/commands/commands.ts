@@ -1,0 +1,5 @@
+export { list } from './list.js'
+export { publish } from './publish.js'
+export { refresh } from './refresh.js'
+export { usb } from './usb.js'
+export { withdraw } from './withdraw.js'

@@ -1,0 +1,49 @@
+import type { Call, Column } from '../../../core/api.js'
+import type { Service } from '../service.js'
+
+/** A module, as it is listed. */
+interface Row {
+  readonly name: string
+  readonly path: string
+  /** Who brought it: a plugin's name for builds, otherwise `operator`, `pub` or `code`. */
+  readonly from: string
+  /** Of builds: on disk, unpacked. */
+  readonly bytes: number | null
+  /** Of builds: ISO 8601, UTC. */
+  readonly publishedAt: string | null
+  readonly isThere: boolean
+  readonly clients: readonly { readonly address: string; readonly since: string; readonly bytes: number }[]
+}
+
+const columns: readonly Column<Row>[] = [
+  { title: 'MODULE', text: ({ name }) => name },
+  { title: 'FROM', text: ({ from }) => from },
+  { title: 'SIZE', text: ({ bytes }) => (bytes === null ? '' : `${Math.ceil(bytes / 1e6)} MB`) },
+  { title: 'PUBLISHED (UTC)', text: ({ publishedAt }) => publishedAt?.slice(0, 16).replace('T', ' ') ?? '' },
+  { title: 'DIRECTORY', text: ({ path, isThere }) => (isThere ? path : `${path} (is not there)`) },
+  { title: 'NOW', text: ({ clients }) => clients.map(({ address }) => address).join(' ') },
+]
+
+/** `rsync list`: modules and builds, with who fetches them now. */
+export function list(
+  { modules, builds, front }: Pick<Service, 'modules' | 'builds' | 'front'>,
+  call: Call,
+): void {
+  const gone = new Set(modules.gone().map(({ name }) => name))
+  const { transfers } = front
+  const rows = modules.list().map(({ name, path }): Row => {
+    const build = builds.list().find((one) => `build-${one.name}` === name)
+    return {
+      ...{ name, path },
+      from: build?.from ?? modules.originOf(name) ?? '',
+      bytes: build?.bytes ?? null,
+      publishedAt: build?.publishedAt ?? null,
+      isThere: !gone.has(name),
+      clients: transfers
+        .filter(({ module }) => module === name)
+        .map(({ address, since, bytes }) => ({ address, since: since.toISOString(), bytes })),
+    }
+  })
+  call.list(rows, columns)
+  for (const one of modules.passedOver()) call.note(one)
+}

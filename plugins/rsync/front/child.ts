@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
+import type { Readable, Writable } from 'node:stream'
+import type { Module } from '../public.js'
+
+/** Milliseconds that rsync has to clean up after itself. */
+const grace = 2000
+
+export type Child = ChildProcess & { readonly stdin: Writable; readonly stdout: Readable | null }
+
+/** An rsync that speaks the daemon's protocol on its standard input and output. */
+export const daemonArguments = (config: string): readonly string[] => [
+  '--server',
+  '--daemon',
+  `--config=${config}`,
+  '.',
+]
+
+/**
+ * Node has what it hands out as standard output block its reader, and would then be blocked itself by a client that
+ * says nothing more. So it is handed out as another descriptor, and becomes the standard output here.
+ */
+const toThird = ['sh', '-c', 'exec "$@" >&3 3>&-', 'sh']
+
+/**
+ * fakeroot ends the daemon that it starts, which leaves the group, once rsync has ended: so the signal that ends rsync
+ * must not end fakeroot. Both rsync and that daemon mind the signal all the same.
+ */
+const toFakeroot = (state: string): string[] => [
+  'sh',
+  '-c',
+  'trap "" TERM; exec "$@"',
+  'sh',
+  'fakeroot',
+  '-i',
+  state,
+  '--',
+]
+
+export interface Start {
+  /** An rsyncd.conf. */
+  readonly config: string
+  /** The two ends of the connection: `10.0.0.5 40312 10.0.0.1 873`. */
+  readonly ends: string
+  /** Where what it has to say for the log goes. */
+  readonly said: number | 'ignore'
+  /** Where its output goes; a pipe when not said. It is paused for it. */
+  readonly socket?: Socket
+  /** Under whose fakeroot it runs. */
+  readonly owners?: Module['owners']
+}
+
+/**
+ * Starts an rsync for one connection, as the first of a group of processes: under fakeroot it is not the only one.
+ * @param failed is called, at once or a little later, with the reason when it cannot be started
+ * @returns undefined when it cannot
+ */
+export function startChild(
+  { config, ends, said, socket, owners }: Start,
+  failed: (error: unknown) => void,
+): Child | undefined {
+  const fakeroot = typeof owners === 'object' ? toFakeroot(owners.fakeroot) : []
+  const words = [...(socket === undefined ? [] : toThird), ...fakeroot, 'rsync', ...daemonArguments(config)]
+  const [program = '', ...args] = words
+  try {
+    const child = spawn(program, args, {
+      cwd: '/',
+      // It is how rsync learns whom it serves when it has no socket to ask.
+      env: { PATH: process.env.PATH, LC_ALL: 'C', SSH_CONNECTION: ends },
+      detached: true,
+      stdio: socket === undefined ? ['pipe', 'pipe', said] : ['pipe', 'ignore', said, socket],
+    }) as Child
+    child.on('error', failed)
+    if (child.pid === undefined) return undefined
+    // It may have ended before it has read what it is told.
+    child.stdin.on('error', () => undefined)
+    child.stdout?.on('error', () => undefined)
+    return child
+  } catch (error) {
+    failed(error)
+    return undefined
+  }
+}
+
+/** Ends rsync and all that was started with it. */
+export function endChild(child: ChildProcess): void {
+  if (hasEnded(child)) return
+  signalGroup(child, 'SIGTERM')
+  const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), grace)
+  child.once('close', () => clearTimeout(timer))
+}
+
+/** Ends it at once: it has done nothing yet. */
+export function killChild(child: ChildProcess): void {
+  if (!hasEnded(child)) signalGroup(child, 'SIGKILL')
+}
+
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null
+
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, signal)
+  } catch {
+    // It has ended by itself.
+  }
+}

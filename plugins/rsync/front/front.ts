@@ -1,0 +1,269 @@
+import { access, constants } from 'node:fs/promises'
+import { createServer, type Server } from 'node:net'
+import { type Logger, RequestError } from '../../../core/api.js'
+import type { Registry } from '../modules/registry.js'
+import type { Module, Pulled } from '../public.js'
+import type { Bandwidth } from './bandwidth.js'
+import { Client } from './client.js'
+import type { Configuration } from './configuration.js'
+import type { Hearing } from './hearing.js'
+import { type Held, Holds } from './holds.js'
+import { Host, notStarted } from './host.js'
+import type { Installed, Manners } from './installed.js'
+import { Newcomers } from './newcomers.js'
+import type { Opening } from './opening.js'
+import { places } from './places.js'
+import { Seats } from './seats.js'
+import { type Times, Transfer } from './transfer.js'
+import { errorLine, listing, motdOf, noPlace, textOf, unknownCommand, unknownModule } from './words.js'
+
+export interface FrontParts {
+  readonly registry: Registry
+  readonly installed: Installed
+  readonly bandwidth: Bandwidth | undefined
+  readonly motd: string
+  readonly connections: number
+  readonly connectionsEach: number
+  readonly times: Times
+  readonly log: Logger
+  opened(event: Omit<Pulled, 'bytes'>): void
+  pulled(event: Pulled): void
+}
+
+/** What there is only while the doors are open. */
+export interface Ground {
+  readonly configuration: Configuration
+  readonly hearing: Hearing | undefined
+}
+
+/** Rsyncs that may greet before it is known what their clients want. */
+const mostAhead = 32
+
+/**
+ * The rsync daemon that clients see (docs/reference/protocols.md: Builds, The daemon protocol).
+ *
+ * An rsync is started for who connects, with the connection as its output: it greets. What the client says is read
+ * here and passed on to it only when it is to serve a module that it knows; then it speaks with its client directly,
+ * and is as fast as any daemon. Lists and refusals come from here. A module that was made while its client was held is
+ * unknown to the rsync that greeted: there another one serves through us, as for fakeroot, for a limited bandwidth, and
+ * for whom none was started because too many say nothing.
+ */
+export class Front {
+  readonly server: Server
+  readonly #parts: FrontParts
+  readonly #newcomers = new Newcomers(places())
+  /** Those who have been told why they are not served, and have not hung up. */
+  readonly #leavers = new Newcomers(places())
+  readonly #seats: Seats
+  readonly #holds: Holds
+  readonly #transfers = new Set<Transfer>()
+  readonly #visits = new Set<Promise<void>>()
+  readonly #clients = new Set<Client>()
+  readonly #ground: Promise<Ground | undefined>
+  #begin: (ground: Ground | undefined) => void = () => undefined
+  #ahead = 0
+  #closing = false
+  #turnedAway = 0
+
+  constructor(parts: FrontParts) {
+    this.#parts = parts
+    this.#seats = new Seats(parts.connections, parts.connectionsEach)
+    this.#holds = new Holds(parts.registry)
+    this.#ground = new Promise((resolve) => {
+      this.#begin = resolve
+    })
+    // Half open, for what rsync still has to say to a client that has said all.
+    this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      const client = Client.of(socket)
+      if (client === undefined) return
+      this.#clients.add(client)
+      socket.once('close', () => this.#clients.delete(client))
+      this.#arrive(client)
+    })
+  }
+
+  get transfers(): readonly Transfer[] {
+    return [...this.#transfers]
+  }
+
+  get held(): readonly Held[] {
+    return this.#holds.list()
+  }
+
+  /** Connections that have not said yet what they want. */
+  get newcomers(): number {
+    return this.#newcomers.count
+  }
+
+  /** Clients that found no place since the start. */
+  get turnedAway(): number {
+    return this.#turnedAway
+  }
+
+  /** All is there that connections need; until then they wait. */
+  begin(ground: Ground): void {
+    this.#begin(ground)
+  }
+
+  /** Serves nobody new, and waits for transfers under way. */
+  async drain(): Promise<void> {
+    this.#closing = true
+    this.#begin(undefined)
+    this.#newcomers.destroyAll()
+    this.#holds.end(stopping())
+    await Promise.all(this.#visits)
+  }
+
+  /** Ends transfers that are still under way, and is done. */
+  async close(): Promise<void> {
+    this.#closing = true
+    for (const transfer of this.#transfers) transfer.end()
+    await this.drain()
+    // Those who have not gone yet although all is said.
+    for (const { socket } of this.#clients) socket.destroy()
+    const ground = await this.#ground
+    ground?.hearing?.close()
+  }
+
+  #arrive(client: Client): void {
+    const visit = this.#visit(client).catch((error: unknown) => this.#refuse(client, error))
+    this.#visits.add(visit)
+    visit.finally(() => this.#visits.delete(visit))
+  }
+
+  async #visit(client: Client): Promise<void> {
+    const leave = this.#newcomers.add(client.socket, client.address)
+    const comesAhead = this.#parts.bandwidth === undefined && this.#ahead < mostAhead
+    const one = comesAhead ? 1 : 0
+    this.#ahead += one
+    let host: Host | undefined
+    let opening: Opening
+    try {
+      host = await this.#greet(client, comesAhead)
+      const said = client.opening(this.#parts.times.opening)
+      opening = await (host === undefined ? said : Promise.race([said, host.ended]))
+    } catch (error) {
+      host?.kill()
+      throw error
+    } finally {
+      this.#ahead -= one
+      leave()
+    }
+    await this.#answer(client, opening, host).finally(() => host?.kill())
+  }
+
+  /** @returns the rsync that greets, where one comes ahead and can be had */
+  async #greet(client: Client, comesAhead: boolean): Promise<Host | undefined> {
+    const { registry, installed, log } = this.#parts
+    const ground = await this.#ground
+    try {
+      if (ground === undefined || this.#closing) throw stopping()
+      if (client.gone.aborted) throw new Error('it has hung up')
+      if (comesAhead) {
+        const told = await ground.configuration.tell(registry.list())
+        const host = Host.start(client, 'direct', { told, hearing: ground.hearing, log })
+        if (host !== undefined) return host
+      }
+      client.socket.write((await installed.manners()).greeting)
+      return undefined
+    } catch (error) {
+      // With an error in place of a greeting, clients would complain of that instead.
+      client.socket.write('@RSYNCD: 30.0\n')
+      throw error
+    }
+  }
+
+  async #answer(client: Client, opening: Opening, host: Host | undefined): Promise<void> {
+    const { registry, motd } = this.#parts
+    const { wanted, protocol } = opening
+    if (motd !== '') client.socket.write(motdOf(motd))
+    if (wanted === '' || wanted === '#list') return this.#dismiss(client, listing(registry.list(), protocol))
+    if (wanted.startsWith('#')) return this.#dismiss(client, unknownCommand(wanted))
+    let module = registry.get(wanted)
+    let ahead = host
+    if (module === undefined) {
+      // It knows no module that is made from now on, and clients may be held by the hundred.
+      host?.kill()
+      ahead = undefined
+      module = await this.#holds.wait(wanted, client)
+    }
+    if (module === undefined) return this.#dismiss(client, unknownModule(wanted))
+    if (this.#closing) throw stopping()
+    const seat = this.#seats.take(client.address)
+    if (typeof seat === 'number') return this.#turnAway(client, seat)
+    const leaveModule = registry.enter(module.name)
+    try {
+      await this.#transfer(client, module, ahead)
+    } finally {
+      leaveModule()
+      seat()
+    }
+  }
+
+  async #transfer(client: Client, module: Module, host: Host | undefined): Promise<void> {
+    const { installed, times, log, opened, pulled } = this.#parts
+    await access(module.path, constants.R_OK | constants.X_OK).catch(() => {
+      throw new RequestError('UNAVAILABLE', `module '${module.name}' is not there now -- try again later`)
+    })
+    const manners = await installed.manners()
+    const isKnown = host?.knows(module) === true
+    if (!isKnown) host?.kill()
+    const transfer = isKnown
+      ? Transfer.direct(client, host, module.name, { manners, times })
+      : await this.#through(client, module, manners)
+    this.#transfers.add(transfer)
+    const { address } = client
+    opened({ module: module.name, address, at: transfer.since.toISOString() })
+    if (this.#closing) transfer.end()
+    const code = await transfer.over
+    this.#transfers.delete(transfer)
+    const { bytes } = transfer
+    const seconds = Math.round((Date.now() - transfer.since.getTime()) / 100) / 10
+    const what = code === 0 ? 'fetched from' : 'broke off fetching from'
+    log.info({ module: module.name, address, bytes, seconds, code }, `${address} ${what} ${module.name}`)
+    pulled({ module: module.name, address, at: new Date().toISOString(), bytes })
+  }
+
+  async #through(client: Client, module: Module, manners: Manners): Promise<Transfer> {
+    const { registry, installed, bandwidth, times, log } = this.#parts
+    const ground = await this.#ground
+    if (ground === undefined) throw stopping()
+    const told = await ground.configuration.tell(registry.list())
+    const host = Host.start(client, 'through', {
+      ...{ told, log, hearing: ground.hearing, owners: module.owners },
+    })
+    if (host === undefined) throw notStarted()
+    try {
+      return await Transfer.through(client, host, module.name, { manners, bandwidth, times })
+    } catch (error) {
+      host.kill()
+      installed.forget()
+      throw error
+    }
+  }
+
+  #turnAway(client: Client, limit: number): void {
+    this.#turnedAway += 1
+    this.#dismiss(client, noPlace(limit))
+  }
+
+  #dismiss(client: Client, words: string): void {
+    if (client.socket.destroyed) return
+    client.socket.once('close', this.#leavers.add(client.socket, client.address))
+    client.leave(words)
+  }
+
+  #refuse(client: Client, error: unknown): void {
+    if (error instanceof RequestError) {
+      this.#dismiss(client, errorLine(textOf(error)))
+    } else if (client.gone.aborted) {
+      client.socket.destroy()
+    } else {
+      this.#parts.log.error({ err: error }, `${client.address} could not be served`)
+      this.#dismiss(client, errorLine('the school server cannot do that now -- try again later'))
+    }
+  }
+}
+
+const stopping = (): RequestError =>
+  new RequestError('UNAVAILABLE', 'the school server is stopping -- try again in a few minutes')

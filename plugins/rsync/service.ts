@@ -1,0 +1,79 @@
+import { join } from 'node:path'
+import {
+  type Chapter,
+  type Context,
+  type Logger,
+  makeFolders,
+  SystemError,
+  systemCode,
+} from '../../core/api.js'
+import { Shelf } from './builds/shelf.js'
+import type { collections } from './documents.js'
+import type { Front } from './front/front.js'
+import { serve } from './front/serve.js'
+import { Registry } from './modules/registry.js'
+import type { options } from './options.js'
+import { statusOf } from './status.js'
+
+type None = Record<never, never>
+export type RsyncContext = Pick<
+  Context<typeof options, None, None, typeof collections, None>,
+  'config' | 'log' | 'store' | 'listen' | 'tell' | 'on' | 'every' | 'defer' | 'health'
+>
+
+/** Seconds between two looks at `pub`, for those who are served by the daemon of their system. */
+const lookEvery = 10
+
+const million = 1e6
+
+/** The parts of rsync, put together. */
+export class Service {
+  readonly modules: Registry
+  readonly builds: Shelf
+  readonly front: Front
+  readonly config: RsyncContext['config']
+  readonly log: Logger
+
+  /** Makes it ready for commands, and for laptops once the sockets are bound. */
+  static async open(ctx: RsyncContext): Promise<Service> {
+    const folder = ctx.config['rsync-root'] || join(ctx.config.root, 'rsync')
+    make(folder)
+    const { config, store, log } = ctx
+    const modules = await Registry.open({ root: config.root, folder, published: store.published, log })
+    const builds = await Shelf.open({
+      ...{ root: folder, builds: store.builds, modules, log },
+      packed: config['rsync-packed'] || join(folder, 'xobuilds-packed'),
+      treeLimit: config['rsync-tree-limit'] * million,
+    })
+    ctx.defer(() => builds.close())
+    await modules.note()
+    return new Service(ctx, modules, builds)
+  }
+
+  private constructor(ctx: RsyncContext, modules: Registry, builds: Shelf) {
+    this.modules = modules
+    this.builds = builds
+    this.config = ctx.config
+    this.log = ctx.log
+    this.front = serve(ctx, modules)
+    ctx.on('ready', () => builds.refreshAtStart())
+    ctx.every(lookEvery, () => modules.note())
+    ctx.health('modules', () => modules.problem())
+  }
+
+  status(): Chapter {
+    return statusOf(this.modules, this.front, this.builds.notes())
+  }
+}
+
+/** @throws SystemError NOT_WRITABLE */
+function make(folder: string): void {
+  try {
+    makeFolders(folder)
+  } catch (cause) {
+    throw new SystemError('NOT_WRITABLE', `rsync-root: ${folder} cannot be made (${systemCode(cause)})`, {
+      hint: 'give this user the directory, or set rsync-root to another',
+      cause,
+    })
+  }
+}

@@ -1,0 +1,41 @@
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Call } from '../../../core/api.js'
+import type { Service } from '../service.js'
+import { fetchedBuild } from './build.js'
+
+type Naming = Pick<Call, 'print' | 'note'> & { args: { name: string } }
+
+/** `upgrade stick NAME`: keeps a build whatever the limit says. */
+export async function stick(
+  service: Pick<Service, 'builds' | 'fetches' | 'uses'>,
+  { args: { name }, print }: Naming,
+): Promise<void> {
+  fetchedBuild(service, name)
+  await service.uses.stick(name, true)
+  print(`build-${name} stays, until "upgrade unstick ${name}"`)
+}
+
+/** `upgrade unstick NAME`: lets it go when it is its turn. */
+export async function unstick(
+  service: Pick<Service, 'builds' | 'fetches' | 'uses'>,
+  { args: { name }, print, note }: Naming,
+): Promise<void> {
+  const file = join(fetchedBuild(service, name).path, 'sticky')
+  await service.uses.stick(name, false)
+  print(`build-${name} goes when it is its turn`)
+  await access(file).then(
+    () => note(`not yet: remove ${file}, too`),
+    () => undefined,
+  )
+}
+
+/** `upgrade remove NAME`: removes a build that nobody fetches now. */
+export async function remove(
+  service: Pick<Service, 'builds' | 'fetches' | 'collector'>,
+  { args: { name }, print }: Naming,
+): Promise<void> {
+  fetchedBuild(service, name)
+  await service.collector.remove(name)
+  print(`build-${name} is removed`)
+}

@@ -1,0 +1,83 @@
+import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import t, { type Test } from 'tap'
+import { lacks, needs } from '../../../support/needs.js'
+import { temporaryDirectory, until } from '../../../system/server.js'
+import { openHouse } from '../house.js'
+import { pack, succeed } from './packing.js'
+import { type Entry, tarOf } from './tars.js'
+
+t.setTimeout(300_000)
+
+/** A disk of a few megabytes; undefined, and the test skipped, where this user cannot mount one. */
+async function smallDisk(t: Test, type: 'ext4' | 'tmpfs'): Promise<string | undefined> {
+  const folder = await temporaryDirectory(t)
+  const disk = join(folder, 'disk')
+  await mkdir(disk, { mode: 0o700 })
+  const image = join(folder, 'image')
+  if (type === 'ext4') {
+    await writeFile(image, Buffer.alloc(16 << 20))
+    succeed('mkfs.ext4', ['-q', '-m', '0', image])
+  }
+  const how =
+    type === 'ext4' ? ['-o', 'loop', image, disk] : ['-t', 'tmpfs', '-o', 'size=12m,mode=700', 'tmpfs', disk]
+  const { status, error, stderr } = spawnSync('mount', how)
+  if (status !== 0) {
+    lacks(t, `needs a mounted ${type}`, `mount: ${error?.message ?? String(stderr).trim()}`)
+    return undefined
+  }
+  t.teardown(() => void spawnSync('umount', ['--lazy', disk]))
+  return disk
+}
+
+const file = (name: string, megabytes: number): Entry => ({ name, content: randomBytes(megabytes << 20) })
+const packed = (...entries: Entry[]) => ({ tree: gzipSync(tarOf(...entries), { level: 1 }) })
+const many = (count: number): Entry[] =>
+  Array.from({ length: count }, (_, index) => ({ name: `f${index}`, content: 'x' }))
+
+for (const type of ['ext4', 'tmpfs'] as const) {
+  t.test(`on a full ${type} nothing is lost, nothing is left, and removing makes room`, async (t) => {
+    for (const [program, debian] of [
+      ['rsync', 'rsync'],
+      ['setfattr', 'attr'],
+      ['mkfs.ext4', 'e2fsprogs'],
+    ] as const)
+      if (!needs(t, program, debian)) return
+    const disk = await smallDisk(t, type)
+    if (disk === undefined) return
+    const folder = join(disk, 'rsync')
+    const from = await temporaryDirectory(t)
+    const house = await openHouse(t, { 'rsync-root': folder, 'rsync-packed': from })
+    const refresh = () => house.command(['rsync', 'refresh'])
+    const list = async () => (await house.rsync('-r', '--list-only', '::build-885/root/')).out
+    await pack(from, '885', packed(file('was', 2)))
+    t.match(await refresh(), { out: /885 published/ })
+    const before = await list()
+
+    for (const entries of [[file('large', 9), file('larger', 9)], many(20_000)]) {
+      await pack(from, '885', packed(...entries))
+      await pack(from, '886', packed(...entries))
+      const { out, err, ended } = await refresh()
+      t.match(err, /885 refused: there is no room to write/)
+      t.match(err, /886 refused: there is no room to write/)
+      t.match(out, /0 published, 0 as they were, 0 withdrawn, 2 refused/)
+      t.equal(ended.exit, 65)
+      t.equal(await list(), before, 'what was published is as it was')
+      await until(
+        async () => (await readdir(join(folder, 'making'))).length === 0,
+        'all that was begun to go',
+      )
+    }
+    t.same(await readdir(join(folder, 'pub', 'builds')), ['885'])
+
+    const ballast = spawnSync('sh', ['-c', `cat /dev/zero > ${join(disk, 'ballast')}`])
+    t.match(String(ballast.stderr), /No space left/)
+    t.match(await house.command(['rsync', 'withdraw'], { args: { name: '885' } }), { ended: { exit: 0 } })
+    await until(async () => (await readdir(join(folder, 'making'))).length === 0, 'the build to go')
+    await pack(from, '886', packed(file('new', 1)))
+    t.match(await refresh(), { out: /886 published/ }, 'there is room again')
+  })
+}

@@ -1,0 +1,302 @@
+import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { existsSync, statSync } from 'node:fs'
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import t, { type Test } from 'tap'
+import { report } from '../../../../core/report.js'
+import { needs } from '../../../support/needs.js'
+import { temporaryDirectory, until } from '../../../system/server.js'
+import { openHouse, type RsyncHouse } from '../house.js'
+import { adopter } from './adopting.js'
+import { contents, pack, packByBuilder, succeed } from './packing.js'
+import { directory, type Entry, tarOf } from './tars.js'
+import { makeRichTree } from './tree.js'
+
+t.setTimeout(300_000)
+
+/** Where packed builds are put. */
+const packedOf = ({ root }: Pick<RsyncHouse, 'root'>): string => join(root, 'rsync', 'xobuilds-packed')
+
+const refresh = (
+  house: RsyncHouse,
+  options: Record<string, string> = {},
+  args: Record<string, string> = {},
+) => house.command(['rsync', 'refresh'], { options, args })
+
+/** What rsync says of itself in `status`. */
+const statusOf = async ({ house }: RsyncHouse): Promise<string> =>
+  JSON.stringify(await house.kernel.hooks.gather(report, {}, undefined))
+
+const tools: readonly [string, string][] = [
+  ['rsync', 'rsync'],
+  ['setfattr', 'attr'],
+  ['xz', 'xz-utils'],
+  ['bzip2', 'bzip2'],
+]
+
+const has = (t: Test): boolean => tools.every(([program, debian]) => needs(t, program, debian))
+
+t.test('a tree of anything that a tree can hold is served as GNU tar unpacks it as root', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const tree = join(house.beside, 'tree')
+  if (!(await makeRichTree(t, tree))) return
+  const formats = { gnu: 'xz', posix: 'bz2' } as const
+  for (const [format, packing] of Object.entries(formats)) {
+    const tar = join(house.beside, `${format}.tar`)
+    succeed('tar', [`--format=${format}`, '--numeric-owner', '-C', tree, '-cf', tar, '.'])
+    const unpacked = join(house.beside, format)
+    await mkdir(unpacked)
+    succeed('tar', ['--numeric-owner', '-C', unpacked, '-xpf', tar])
+    const file = spawnSync(packing === 'xz' ? 'xz' : 'bzip2', ['-c', tar], { maxBuffer: 1e9 }).stdout
+    await pack(packedOf(house), `os-${format}`, { tree: file, packing })
+  }
+  const { ended, out, err } = await refresh(house)
+  t.equal(err.replace(/.*unpack.*\n/g, ''), '')
+  t.same(out.trim().split('\n'), [
+    'os-gnu published',
+    'os-posix published',
+    '2 published, 0 as they were, 0 withdrawn, 0 refused',
+  ])
+  t.equal(ended.exit, 0)
+
+  for (const format of Object.keys(formats)) {
+    const unpacked = join(house.beside, format)
+    const compare = ['-aHn', '--numeric-ids', '--itemize-changes', '--delete']
+    const differing = await house.rsync(...compare, `::build-os-${format}/root/`, `${unpacked}/`)
+    t.same(differing, { code: 0, signal: null, out: '', err: '' }, `${format}: nothing differs`)
+    const through = await house.rsync(...compare, `::builds/os-${format}/root/`, `${unpacked}/`)
+    t.equal(through.out, '', 'nor through the module of all builds')
+    const copy = join(house.beside, `${format}-copy`)
+    await house.rsync('-aH', '--numeric-ids', `::build-os-${format}/root/`, `${copy}/`)
+    const list = (folder: string) =>
+      succeed('find', ['.', '-printf', '%P|%y %m %U:%G %n %Ts %l\n'], folder).split('\n').sort()
+    t.same(list(copy), list(unpacked), 'what was copied is the tree to the last bit')
+    const devices = (folder: string) => succeed('stat', ['-c', '%t:%T', 'console', 'disk'], folder)
+    t.equal(devices(copy), devices(unpacked))
+    t.equal(succeed('diff', ['-r', '--no-dereference', join(copy, 'etc'), join(unpacked, 'etc')]), '')
+    await house.rsync(`::build-os-${format}/contents`, join(house.beside, 'contents'))
+    t.equal(await readFile(join(house.beside, 'contents'), 'utf8'), contents)
+  }
+  const odd = succeed('find', [
+    join(house.root, 'rsync', 'pub', 'builds'),
+    '-perm',
+    '/7000',
+    '-o',
+    '-type',
+    'l',
+  ])
+  t.equal(odd, '', 'nothing on the disk is setuid, setgid, sticky or a link')
+  t.equal(succeed('find', [join(house.root, 'rsync', 'pub'), '-not', '-type', 'd', '-not', '-type', 'f']), '')
+})
+
+t.test('where the disk keeps no attributes, fakeroot keeps the owners', async (t) => {
+  if (!has(t) || !needs(t, 'fakeroot', 'fakeroot')) return
+  const folder = await temporaryDirectory(t)
+  const tree = join(folder, 'tree')
+  if (!(await makeRichTree(t, tree))) return
+  const disk = await disklessOf(t, folder)
+  if (disk === undefined) return
+  const house = await openHouse(t, { 'rsync-root': join(disk, 'rsync') })
+  const tar = join(folder, 'tree.tar')
+  succeed('tar', ['--numeric-owner', '-C', tree, '-cf', tar, '.'])
+  await pack(join(disk, 'rsync', 'xobuilds-packed'), '885', { tree: gzipSync(await readFile(tar)) })
+  await pack(join(disk, 'rsync', 'xobuilds-packed'), 'small')
+  t.match(await refresh(house), { out: /^885 published\nsmall published/, ended: { exit: 0 } })
+  const compare = ['-aHn', '--numeric-ids', '--itemize-changes', '--delete']
+  for (const module of ['build-885', 'builds/885']) {
+    const differing = await house.rsync(...compare, `::${module}/root/`, `${tree}/`)
+    t.same(differing, { code: 0, signal: null, out: '', err: '' }, module)
+  }
+  t.equal(succeed('find', [join(disk, 'rsync', 'pub'), '-perm', '/7000']), '')
+  const links = succeed('find', [
+    join(disk, 'rsync', 'pub'),
+    '-type',
+    'l',
+    '-not',
+    '-lname',
+    '/rsyncd-munged/*',
+  ])
+  t.equal(links, '', 'no link leads anywhere')
+  t.match(await statusOf(house), /keeps no attributes, so fakeroot keeps the owners/)
+  t.equal((await readdir(join(disk, 'rsync', 'owners'))).length, 3)
+  await house.command(['rsync', 'withdraw'], { args: { name: '885' } })
+  t.equal((await readdir(join(disk, 'rsync', 'owners'))).length, 2)
+})
+
+/** A disk that knows no attributes; undefined, and the test skipped, where this user cannot mount one. */
+async function disklessOf(t: Test, folder: string): Promise<string | undefined> {
+  const disk = join(folder, 'disk')
+  await mkdir(disk)
+  const { status, stderr, error } = spawnSync('mount', ['-t', 'ramfs', '-o', 'mode=700', 'ramfs', disk])
+  if (status !== 0) {
+    t.pass('needs a mounted ramfs', { skip: `mount: ${error?.message ?? String(stderr).trim()}` })
+    return undefined
+  }
+  t.teardown(() => void spawnSync('umount', ['--lazy', disk]))
+  return disk
+}
+
+t.test('a tree of trees is one of them, and what laptops keep beside it is left out', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const tree = (...entries: Entry[]) => ({ tree: gzipSync(tarOf(...entries)) })
+  const packed = packedOf(house)
+  const old = { mode: 0o750, uid: 7, seconds: 1_111_111_111 }
+  await pack(
+    packed,
+    'several',
+    tree(
+      directory('versions/pristine/b', old),
+      { name: 'versions/pristine/b/etc/no' },
+      directory('versions/pristine/a', old),
+      { name: 'versions/pristine/a/etc/yes', uid: 5 },
+      { name: 'versions/pristine/a/etc/too', type: '1', target: 'versions/pristine/a/etc/yes' },
+      { name: 'home/no' },
+    ),
+  )
+  await pack(packed, 'beside', tree(directory('./', old), { name: 'versions/run/1/no' }, { name: 'etc/yes' }))
+  await pack(packed, 'empty', tree(directory('versions/pristine/'), { name: 'etc/yes' }))
+  await pack(
+    packed,
+    'wrong',
+    tree({ name: 'versions/pristine/885', type: '2', target: '/' }, { name: 'etc/no' }),
+  )
+  await pack(packed, 'link', tree({ name: 'versions', type: '2', target: 'here' }, { name: 'etc/yes' }))
+  const { out, err, ended } = await refresh(house)
+  t.match(out, /4 published, .* 1 refused/)
+  t.match(err, /wrong refused: "versions\/pristine\/885" is not the directory of a tree/)
+  t.equal(ended.exit, 65)
+  const list = async (name: string) => {
+    const { out } = await house.rsync('-r', '--no-h', '--list-only', `::build-${name}/root/`)
+    return out
+      .split('\n')
+      .flatMap((line) => (line === '' ? [] : [line.split(/ +/).slice(4).join(' ')]))
+      .sort()
+  }
+  t.same(await list('several'), ['.', 'etc', 'etc/too', 'etc/yes'])
+  t.same(await list('beside'), ['.', 'etc', 'etc/yes'])
+  t.same(await list('empty'), ['.', 'etc', 'etc/yes'])
+  t.same(await list('link'), ['.', 'etc', 'etc/yes', 'versions'])
+  for (const name of ['several', 'beside']) {
+    const { out } = await house.rsync('-r', '--list-only', `::build-${name}/root/`)
+    t.match(out, /^drwxr-x--- +[\d,]+ 2005\/03\/1\d \S+ \.$/m, 'the top is as it was packed')
+  }
+  const { out: rows } = await house.command(['rsync', 'list'], { json: true })
+  t.match(rows, /several/)
+})
+
+t.test('what another server sent is published as it is, if it can do no harm', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t, {}, ['rsync', adopter.plugin])
+  const { builds } = adopter
+  const sent = async () => {
+    const folder = join(await builds.scratch(), 'build')
+    await mkdir(join(folder, 'root', 'bin'), { recursive: true, mode: 0o700 })
+    await writeFile(join(folder, 'contents'), contents, { mode: 0o600 })
+    await writeFile(join(folder, 'root', 'bin', 'su'), 'x', { mode: 0o600 })
+    succeed('setfattr', ['-n', 'user.rsync.%stat', '-v', '104755 0,0 12:34', join(folder, 'root/bin/su')])
+    return folder
+  }
+  const build = await builds.adopt('885', await sent(), 'upgrade')
+  t.match(build, { name: '885', entries: 2, bytes: 8192, from: 'upgrade' })
+  t.equal(build.digest, succeed('sha256sum', [join(build.path, 'contents')]).slice(0, 64))
+  t.match((await house.rsync('-r', '--list-only', '::build-885/root/')).out, /^-rwsr-xr-x .* bin\/su$/m)
+
+  const spoilers: [string, (folder: string) => unknown, RegExp][] = [
+    [
+      'a link',
+      (folder) => succeed('ln', ['-s', '/etc', join(folder, 'root/etc')]),
+      /"etc" is neither a file nor/,
+    ],
+    ['a fifo', (folder) => succeed('mkfifo', [join(folder, 'root/bin/p')]), /"bin\/p" is neither a file nor/],
+    ['setuid', (folder) => succeed('chmod', ['4755', join(folder, 'root/bin/su')]), /"bin\/su" is setuid/],
+    ['more', (folder) => writeFile(join(folder, 'more'), ''), /does not hold "contents" and "root" alone/],
+    ['no manifest', (folder) => rename(join(folder, 'contents'), join(folder, 'toc')), /does not hold/],
+    [
+      'a link for a tree',
+      (folder) => succeed('sh', ['-c', 'mv root /tmp/x-$$; ln -s /etc root; rm -r /tmp/x-$$'], folder),
+      /"root" is not a directory/,
+    ],
+  ]
+  for (const [title, spoil, reason] of spoilers) {
+    const folder = await sent()
+    await spoil(folder)
+    await t.rejects(
+      builds.adopt('886', folder, 'upgrade'),
+      { code: 'REQUEST_INVALID', message: reason },
+      title,
+    )
+  }
+  await t.rejects(builds.adopt('../x', await sent(), 'upgrade'), { code: 'REQUEST_INVALID' })
+  t.equal(builds.get('886'), undefined)
+  t.same(await readdir(join(house.root, 'rsync', 'pub', 'builds')), ['885'])
+})
+
+t.test('a build is read to its end, whether it is replaced or removed meanwhile', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const noise = randomBytes(3_000_000)
+  const tree = (text: string) => {
+    return gzipSync(tarOf({ name: 'a/big', content: noise }, { name: 'b/c/last', content: text }))
+  }
+  await pack(packedOf(house), '885', { tree: tree('first') })
+  t.match(await refresh(house), { ended: { exit: 0 } })
+  const making = join(house.root, 'rsync', 'making')
+  for (const [change, text] of [
+    ['replace', 'first'],
+    ['remove', 'other'],
+  ] as const) {
+    const to = join(house.beside, change)
+    const pulling = house.rsync('-a', '--inplace', '--bwlimit=1500', '::build-885/root/', `${to}/`)
+    await until(
+      () => (statSync(join(to, 'a/big'), { throwIfNoEntry: false })?.size ?? 0) > 0,
+      'the first bytes',
+    )
+    if (change === 'remove')
+      t.match(await house.command(['rsync', 'withdraw'], { args: { name: '885' } }), { ended: { exit: 0 } })
+    else {
+      await pack(packedOf(house), '885', { tree: tree('other') })
+      t.match(await refresh(house), { out: /885 published/ })
+    }
+    t.equal((await readdir(making)).length, 1, 'what is read stays')
+    t.same(await pulling, { code: 0, signal: null, out: '', err: '' }, change)
+    t.ok(noise.equals(await readFile(join(to, 'a/big'))))
+    t.equal(
+      await readFile(join(to, 'b/c/last'), 'utf8'),
+      text,
+      'no laptop gets some of one and some of another',
+    )
+    await until(async () => (await readdir(making)).length === 0, 'the old one to go')
+  }
+  t.equal((await house.rsync('::build-885/')).code, 5)
+  t.notOk(existsSync(join(house.root, 'rsync', 'pub', 'builds', '885')))
+})
+
+t.test('what is left from before is cleared away, and what is not there is not served', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const folder = join(house.root, 'rsync')
+  await packByBuilder(packedOf(house), 'os885', {
+    tree: gzipSync(tarOf({ name: 'a' })),
+    packing: 'gz',
+    name: '885',
+  })
+  await pack(packedOf(house), '886')
+  t.match(await refresh(house), { out: /2 published/ })
+  await house.dispose()
+  await mkdir(join(folder, 'making', 'scratch-x', 'tree'), { recursive: true, mode: 0o500 })
+  await mkdir(join(folder, 'making', 'draft-x', 'build'), { recursive: true })
+  await writeFile(join(folder, 'making', 'draft-x', 'build.json'), '{"name": "../../x"}')
+  await rename(join(folder, 'pub', 'builds', '885'), join(house.beside, 'gone'))
+  await mkdir(join(folder, 'pub', 'builds', 'stray'))
+
+  const again = await openHouse(t, { 'rsync-root': folder })
+  t.match((await again.rsync('::')).out, /builds/)
+  t.notMatch((await again.rsync('::')).out, /build-885/)
+  t.match(await statusOf(again), /stray is none of the builds that this server published/)
+  await until(async () => (await readdir(join(folder, 'making'))).length === 0, 'the leftovers to go')
+  t.ok((await stat(join(house.beside, 'gone', 'contents'))).isFile())
+})

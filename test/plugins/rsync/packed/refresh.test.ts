@@ -1,0 +1,229 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import t, { type Test } from 'tap'
+import type { TestReply } from '../../../../core/testing.js'
+import { needs } from '../../../support/needs.js'
+import { pack, packByBuilder, smallTree } from '../builds/packing.js'
+import { tarOf } from '../builds/tars.js'
+import { openHouse, type RsyncHouse } from '../house.js'
+
+t.setTimeout(120_000)
+
+const packedOf = ({ root }: Pick<RsyncHouse, 'root'>): string => join(root, 'rsync', 'xobuilds-packed')
+
+/** Runs `rsync refresh`. @returns its lines, those about how it goes left out, and its exit code */
+async function refresh(
+  house: RsyncHouse,
+  { name, force }: { name?: string; force?: true } = {},
+): Promise<{ lines: string[]; exit: number; reply: TestReply }> {
+  const reply = await house.command(['rsync', 'refresh'], {
+    args: name === undefined ? {} : { name },
+    options: force ? { force: 'true' } : {},
+  })
+  const lines = `${reply.err}${reply.out}`
+    .split('\n')
+    .filter((line) => / (published|unchanged|refused|withdrawn)\b/.test(line))
+  return { lines: lines.slice(0, -1), exit: reply.ended.exit, reply }
+}
+
+/** What is served of each build, by name. */
+async function served(house: RsyncHouse): Promise<Record<string, string>> {
+  const { out } = await house.rsync('::')
+  const names = [...out.matchAll(/^build-(\S+)/gm)].map(([, name = '']) => name)
+  const texts = names.map(async (name) => {
+    const to = join(house.beside, name, '/')
+    await house.rsync('-r', '--delete', `::build-${name}/root/`, to)
+    return [name, (await readdir(to)).sort().join(' ')]
+  })
+  return Object.fromEntries(await Promise.all(texts))
+}
+
+const has = (t: Test): boolean => needs(t, 'rsync', 'rsync') && needs(t, 'setfattr', 'attr')
+
+const of = (...names: string[]) => ({ tree: gzipSync(tarOf(...names.map((name) => ({ name })))) })
+
+t.test('both ways to call the files are known, and what is no longer named is withdrawn', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const packed = packedOf(house)
+  await pack(packed, 'os885', { ...of('xs'), name: '885' })
+  await packByBuilder(packed, 'os13', { ...of('builder'), name: '13.2.0_xo1.75-13', packing: 'gz' })
+  await pack(packed, 'unnamed', { ...of('no'), name: null })
+  await writeFile(join(packed, 'notes.txt'), 'bought in 2009')
+  const first = await refresh(house)
+  t.same(first.lines, [
+    '13.2.0_xo1.75-13 published: there is no os13.tree.tar.gz.md5, so nobody knows whether it is as it was made',
+    '885 published',
+  ])
+  t.equal(first.exit, 0)
+  t.match(first.reply.out, /^2 published, 0 as they were, 0 withdrawn, 0 refused$/m)
+  t.same(await served(house), { '13.2.0_xo1.75-13': 'builder', '885': 'xs' })
+
+  t.same((await refresh(house)).lines, ['13.2.0_xo1.75-13 unchanged', '885 unchanged'])
+  await rm(join(packed, 'os885.name'))
+  t.same((await refresh(house)).lines, [
+    '13.2.0_xo1.75-13 unchanged',
+    '885 withdrawn: there is no os885.name any more',
+  ])
+  t.same(await served(house), { '13.2.0_xo1.75-13': 'builder' })
+
+  await rm(join(packed, 'os13.tree.tar.gz'))
+  t.same(
+    (await refresh(house)).lines,
+    ['13.2.0_xo1.75-13 unchanged: its packed tree is not there any more'],
+    'who removes what is unpacked already keeps what was published',
+  )
+  t.same(await served(house), { '13.2.0_xo1.75-13': 'builder' })
+})
+
+t.test('a file that has changed is noticed, however it is called and whatever its time', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const packed = packedOf(house)
+  const tree = join(packed, '885-tree.tar.gz')
+  await pack(packed, '885', of('one'))
+  await refresh(house)
+  await utimes(tree, 1e9, 1e9)
+  t.same((await refresh(house)).lines, ['885 unchanged'], 'another time is no change')
+  t.same((await refresh(house)).lines, ['885 unchanged'])
+
+  await pack(packed, '885', of('two'))
+  await utimes(tree, 1e9, 1e9)
+  t.same((await refresh(house)).lines, ['885 published'])
+  t.same(await served(house), { '885': 'two' })
+
+  await writeFile(join(packed, '885.contents'), '{"new": "manifest"}\n')
+  t.same((await refresh(house)).lines, ['885 published'], 'another manifest')
+  await house.rsync('::build-885/contents', join(house.beside, 'contents'))
+  t.equal(await readFile(join(house.beside, 'contents'), 'utf8'), '{"new": "manifest"}\n')
+
+  t.same((await refresh(house, { force: true })).lines, ['885 published'], 'or when it is asked for')
+  for (const file of await readdir(packed))
+    await rename(join(packed, file), join(packed, file.replace('885', 'eighteen')))
+  const again = `${createHash('md5')
+    .update(await readFile(join(packed, 'eighteen-tree.tar.gz')))
+    .digest('hex')} *-\n`
+  await writeFile(join(packed, 'eighteen-tree.tar.gz.md5'), again)
+  t.same(
+    (await refresh(house)).lines,
+    ['885 unchanged'],
+    'its files are called otherwise, and it is the same',
+  )
+  await writeFile(join(packed, 'eighteen.name'), '885.1\r\nand a comment\n')
+  t.same((await refresh(house)).lines, ['885.1 published', '885 withdrawn: it is called 885.1 now'])
+  t.same(await served(house), { '885.1': 'two' })
+})
+
+t.test('one bad build keeps no other from being published, and what was published stays', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const packed = packedOf(house)
+  await pack(packed, 'replaced', of('before'))
+  await refresh(house)
+  await pack(packed, 'replaced', { ...of('after'), md5: `${'0'.repeat(32)}  replaced-tree.tar.gz\n` })
+  await pack(packed, 'fine', of('fine'))
+  await pack(packed, 'a-sumless', { md5: null })
+  await pack(packed, 'b-sum-of-another', { md5: `${'0'.repeat(32)}  another-tree.tar.gz\n` })
+  await pack(packed, 'c-contentless', { contents: null })
+  await pack(packed, 'd-broken', { tree: smallTree().subarray(0, 60) })
+  await pack(packed, 'e-hostile', { tree: gzipSync(tarOf({ name: '/etc/passwd', content: 'x' })) })
+  await pack(packed, 'f-hard', {
+    tree: gzipSync(tarOf({ name: 'l', type: '1', target: '../../../../etc/passwd' })),
+  })
+  await pack(packed, 'one', { name: 'twice' })
+  await packByBuilder(packed, 'two', { name: 'twice', packing: 'gz' })
+  const { lines, exit } = await refresh(house)
+  t.equal(exit, 65)
+  const starts = [
+    /^a-sumless refused: there is no a-sumless-tree\.tar\.gz\.md5, so nobody knows .* md5sum a-sumless-tree/,
+    /^b-sum-of-another refused: .* does not say the md5 sum of "b-sum-of-another-tree\.tar\.gz"/,
+    /^c-contentless refused: there is no file .*c-contentless\.contents/,
+    /^d-broken refused: it cannot be unpacked: gzip: stdin: unexpected end of file/,
+    /^e-hostile refused: the path "\/etc\/passwd" is absolute/,
+    /^f-hard refused: the path .* leads upwards/,
+    /^fine published$/,
+    /^replaced refused: .*replaced-tree\.tar\.gz has the md5 sum [0-9a-f]{32}, and should have 0{32}/,
+    /^twice refused: one-tree\.tar\.gz and two\.tree\.tar\.gz want to be published under one name/,
+  ]
+  t.match(lines.sort(), starts)
+  t.equal(lines.length, starts.length)
+  t.same(await served(house), { fine: 'fine', replaced: 'before' })
+  t.same(await readdir(join(house.root, 'rsync', 'pub', 'builds')).then((names) => names.sort()), [
+    'fine',
+    'replaced',
+  ])
+})
+
+t.test('no name leads anywhere but to a build of that name', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const packed = packedOf(house)
+  const names = [
+    '../../etc',
+    '/etc',
+    '.',
+    '..',
+    '',
+    ' 885',
+    '885 ',
+    '[module]\npath = /',
+    '885]\npath = /\n[x',
+    'x\0y',
+    '%h',
+    '-rf',
+    'a/b',
+    `${'n'.repeat(65)}`,
+    'é',
+    '#list',
+  ]
+  for (const [index, name] of names.entries()) await pack(packed, `os${index}`, { name })
+  await pack(packed, 'long', { name: 'x'.repeat(100_000) })
+  await pack(packed, 'good', { name: '885\n[module]\npath = /\n' })
+  const { lines } = await refresh(house)
+  t.equal(lines.filter((line) => /^(os\d+|long) refused: /.test(line)).length, names.length + 1)
+  t.same(await readdir(join(house.root, 'rsync', 'pub', 'builds')), ['885'])
+  t.match(await readFile(join(house.root, 'rsync', 'rsyncd.conf'), 'utf8'), /^\[build-885\]$/m)
+  t.notMatch(await readFile(join(house.root, 'rsync', 'rsyncd.conf'), 'utf8'), /path = \/$/m)
+  t.same(Object.keys(await served(house)), ['885'])
+})
+
+t.test('one build can be asked for, and what is not there is said', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const packed = packedOf(house)
+  await pack(packed, 'a')
+  await pack(packed, 'b')
+  await pack(packed, 'bad', { name: '../x' })
+  t.match(await refresh(house, { name: 'a' }), { lines: ['a published'], exit: 0 })
+  t.same(Object.keys(await served(house)), ['a'])
+  const { reply } = await refresh(house, { name: 'c' })
+  t.match(reply.ended, { exit: 66, message: /there is no build c in .*xobuilds-packed/ })
+  await rm(packed, { recursive: true })
+  t.match((await refresh(house)).reply.ended, { exit: 66, message: /there is no directory/ })
+  t.same(Object.keys(await served(house)), ['a'], 'a disk that is not mounted withdraws nothing')
+})
+
+t.test('several refreshes at once come one after the other', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  await pack(packedOf(house), '885')
+  const all = await Promise.all([refresh(house), refresh(house), refresh(house, { force: true })])
+  t.same(
+    all.map(({ lines }) => lines),
+    [['885 published'], ['885 unchanged'], ['885 published']],
+  )
+  t.match(all[1]?.reply.err, /another refresh is under way; this one comes after it/)
+})
+
+t.test('what is there when the server starts is published', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const folder = join(house.beside, 'other')
+  await pack(join(folder, 'xobuilds-packed'), '885', of('one'))
+  const other = await openHouse(t, { 'rsync-root': folder })
+  const isServed = async () => (await other.rsync('::')).out.includes('build-885')
+  for (let tries = 0; tries < 200 && !(await isServed()); tries += 1);
+  t.same(await served(other), { '885': 'one' })
+})

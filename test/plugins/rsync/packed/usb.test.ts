@@ -1,0 +1,179 @@
+import { spawnSync } from 'node:child_process'
+import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import t, { type Test } from 'tap'
+import { sha1sum } from '../../../medium/sticks.js'
+import { needs } from '../../../support/needs.js'
+import { temporaryDirectory } from '../../../system/server.js'
+import { pack, packByBuilder } from '../builds/packing.js'
+import { tarOf } from '../builds/tars.js'
+import { openHouse, type RsyncHouse } from '../house.js'
+
+t.setTimeout(120_000)
+
+const has = (t: Test): boolean => needs(t, 'rsync', 'rsync') && needs(t, 'setfattr', 'attr')
+
+const of = (...names: string[]) => ({ tree: gzipSync(tarOf(...names.map((name) => ({ name })))) })
+
+interface Stick {
+  readonly path: string
+  readonly folder: string
+  /** Writes its manifest: of what is on it, or of these. */
+  sum(names?: readonly string[]): Promise<void>
+}
+
+async function newStick(t: Test): Promise<Stick> {
+  const path = await temporaryDirectory(t)
+  const folder = join(path, 'xs-xobuilds')
+  await mkdir(folder)
+  const sum = async (names?: readonly string[]) => {
+    await rm(join(folder, 'manifest.sha1'), { force: true })
+    await writeFile(join(folder, 'manifest.sha1'), sha1sum(folder, names ?? (await readdir(folder))))
+  }
+  return { path, folder, sum }
+}
+
+/** Runs `rsync usb`. @returns its one line, what it said besides, and its exit code */
+async function load(house: RsyncHouse, { path }: Pick<Stick, 'path'>) {
+  const { ended, out, err } = await house.command(['rsync', 'usb'], { args: { mountpoint: path } })
+  if (out.split('\n').length !== 2) throw new Error(`not one line: ${out}`)
+  return { line: out.trim(), said: err, exit: ended.exit }
+}
+
+const served = async (house: RsyncHouse): Promise<string[]> =>
+  [...(await house.rsync('::')).out.matchAll(/^build-(\S+)/gm)].map(([, name = '']) => name)
+
+t.test('a stick brings builds, and one line says so', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const stick = await newStick(t)
+  await pack(stick.folder, 'os885', { ...of('a'), name: '885' })
+  await packByBuilder(stick.folder, 'os13', { ...of('b'), packing: 'gz', name: '13.2.0-13' })
+  await stick.sum()
+  const first = await load(house, stick)
+  t.equal(first.line, '2 builds published (13.2.0-13, 885); you can take the stick out')
+  t.equal(first.exit, 0)
+  const said = ['copying os885-tree.tar.gz', '885: unpacking os885-tree.tar.gz', '885 published']
+  const places = said.map((line) => first.said.indexOf(`${line}\n`))
+  t.ok(
+    places.every((place, index) => place > (places[index - 1] ?? -1)),
+    'each step is told',
+  )
+  t.same(await served(house), ['13.2.0-13', '885'])
+  t.match(await load(house, stick), { line: 'nothing is new on it; you can take the stick out', exit: 0 })
+
+  await pack(stick.folder, 'os885', { ...of('c'), name: '885' })
+  await stick.sum()
+  t.match(await load(house, stick), { line: '1 build published (885); you can take the stick out', exit: 0 })
+})
+
+t.test('what the manifest does not name is refused, and what is damaged changes nothing', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const packed = join(house.root, 'rsync', 'xobuilds-packed')
+  const stick = await newStick(t)
+  await pack(stick.folder, 'os885', { ...of('a'), name: '885' })
+  await stick.sum()
+  await pack(stick.folder, 'os886', { ...of('a'), name: '886' })
+  await symlink('/etc/passwd', join(stick.folder, 'os885.toc'))
+  await writeFile(join(stick.folder, '.Trash'), '')
+  const first = await load(house, stick)
+  t.match(
+    first.line,
+    /^1 build published \(885\), but not all \(os885\.toc: .*, and 4 more\); you can take the stick out$/,
+  )
+  t.equal(first.exit, 65)
+  t.match(first.said, /^os886-tree\.tar\.gz refused: manifest\.sha1 does not name this file$/m)
+  t.same((await readdir(packed)).sort(), [
+    'os885-tree.tar.gz',
+    'os885-tree.tar.gz.md5',
+    'os885.contents',
+    'os885.name',
+  ])
+
+  await rm(join(stick.folder, 'os885.toc'))
+  const tree = join(stick.folder, 'os885-tree.tar.gz')
+  const before = await readFile(join(packed, 'os885-tree.tar.gz'))
+  await stick.sum()
+  await writeFile(tree, Buffer.concat([await readFile(tree), Buffer.from('x')]))
+  const damaged = await load(house, stick)
+  t.match(
+    damaged.line,
+    /^1 build published \(886\), but not all \(os885-tree\.tar\.gz: xs-xobuilds\/os885-tree\.tar\.gz has the sum/,
+  )
+  t.equal(damaged.exit, 65)
+  t.ok(before.equals(await readFile(join(packed, 'os885-tree.tar.gz'))))
+  t.same(await served(house), ['885', '886'])
+
+  const half = await newStick(t)
+  await pack(half.folder, 'os887', { ...of('a'), name: '887', md5: null })
+  await writeFile(join(half.folder, 'film.avi'), 'a film')
+  await half.sum()
+  const missing = await load(house, half)
+  t.match(missing.said, /^film\.avi refused: it is no part of a packed build$/m)
+  t.match(
+    missing.said,
+    /^os887-tree\.tar\.gz refused: it is of no use without os887-tree\.tar\.gz\.md5, which/m,
+  )
+  t.match(missing.line, /^nothing was taken: film\.avi: /)
+  t.same(await readdir(packed).then((names) => names.filter((name) => name.includes('887'))), [])
+})
+
+t.test('a stick that is nothing for us, or dangerous, is left alone', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const nothing = { path: await temporaryDirectory(t) }
+  t.match(await load(house, nothing), { line: /^nothing was taken: there is no directory/, exit: 66 })
+  const unsummed = await newStick(t)
+  await pack(unsummed.folder, 'os885')
+  t.match(await load(house, unsummed), { line: /^nothing was taken: there is no manifest\.sha1/, exit: 66 })
+  const linked = await newStick(t)
+  await rename(linked.folder, join(linked.path, 'other'))
+  await symlink('/etc', linked.folder)
+  t.match(await load(house, linked), { line: /^nothing was taken: .*not a directory/, exit: 77 })
+  const named = await newStick(t)
+  await pack(named.folder, 'os885', { name: '../../etc\n' })
+  await named.sum()
+  t.match(await load(house, named), {
+    line: /^nothing was taken: os885-tree\.tar\.gz: os885\.name says/,
+    exit: 65,
+  })
+  t.same(await readdir(join(house.root, 'rsync', 'xobuilds-packed')), [])
+  t.same(await served(house), [])
+})
+
+t.test('with security on, a known key must have signed what is on the stick', async (t) => {
+  if (!has(t) || !['gpg', 'gpg-agent', 'gpgv'].every((program) => needs(t, program, program))) return
+  const home = await temporaryDirectory(t)
+  await chmod(home, 0o700)
+  const gpg = (...args: string[]): Buffer => {
+    const { status, stdout, stderr } = spawnSync('gpg', ['--batch', '--yes', '--quiet', ...args], {
+      env: { PATH: process.env.PATH, GNUPGHOME: home, LC_ALL: 'C' },
+    })
+    if (status !== 0) throw new Error(String(stderr))
+    return stdout
+  }
+  t.teardown(() =>
+    spawnSync('gpgconf', ['--kill', 'gpg-agent'], { env: { ...process.env, GNUPGHOME: home } }),
+  )
+  for (const name of ['school', 'stranger'])
+    gpg('--passphrase', '', '--quick-gen-key', `${name}@example.org`, 'ed25519', 'sign', 'never')
+  const keys = join(home, 'trusted.gpg')
+  await writeFile(keys, gpg('--export', 'school@example.org'), { mode: 0o600 })
+  const house = await openHouse(t, { security: 'true', 'security-keys': keys })
+  const stick = await newStick(t)
+  await pack(stick.folder, 'os885', { ...of('a'), name: '885' })
+  await stick.sum()
+  const sign = (name: string) =>
+    gpg('--local-user', `${name}@example.org`, '--detach-sign', join(stick.folder, 'manifest.sha1'))
+  t.match(await load(house, stick), {
+    line: /^nothing was taken: security is on, and there is no manifest\.sha1\.sig/,
+    exit: 77,
+  })
+  sign('stranger')
+  t.match(await load(house, stick), { line: /^nothing was taken: /, exit: 77 })
+  t.same(await served(house), [])
+  sign('school')
+  t.match(await load(house, stick), { line: '1 build published (885); you can take the stick out', exit: 0 })
+})

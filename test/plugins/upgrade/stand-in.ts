@@ -1,0 +1,147 @@
+import { cp, mkdir, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { definePlugin, type Plugin, report } from '../../../core/api.js'
+import type { TestHouse } from '../../../core/testing.js'
+import {
+  type Build,
+  Builds,
+  type Client,
+  type Module,
+  Modules,
+  type PackedBuild,
+  type Progress,
+  type Provider,
+  type Pulled,
+  Rsync,
+} from '../../../plugins/rsync/public.js'
+
+/** What stands in for the plugin rsync: builds are directories that hold their packed tree, and nobody connects. */
+export interface StandIn {
+  readonly plugin: Plugin
+  readonly builds: Map<string, Build>
+  readonly installed: PackedBuild[]
+  readonly removed: { name: string; reason: string }[]
+  /** Transfers under way, by module. */
+  readonly active: Map<string, number>
+  /** Called before a build is installed. */
+  installing: (packed: PackedBuild, progress: Progress) => unknown
+  /** A client asks for a module that is not there, from this address. */
+  ask(name: string, client?: Partial<Client>): Promise<boolean>
+  opened(event: Omit<Pulled, 'bytes'>): void
+  pulled(event: Pulled): void
+  /** Puts a build there. */
+  put(name: string, facts?: Partial<Build>): Promise<Build>
+}
+
+export async function temporaryDirectory(t: Pick<Test, 'teardown'>): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'sugar-upgrade-'))
+  t.teardown(() => rm(path, { recursive: true, force: true, maxRetries: 5 }))
+  return path
+}
+
+export async function standIn(t: Pick<Test, 'teardown'>): Promise<StandIn> {
+  const root = await temporaryDirectory(t)
+  const builds = new Map<string, Build>()
+  const providers: Provider[] = []
+  let told: { opened(event: Omit<Pulled, 'bytes'>): void; pulled(event: Pulled): void } | undefined
+  const at: StandIn = {
+    plugin: undefined as never,
+    builds,
+    installed: [],
+    removed: [],
+    active: new Map(),
+    installing: () => undefined,
+    async ask(name, { address = '10.0.0.9', signal = new AbortController().signal } = {}) {
+      for (const provider of providers) if (await provider(name, { address, signal })) return true
+      return false
+    },
+    opened: (event) => told?.opened(event),
+    pulled: (event) => told?.pulled(event),
+    async put(name, facts = {}) {
+      const path = join(root, 'pub', name)
+      await mkdir(join(path, 'root'), { recursive: true })
+      const build: Build = {
+        ...{ name, path, digest: '', bytes: 1_000_000, entries: 1, from: 'upgrade' },
+        publishedAt: new Date(Date.now()).toISOString(),
+        ...facts,
+      }
+      builds.set(name, build)
+      return build
+    },
+  }
+  const shelf: Builds = {
+    list: () => [...builds.values()],
+    get: (name) => builds.get(name),
+    async install(packed, progress) {
+      await at.installing(packed, progress)
+      const build = await at.put(packed.name, {
+        ...{ digest: packed.digest ?? '', from: packed.from, bytes: (await stat(packed.tree)).size },
+      })
+      await cp(packed.tree, join(build.path, 'root', 'tree'))
+      await cp(packed.contents, join(build.path, 'contents'))
+      at.installed.push(packed)
+      return build
+    },
+    async adopt(name, directory, from) {
+      const build = await at.put(name, { from })
+      await rm(build.path, { recursive: true })
+      await rename(directory, build.path)
+      return build
+    },
+    async scratch() {
+      await mkdir(join(root, 'making'), { recursive: true })
+      return await mkdtemp(join(root, 'making', 'scratch-'))
+    },
+    async remove(name, reason) {
+      const build = builds.get(name)
+      if (build === undefined) return false
+      builds.delete(name)
+      at.removed.push({ name, reason })
+      await rm(build.path, { recursive: true })
+      return true
+    },
+  }
+  const modules: Modules = {
+    list: () => [...builds.values()].map(moduleOf),
+    get: (name) => [...builds.values()].map(moduleOf).find((one) => one.name === name),
+    publish: async () => undefined,
+    withdraw: async () => false,
+    provide(provider) {
+      providers.push(provider)
+      return () => providers.splice(providers.indexOf(provider), 1)
+    },
+    active: (name) => at.active.get(name) ?? 0,
+  }
+  const plugin = definePlugin({
+    name: 'rsync',
+    api: 1,
+    summary: 'stands in for rsync',
+    provides: { modules: Modules, builds: Builds },
+    start(ctx) {
+      told = {
+        opened: (event) => ctx.tell(Rsync.opened, event),
+        pulled: (event) => ctx.tell(Rsync.pulled, event),
+      }
+      return { modules, builds: shelf }
+    },
+  })
+  return Object.assign(at, { plugin })
+}
+
+const moduleOf = ({ name, path }: Build): Module => ({
+  name: `build-${name}`,
+  path,
+  comment: '',
+  owners: 'attributes',
+})
+
+/** What upgrade tells of itself. */
+export async function facts(house: TestHouse): Promise<Record<string, unknown>> {
+  const chapters = await house.house.kernel.hooks.gather(report, {}, undefined)
+  return chapters.upgrade?.facts ?? {}
+}
+
+export const contentsOf = ({ path }: Build): Promise<string> => readFile(join(path, 'contents'), 'utf8')
+export const treeOf = ({ path }: Build): Promise<Buffer> => readFile(join(path, 'root', 'tree'))
