@@ -12,7 +12,7 @@ export interface HeadNote extends Link {
   readonly newest: string
 }
 
-const form = /^(\d{16}) (\d{16}) ([0-9a-f]{64}) (.{24})\n$/
+const form = /^(\d{16}) (\d{16}) ([0-9a-f]{64}) (\d{4}-\d\d-\d\dT[\d:.]{12}Z| {24})\n$/
 const length = 16 + 1 + 16 + 1 + 64 + 1 + 24 + 1
 const millisecondsBetweenSyncs = 1000
 

@@ -1,5 +1,6 @@
 import { type Call, RequestError } from '../../../core/api.js'
-import { type LaptopList, readLaptops } from '../laptops.js'
+import { type Laptop, type LaptopList, readLaptops } from '../laptops.js'
+import type { Service } from '../service.js'
 import { formatMoment, hasPassed, type Moment, parseMoment } from '../wire/moment.js'
 
 /** Who asks, as the audit log has it. */
@@ -18,11 +19,35 @@ export async function onlyFile({ files }: Pick<Call, 'files'>): Promise<Buffer> 
   return only
 }
 
-/** The list of laptops that came with a command; lines that name none are said. */
+/**
+ * The list of laptops that came with a command; lines that name none are said.
+ * @throws RequestError REQUEST_INVALID when there is nothing in it
+ */
 export async function listOf(call: Pick<Call, 'files' | 'note'>): Promise<LaptopList> {
   const list = await readLaptops(await onlyFile(call))
   for (const { line, reason } of list.refused) call.note(`refused: line ${line} ${reason}`)
+  if (list.laptops.length + list.refused.length === 0) {
+    throw new RequestError('REQUEST_INVALID', 'the list names no laptop', {
+      hint: 'give CSV with a laptop a line, SERIAL,UUID or SCHOOL,SERIAL,UUID',
+    })
+  }
   return list
+}
+
+/**
+ * Says where a list and a delegation have two uuids for a laptop: one of them is wrong, if only in the case of its
+ * letters, and a laptop refuses what was signed for another. What is signed is what the list says.
+ */
+export function sayOtherUuids(
+  { keyring }: Pick<Service, 'keyring'>,
+  { note }: Pick<Call, 'note'>,
+  laptops: readonly Laptop[],
+): void {
+  for (const { serial, uuid } of laptops) {
+    const delegated = keyring.basis('lease', serial)?.uuid
+    if (delegated !== undefined && delegated !== uuid)
+      note(`${serial}: the list has another uuid than its delegation; this is signed for that of the list`)
+  }
 }
 
 /**

@@ -96,14 +96,16 @@ class Reader {
   }
 }
 
-const names: Readonly<Record<string, Kind>> = {
-  ...{ public: 'public', pub: 'public' },
-  ...{ private: 'private', pri: 'private' },
-  ...{ key01: 'text' },
-}
+const names: ReadonlyMap<string, Kind> = new Map([
+  ['public', 'public'],
+  ['pub', 'public'],
+  ['private', 'private'],
+  ['pri', 'private'],
+  ['key01', 'text'],
+])
 
 function kindOf(path: string, bytes: Buffer): Kind | undefined {
-  const named = names[/\.([a-z0-9]+)$/.exec(path)?.[1] ?? '']
+  const named = names.get(/\.([a-z0-9]+)$/.exec(path)?.[1] ?? '')
   if (named !== undefined) return named
   const start = bytes.toString('latin1', 0, 40)
   if (start.startsWith('key01:')) return 'text'

@@ -102,4 +102,4 @@ export class HeldDelegations {
 export const idOf = (role: DelegatedRole, serial: string): string => `${role}:${serial}`
 
 /** Id of the key of the first link of a `sig02: HASH KEY ...`. */
-const rootOf = (chain: string): string => (chain.split(' ', 3)[2] ?? '').slice(-64)
+export const rootOf = (chain: string): string => (chain.split(' ', 3)[2] ?? '').slice(-64)

@@ -11,10 +11,12 @@ import type { PublicKey } from '../wire/key.js'
 import { earliest, formatMoment, isLater } from '../wire/moment.js'
 import { type Line, longestLine, parseLine } from '../wire/record.js'
 import { formatSignature, isSignedBy } from '../wire/signature.js'
-import { type DelegatedRole, type Held, type HeldDelegations, idOf } from './held.js'
+import { type DelegatedRole, type Held, type HeldDelegations, idOf, rootOf } from './held.js'
 
 /** Characters of the largest file. */
 const largest = 64 << 20
+/** Lines, several for each laptop that a file of that size could name. */
+const mostLines = 500_000
 /** Lines that are refused with a reason each; a file with more of them is something else. */
 const mostRefused = 10_000
 
@@ -66,6 +68,8 @@ export async function takeDelegations(
   const breath = new Breath()
   for (const { number, line } of linesOf(text)) {
     if (breath.isDue) await breath.take()
+    if (number > mostLines)
+      throw new RequestError('REQUEST_TOO_LARGE', `the file has more than ${mostLines} lines`)
     if (line.trim() === '') continue
     const judged = judge(line, reading)
     if ('reason' in judged) {
@@ -74,7 +78,7 @@ export async function takeDelegations(
       continue
     }
     const before = good.get(judged.id) ?? usable(held.get(role, judged.serial), reading)
-    if (before !== undefined && !isBetter(judged, before)) unchanged += 1
+    if (before !== undefined && !isBetter(judged, before, reading)) unchanged += 1
     else {
       // A line that was taken before this one is passed over.
       if (good.has(judged.id)) unchanged += 1
@@ -176,6 +180,17 @@ function usable(held: Held | undefined, { own, trusted }: Reading): Held | undef
   return trusted.some(({ id }) => id === held.root) ? held : undefined
 }
 
-/** The later end wins; a laptop whose mainboard was changed has another uuid. */
-const isBetter = (line: DelegationDoc, before: DelegationDoc): boolean =>
-  isLater(line.until, before.until) || (line.until === before.until && line.uuid !== before.uuid)
+/**
+ * The later end wins. Of two that end together it is the one for the newer key, or behind it, so that the older may be
+ * retired whatever was imported last; else the newer line: a laptop whose mainboard was changed has another uuid.
+ */
+function isBetter(line: DelegationDoc, before: DelegationDoc, { own, trusted }: Reading): boolean {
+  if (line.until !== before.until) return isLater(line.until, before.until)
+  const newer =
+    placeOf(line.key, own) - placeOf(before.key, own) ||
+    placeOf(rootOf(line.chain), trusted) - placeOf(rootOf(before.chain), trusted)
+  return newer === 0 ? line.uuid !== before.uuid : newer > 0
+}
+
+/** Keys are listed in the order in which they were added. */
+const placeOf = (key: string, keys: readonly PublicKey[]): number => keys.findIndex(({ id }) => id === key)

@@ -1,4 +1,4 @@
-import type { HeldDelegations } from '../delegations/held.js'
+import type { DelegatedRole, HeldDelegations } from '../delegations/held.js'
 import type { StoredKey, Vault } from '../keys/vault.js'
 import type { Basis } from '../public.js'
 import { hasPassed, type Moment, never } from '../wire/moment.js'
@@ -9,8 +9,6 @@ export interface Ground extends Basis {
   /** The delegation that the signature goes behind: `sig02: ...`. None with a master key. */
   readonly chain?: string
 }
-
-type DelegatedRole = 'lease' | 'oats'
 
 /** Finds with what to sign for a laptop: a master key, or else this server's own and a delegation to it. */
 export class Grounds {

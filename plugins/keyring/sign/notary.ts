@@ -34,8 +34,8 @@ export interface Desk {
 }
 
 /**
- * The one place where signatures are made. Each goes the same way: may the clock be trusted, sign, verify, and it
- * leaves once the audit log has it on the disk.
+ * The one place where signatures are made. Each goes the same way: may the clock be trusted, sign, verify, may it
+ * still, and it leaves once the audit log has it on the disk.
  */
 export class Notary {
   readonly #desk: Desk
@@ -86,12 +86,18 @@ export class Notary {
   }
 
   async #make(order: Order): Promise<string> {
-    const obstacle = await this.obstacle()
-    if (obstacle !== undefined) throw new RequestError('UNAVAILABLE', `nothing is signed now: ${obstacle}`)
+    await this.#mustBeFree()
     const signature = await this.#places.within(() => this.#sign(order))
+    // It may have waited for long. A line of a wrong time in the audit log would hold up all that come after.
+    await this.#mustBeFree()
     await this.#enter(order)
     this.#trouble = undefined
     return signature
+  }
+
+  async #mustBeFree(): Promise<void> {
+    const obstacle = await this.obstacle()
+    if (obstacle !== undefined) throw new RequestError('UNAVAILABLE', `nothing is signed now: ${obstacle}`)
   }
 
   async #sign({ what, serial, key, hash, payload }: Order): Promise<string> {

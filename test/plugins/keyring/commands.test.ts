@@ -123,12 +123,14 @@ t.test('import says of each file what became of it', async (t) => {
       { path: 'stick/server.pri', bytes: made('server.private') },
       { path: 'stick/server.pub', bytes: made('server.public') },
       { path: 'nameless', bytes: made('developer.private') },
+      { path: 'notes.constructor', bytes: Buffer.from('new Key()\n') },
     ],
   })
   t.equal(took.ended.exit, 65)
   for (const says of [
     /passed over: README is no key/,
     /passed over: huge\.iso/,
+    /passed over: notes\.constructor/,
     /refused: mixed\.private and mixed\.public are halves of two different pairs/,
     /refused: a\/pem\.private is a PEM file; convert it with "openssl rsa/,
     /refused: a\/long\.public has 131072 bytes/,

@@ -70,7 +70,7 @@ t.test(
       { line: 8 },
       { line: 9 },
       { line: 10 },
-      { line: 12, reason: /longer than 8192 bytes/ },
+      { line: 12, reason: /longer than 8191 bytes/ },
     ])
     t.equal(refused.length, 9)
     for (const uuid of uuids) t.notMatch(JSON.stringify(refused), uuid)
@@ -101,6 +101,10 @@ t.test('a file that is none of delegations is refused before it fills the memory
     message: /more than 10000 of the first/,
   })
   await t.rejects(take(desk, ' '.repeat((64 << 20) + 1)), { code: 'REQUEST_TOO_LARGE' })
+  await t.rejects(take(desk, '\n'.repeat(1_000_000)), {
+    code: 'REQUEST_TOO_LARGE',
+    message: /more than 500000 lines/,
+  })
 })
 
 t.test('of two delegations the one that ends later counts, while it can be signed with', async (t) => {
@@ -136,6 +140,25 @@ t.test('of two delegations the one that ends later counts, while it can be signe
   t.match(await take(desk, sooner), { taken: [xo.serial] }, 'the one held is of a key that leaked')
   t.match(service.keyring.basis('lease', xo.serial), { key: known('region').id, until: '20270401T000000Z' })
 })
+
+t.test(
+  'of two that end together the one for the newer key counts, in whatever order they come',
+  async (t) => {
+    const desk = await school(t)
+    const { service } = desk
+    await service.vault.addPair('server', made('region.private'))
+    const its = await authority(t)
+    const [old, renewed] = [
+      await signed(its, '20271231T235959Z', [xo], 'server'),
+      await signed(its, '20271231T235959Z', [xo], 'region'),
+    ]
+    t.match(await take(desk, old), { taken: [xo.serial] })
+    t.match(await take(desk, renewed), { taken: [xo.serial], unchanged: 0 })
+    t.match(await take(desk, old), { taken: [], unchanged: 1 }, 'an old stick takes nothing back')
+    await service.vault.mark(known('server').id, 'retired')
+    t.match(service.keyring.basis('lease', xo.serial), { key: known('region').id }, 'the old key may go')
+  },
+)
 
 t.test('an authority signs what is new or changed, and gives the rest as it was', async (t) => {
   let time = noon

@@ -67,6 +67,10 @@ t.test('what is no list is refused, whatever it is', async (t) => {
     message: /no list of laptops/,
   })
   await t.rejects(read('x'.repeat(1_000_000)), { code: 'REQUEST_INVALID' })
+  const torn = `${xo.serial},${xo.uuid}\n${second.serial},${second.uuid}"\n`
+  await t.rejects(read(torn), { code: 'REQUEST_INVALID', message: /line 2/ })
+  const told = await read(torn).catch(({ message }) => `${message}`)
+  t.notMatch(told, second.uuid.slice(0, 8), 'a quote in the wrong place tells no uuid')
   await t.rejects(read('x\n'.repeat(20_000)), { code: 'REQUEST_INVALID', message: /more than 10000 lines/ })
   t.strictSame(await read(''), { laptops: [], refused: [] })
   const bytes = fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
