@@ -1,4 +1,4 @@
-import { constants } from 'node:fs'
+import { constants, writeSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncFolder } from '../durable.js'
@@ -45,7 +45,7 @@ export class Head {
   /** Needs no room on the disk but for the first time. */
   async write({ n, size, hash, newest }: HeadNote): Promise<void> {
     const text = `${String(n).padStart(16, '0')} ${String(size).padStart(16, '0')} ${hash} ${newest.padEnd(24)}\n`
-    await this.file.write(Buffer.from(text, 'latin1'), 0, length, 0)
+    writeSync(this.file.fd, Buffer.from(text, 'latin1'), 0, length, 0)
     if (performance.now() - this.#syncedAt < millisecondsBetweenSyncs) return
     await this.file.datasync()
     this.#syncedAt = performance.now()
