@@ -109,7 +109,13 @@ async function* readInput(named: string, cwd: string): AsyncGenerator<InputFile>
     return
   }
   const top = resolve(cwd, named)
-  if ((await stat(top)).isFile()) {
+  const found = await stat(top)
+  if (!found.isFile() && !found.isDirectory()) {
+    throw new RequestError('REFUSED', `${top} is neither a file nor a directory`, {
+      hint: 'name a file, a directory, or - for standard input',
+    })
+  }
+  if (found.isFile()) {
     yield { path: named, bytes: await readWhole(top) }
     return
   }

@@ -71,7 +71,7 @@ test('a lease, a theft and hints in the answer are told', async (t) => {
     lease,
     stolen: true,
     hints: { hint: ['a', 1] },
-    leaseVerdict: { verdict: 'valid', expiry: '20300101T000000Z' },
+    leaseVerdict: { verdict: /^valid$/, expiry: '20300101T000000Z' },
   })
 })
 
@@ -123,7 +123,7 @@ test('a school server may sign with a key that was delegated to it', async (t) =
   ] as const
   const delegated = (sn?: string) => Buffer.from(answerTo('7', { sign: (text) => sig02(chain, text, sn) }))
   t.match(checkOats(delegated(), laptop('oats'), '7'), {
-    verdict: 'valid',
+    verdict: /^valid$/,
     expiry: '20280101T000000Z',
     content: { nonce: '7', time, stolen: false },
   })
@@ -131,7 +131,7 @@ test('a school server may sign with a key that was delegated to it', async (t) =
   const late = { ...laptop('oats'), now: '20280101T000001Z' }
   t.match(checkOats(delegated(), late, '7'), { verdict: 'invalid', reason: /ran out/ })
   const both = (text: string) => `${sig01('rogue', text)}","${sig02(chain, text)}`
-  t.match(checkOats(Buffer.from(answerTo('7', { sign: both })), laptop('oats'), '7'), { verdict: 'valid' })
+  t.match(checkOats(Buffer.from(answerTo('7', { sign: both })), laptop('oats'), '7'), { verdict: /^valid$/ })
 })
 
 test('what is signed are the bytes that were sent', async (t) => {
@@ -139,7 +139,7 @@ test('what is signed are the bytes that were sent', async (t) => {
   const { signed, hints } = readOats(Buffer.from(accented))
   t.equal(signed.toString(), `["oatc-resp",1,{"hint":"ñandú \\"\\\\","nonce":"7","time":"${time}"}]`)
   t.equal(hints.hint, 'ñandú "\\')
-  t.match(checkOats(Buffer.from(accented), laptop('oats'), '7'), { verdict: 'valid' })
+  t.match(checkOats(Buffer.from(accented), laptop('oats'), '7'), { verdict: /^valid$/ })
 })
 
 test('what is no answer is told from no answer at all', async (t) => {
