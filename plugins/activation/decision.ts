@@ -1,5 +1,5 @@
 import { type Awaitable, asError, type Logger, RequestError } from '../../core/api.js'
-import type { Keyring, Moment } from '../keyring/public.js'
+import { isLater, type Keyring, type Moment } from '../keyring/public.js'
 import type { Kept } from './documents.js'
 import type { Order, Plan, Planner } from './plan.js'
 
@@ -38,8 +38,8 @@ interface Signed extends Kept {
 
 /**
  * Which lease a laptop gets: none when it is stolen, otherwise the one that ends last among the ready ones and what can
- * be signed. What was signed is given again while the same would be signed, so that a laptop that asks a hundred times
- * costs one signature.
+ * be signed; a ready one whose key is not known here, when there is no other. What was signed is given again while the
+ * same would be signed, or nothing can be, so that a laptop that asks a hundred times costs one signature.
  */
 export class Decision {
   readonly #planner: Planner
@@ -71,7 +71,7 @@ export class Decision {
     if (
       signed !== undefined &&
       isFor(signed, order) &&
-      this.#planner.isGood(signed, this.#planner.momentOf(now))
+      this.#planner.isGood(serial, signed, this.#planner.momentOf(now))
     )
       return fresh(signed)
     const signing = this.#sign(serial, order, plan).finally(() => this.#underWay.delete(serial))
@@ -85,7 +85,7 @@ export class Decision {
     const { order } = plan
     if (order === undefined) return withoutSigning(plan)
     const obstacle = await this.#keyring?.obstacle()
-    if (obstacle !== undefined) return withoutSigning({ ...plan, lacks: obstacle })
+    if (obstacle !== undefined) return this.#unsigned(serial, order, { ...plan, lacks: obstacle })
     return { kind: 'lease', until: order.expiry, why: signedHere }
   }
 
@@ -120,8 +120,29 @@ export class Decision {
       return fresh(signed)
     } catch (error) {
       const lacks = this.#excuse(error)
-      return this.#planner.isStolen(serial) ? stolen : withoutSigning({ ...plan, lacks })
+      return this.#planner.isStolen(serial) ? stolen : this.#unsigned(serial, order, { ...plan, lacks })
     }
+  }
+
+  /** What there is when an order cannot be signed now. */
+  #unsigned(serial: string, order: Order, plan: Plan): Answer {
+    const before = this.#signedBefore(serial, order, plan)
+    if (before === undefined) return withoutSigning(plan)
+    return { ...fresh(before), why: `${signedHere} before; ${plan.lacks}` }
+  }
+
+  /** What was signed before, where it is no more than what would be signed now, and better than the ready one. */
+  #signedBefore(
+    serial: string,
+    { uuid, key, expiry }: Order,
+    { stored, isStrange }: Plan,
+  ): Signed | undefined {
+    const signed = this.#signed.get(serial)
+    if (signed === undefined || signed.uuid !== uuid || signed.key !== key) return undefined
+    if (isLater(signed.until, expiry) || !this.#planner.isGood(serial, signed, this.#planner.moment()))
+      return undefined
+    const isBest = stored === undefined || isStrange === true || isLater(signed.until, stored.until)
+    return isBest ? signed : undefined
   }
 
   async #lease(serial: string, { uuid, expiry }: Order): Promise<string> {
@@ -140,7 +161,7 @@ export class Decision {
 const isFor = (signed: Signed, { expiry, key, uuid }: Order): boolean =>
   signed.until === expiry && signed.key === key && signed.uuid === uuid
 
-const fresh = ({ line, until }: Signed): Answer => ({
+const fresh = ({ line, until }: Signed): Answer & { readonly kind: 'lease' } => ({
   kind: 'lease',
   line,
   until,
@@ -152,7 +173,8 @@ function withoutSigning(plan: Plan): Answer {
   if (plan.isStolen === true) return stolen
   if (plan.stored === undefined) return { kind: 'nothing', why: reason(plan) }
   const { line, until } = plan.stored
-  return { kind: 'lease', line, until, from: 'stored', why: `the ready one; ${plan.lacks}` }
+  const which = plan.isStrange === true ? 'the ready one, of a key that is not known here' : 'the ready one'
+  return { kind: 'lease', line, until, from: 'stored', why: `${which}; ${plan.lacks}` }
 }
 
 const reason = ({ missing, lacks }: Plan): string => `no lease: ${missing}, and ${lacks}`

@@ -42,6 +42,12 @@ export interface Group {
   readonly days: number
 }
 
+/** A key of leases that was trusted here once. */
+export interface Signer {
+  /** 64 hex digits. */
+  readonly id: string
+}
+
 /** When a laptop asked, and what it got. */
 export interface Visits {
   readonly serial: string
@@ -59,5 +65,6 @@ const stock: CollectionSpec<Stock> = { key: 'serial' }
 const thefts: CollectionSpec<Theft> = { key: 'serial' }
 const groups: CollectionSpec<Group> = { key: 'name' }
 const visits: CollectionSpec<Visits> = { key: 'serial' }
+const signers: CollectionSpec<Signer> = { key: 'id' }
 
-export const collections = { laptops, stock, thefts, groups, visits }
+export const collections = { laptops, stock, thefts, groups, visits, signers }

@@ -2,6 +2,7 @@ import { formatMoment, isLater, type Moment, never, parseMoment } from '../keyri
 import type { Holiday, SchoolCalendar } from './calendar.js'
 import { type Day, dayOf, formatDay, momentOf } from './day.js'
 import { LeaseEnds } from './ends.js'
+import { calmly } from './intake/lines.js'
 import { everyone, isStolen, type Sources, type Survey } from './survey.js'
 
 /** So many laptops, on one day. */
@@ -52,19 +53,19 @@ export function forecastOf(found: Survey, last: Day): Forecast {
  * What locks in a holiday if everybody asks on the last day of school before it, and nobody in it.
  * @param holiday one that has not begun
  */
-export function overHoliday(
+export async function overHoliday(
   sources: Sources,
   calendar: SchoolCalendar,
   holiday: Holiday,
   now: Date,
-): Forecast {
+): Promise<Forecast> {
   const known = calendar.with(holiday)
   const asking = momentOf(known.before(holiday.from), hourOfAsking)
   const asked = asking > now ? asking : now
   const back = known.from(holiday.to + 1)
   const span = { asked, back: formatMoment(momentOf(back, 0)) }
-  const as = locksIn(sources, new LeaseEnds(calendar), span)
-  const better = locksIn(sources, new LeaseEnds(known), span)
+  const as = await locksIn(sources, new LeaseEnds(calendar), span)
+  const better = await locksIn(sources, new LeaseEnds(known), span)
   const text = `${formatDay(holiday.from)}..${formatDay(holiday.to)}`
   const notes = [
     `if all ask on ${formatDay(dayOf(asked))}, and again on ${formatDay(back)}, the first day of school after it:`,
@@ -88,15 +89,15 @@ interface Span {
   readonly back: Moment
 }
 
-function locksIn(
+async function locksIn(
   sources: Sources,
   ends: LeaseEnds,
   { asked, back }: Span,
-): { rows: Row[]; locking: number; without: number } {
+): Promise<{ rows: Row[]; locking: number; without: number }> {
   const counts = new Map<string, Row>()
   let locking = 0
   let without = 0
-  for (const entry of everyone(sources)) {
+  for await (const entry of calmly(everyone(sources))) {
     if (isStolen(entry)) continue
     const { order, stored } = sources.planner.plan(entry.serial, asked, ends)
     const until = order?.expiry ?? stored?.until

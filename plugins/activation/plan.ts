@@ -6,17 +6,17 @@ import {
   hasPassed,
   isLater,
   type Keyring,
-  type Lease,
   type Moment,
   never,
-  parseLease,
   parseMoment,
 } from '../keyring/public.js'
 import { timeText } from './day.js'
-import type { Kept, Laptop, Stock } from './documents.js'
+import type { Kept, Laptop } from './documents.js'
 import { type LeaseEnds, Seconds } from './ends.js'
-import type { Roll } from './roll.js'
+import type { Entry, Roll } from './roll.js'
+import { type Holder, type Standing, Standings } from './standing.js'
 import { isStolen } from './survey.js'
+import type { Trust } from './trust.js'
 
 /** What would be signed for a laptop. */
 export interface Order {
@@ -30,9 +30,13 @@ export interface Order {
 /** What is there for a laptop that asks. Neither `stored` nor `order`: nothing, and `lacks` and `missing` say why. */
 export interface Plan {
   readonly isStolen?: true
-  /** The ready lease that lasts longest. */
+  /** The ready lease that lasts longest; of those whose key is known here, if there is one. */
   readonly stored?: Kept
-  /** What to sign: it lasts longer than any ready lease. */
+  /** Its key is not known here: it is the last choice. */
+  readonly isStrange?: true
+  /** There is a ready one that has not run out, and it is known to be bad. */
+  readonly isWithheld?: true
+  /** What to sign: it is better than any ready lease. */
   readonly order?: Order
   /** Why nothing is to be signed. */
   readonly lacks: string
@@ -52,21 +56,21 @@ export class Planner {
   readonly #keyring: Keyring | undefined
   readonly #ends: LeaseEnds
   readonly #days: number
-  readonly #log: Logger
+  readonly #standings: Standings
   readonly #seconds = new Seconds(shortest)
-  /** Ids of the keys that the authority signed ready leases with. */
-  readonly #signers = new WeakMap<Kept, string>()
 
   /** @param days how long a lease lasts where nothing else is said */
   constructor({
     roll,
     keyring,
+    trust,
     ends,
     days,
     log,
   }: {
     readonly roll: Roll
     readonly keyring: Keyring | undefined
+    readonly trust: Trust
     readonly ends: LeaseEnds
     readonly days: number
     readonly log: Logger
@@ -75,7 +79,7 @@ export class Planner {
     this.#keyring = keyring
     this.#ends = ends
     this.#days = days
-    this.#log = log
+    this.#standings = new Standings(trust, log)
   }
 
   /** The time by which leases are judged. */
@@ -96,20 +100,22 @@ export class Planner {
   /** What there is for a laptop at some time; leases end by the school's calendar, if not said. */
   plan(serial: string, at: Date, ends = this.#ends): Plan {
     const entry = this.#roll.get(serial) ?? { serial }
-    const { laptop, stock } = entry
+    const { laptop } = entry
     if (isStolen(entry)) return { isStolen: true, lacks: '', missing: '' }
     const { now, later } = this.#seconds.of(at)
-    const { stored, missing } = this.#stored(stock, laptop, now)
+    const { missing, ...ready } = this.#ready(entry, now)
+    const { stored, isStrange } = ready
     const means = this.means(serial)
-    if ('lacks' in means) return { ...(stored && { stored }), lacks: means.lacks, missing }
+    if ('lacks' in means) return { ...ready, lacks: means.lacks, missing }
     const order = orderOf(means, ends.of(at, this.daysOf(laptop)), later)
     const lacks =
       order === undefined
         ? `the right to sign for it ends ${said(means.basis.until)}`
         : 'the ready one lasts as long as one signed here would'
-    if (order === undefined || (stored !== undefined && !isLater(order.expiry, stored.until)))
-      return { ...(stored && { stored }), lacks, missing }
-    return { ...(stored && { stored }), order, lacks: '', missing }
+    const isBetter =
+      stored === undefined || isStrange === true || (order && isLater(order.expiry, stored.until))
+    if (order === undefined || !isBetter) return { ...ready, lacks, missing }
+    return { ...ready, order, lacks: '', missing }
   }
 
   /** What a lease of so many days would be, ending at this hour, whatever the calendar says. */
@@ -141,9 +147,9 @@ export class Planner {
     return laptop?.days ?? this.#daysOfGroup(laptop?.group) ?? this.#daysOfGroup(laptop?.school) ?? this.#days
   }
 
-  /** Whether laptops may have a lease: not when it has run out, or its key is none that is trusted here. */
-  isGood(kept: Kept, at: Moment): boolean {
-    return !hasPassed(kept.until, at) && this.#isTrusted(kept)
+  /** Whether a laptop would take a lease, as far as can be seen here: it has not run out, and its key is trusted. */
+  isGood(serial: string, kept: Kept, at: Moment): boolean {
+    return !hasPassed(kept.until, at) && this.#standings.of(kept, this.#holder(serial), at) === 'good'
   }
 
   isStolen(serial: string): boolean {
@@ -155,11 +161,10 @@ export class Planner {
     return name === undefined ? undefined : this.#roll.group(name)?.days
   }
 
-  #stored(
-    stock: Stock | undefined,
-    laptop: Laptop | undefined,
+  #ready(
+    { serial, laptop, stock }: Entry,
     at: Moment,
-  ): { stored?: Kept; missing: string } {
+  ): Pick<Plan, 'stored' | 'isStrange' | 'isWithheld' | 'missing'> {
     const all = [stock?.sig01, laptop?.old === true ? undefined : stock?.sig02].filter(
       (kept) => kept !== undefined,
     )
@@ -167,36 +172,30 @@ export class Planner {
       const isUnread = stock?.sig02 !== undefined
       return { missing: isUnread ? 'its ready lease is a sig02, which it cannot read' : 'none came ready' }
     }
-    const fresh = all.filter(({ until }) => !hasPassed(until, at))
-    if (fresh.length === 0) return { missing: 'the ready one has run out' }
-    const [first, second] = fresh.filter((kept) => this.#isTrusted(kept))
-    if (first === undefined) return { missing: 'the key of the ready one is not trusted here' }
-    return {
-      stored: second !== undefined && isLater(second.until, first.until) ? second : first,
-      missing: '',
+    const holder = this.#holder(serial)
+    const found: { [K in Standing]?: Kept } = {}
+    for (const kept of all) {
+      if (hasPassed(kept.until, at)) continue
+      const standing = this.#standings.of(kept, holder, at)
+      const rival = found[standing]
+      if (rival === undefined || isLater(kept.until, rival.until)) found[standing] = kept
     }
+    const { good, strange, compromised, broken } = found
+    if (good !== undefined) return { stored: good, missing: '' }
+    if (strange !== undefined) return { stored: strange, isStrange: true, missing: '' }
+    if (compromised !== undefined)
+      return { isWithheld: true, missing: 'the key of the ready one is compromised' }
+    if (broken !== undefined)
+      return {
+        isWithheld: true,
+        missing: 'the ready one was changed, or is for another uuid than the one that is known',
+      }
+    return { missing: 'the ready one has run out' }
   }
 
-  /** A keyring that knows no key of the authority knows of none that is compromised either. */
-  #isTrusted(kept: Kept): boolean {
-    const trusted = this.#keyring?.trusted('lease') ?? []
-    if (trusted.length === 0) return true
-    const signer = this.#signerOf(kept)
-    return trusted.some(({ id }) => id === signer)
-  }
-
-  #signerOf(kept: Kept): string {
-    const known = this.#signers.get(kept)
-    if (known !== undefined) return known
-    let signer = ''
-    try {
-      signer = signerOf(parseLease(kept.line))
-    } catch (error) {
-      // It was read when it came: only a disk makes something else of it.
-      this.#log.error({ err: error }, 'a ready lease is damaged, and is not given out')
-    }
-    this.#signers.set(kept, signer)
-    return signer
+  #holder(serial: string): Holder {
+    const delegated = this.#keyring?.basis('lease', serial)?.uuid
+    return { serial, uuids: [delegated, this.#roll.get(serial)?.laptop?.uuid] }
   }
 }
 
@@ -208,11 +207,6 @@ function orderOf(
 ): Order | undefined {
   const expiry = earliest([wanted, basis.until])
   return expiry < soonest ? undefined : { uuid, expiry, key: basis.key }
-}
-
-function signerOf({ signature }: Lease): string {
-  const mark = signature.version === 1 ? signature.mark : signature.links[0]
-  return mark?.key.slice(-64) ?? ''
 }
 
 /** When something ends, for people: by the clock on the wall. */

@@ -5,16 +5,19 @@ import { type Answer, Decision } from './decision.js'
 import type { collections } from './documents.js'
 import { Door } from './door.js'
 import { LeaseEnds } from './ends.js'
-import { parseHints } from './hints.js'
+import { buildsIn, parseHints } from './hints.js'
+import { Incoming } from './intake/incoming.js'
 import { serveOats } from './oats.js'
 import type { options } from './options.js'
 import { Planner } from './plan.js'
+import type { Hints } from './public.js'
 import type { Request } from './request.js'
 import { ClockResets } from './resets.js'
 import { serveRest } from './rest.js'
 import { Roll } from './roll.js'
-import { chapterOf, endingDelegations, endingLeases, modeOf, statusOf } from './status.js'
+import { chapterOf, endingDelegations, endingLeases, modeOf, statusOf, strangeLeases } from './status.js'
 import { type Sources, type Survey, survey } from './survey.js'
+import { Trust } from './trust.js'
 import { Visits } from './visits.js'
 
 type None = Record<never, never>
@@ -33,35 +36,46 @@ export class Service {
   readonly roll: Roll
   readonly keyring: Keyring | undefined
   readonly calendar: SchoolCalendar
+  readonly trust: Trust
   readonly planner: Planner
   readonly decision: Decision
   readonly visits: Visits
+  readonly hints: Hints
   readonly config: ActivationContext['config']
   readonly log: Logger
   readonly #resets: ClockResets
   readonly #door: Door
-  #surveyed: { readonly at: number; readonly found: Survey } | undefined
+  #surveyed: { readonly at: number; readonly found: Promise<Survey> } | undefined
 
   static async open(ctx: ActivationContext): Promise<Service> {
+    const { store, wants, log } = ctx
     const roll = await Roll.open(ctx)
-    return new Service(ctx, roll, await Visits.open(ctx.store.visits, roll, ctx.log))
+    await Incoming.clean(ctx)
+    const visits = await Visits.open(store.visits, roll, log)
+    return new Service(ctx, { roll, visits, trust: await Trust.open(store.signers, wants.keyring, log) })
   }
 
-  private constructor(ctx: ActivationContext, roll: Roll, visits: Visits) {
+  private constructor(
+    ctx: ActivationContext,
+    { roll, visits, trust }: Pick<Service, 'roll' | 'visits' | 'trust'>,
+  ) {
     const { config, log } = ctx
     const { keyring } = ctx.wants
     this.roll = roll
     this.visits = visits
+    this.trust = trust
     this.keyring = keyring
     this.config = config
     this.log = log
     this.calendar = SchoolCalendar.parse(config['school-days'], config['school-holidays'])
     const ends = new LeaseEnds(this.calendar)
-    this.planner = new Planner({ roll, keyring, ends, days: config['activation-days'], log })
+    this.planner = new Planner({ roll, keyring, trust, ends, days: config['activation-days'], log })
     this.decision = new Decision(this.planner, keyring, log)
     this.#resets = new ClockResets(this.planner, keyring, log)
     this.#door = new Door((request) => this.#answerOf(request), log)
-    this.#serve(ctx)
+    const hints = parseHints(config['oats-hints'])
+    this.hints = { builds: () => buildsIn(hints) }
+    this.#serve(ctx, hints)
   }
 
   /** What tells until when laptops go on. */
@@ -71,7 +85,11 @@ export class Service {
   }
 
   async status(): Promise<Chapter> {
-    return statusOf(await modeOf(this.keyring), survey(this.sources, this.decision.now()), this.#door.size)
+    return statusOf(
+      await modeOf(this.keyring),
+      await survey(this.sources, this.decision.now()),
+      this.#door.size,
+    )
   }
 
   async explain(wanted: string): Promise<Partial<Story> | undefined> {
@@ -86,13 +104,17 @@ export class Service {
     return { activation: chapterOf({ serial, laptop, theft, visit, days, prospect }) }
   }
 
-  #serve({ config, http, listen, on, every, defer, health }: ActivationContext): void {
+  #serve(
+    { http, listen, on, every, defer, health }: ActivationContext,
+    hints: ReturnType<typeof parseHints>,
+  ): void {
     const { router } = http
     serveRest(router, (serial) => this.#decide(serial))
     serveOats(router, {
       keyring: this.keyring,
-      hints: parseHints(config['oats-hints']),
+      hints,
       now: () => this.decision.now(),
+      isKnown: (serial) => this.roll.get(serial) !== undefined,
       isStolen: (serial) => this.planner.isStolen(serial),
       lastLease: (serial) => ({
         days: this.planner.daysOf(this.roll.get(serial)?.laptop),
@@ -105,13 +127,16 @@ export class Service {
     defer(() => this.#door.close())
     listen('activation-port', this.#door.server, { ipv6: true })
     on('drain', () => this.#door.drain())
+    defer(() => this.trust.save())
     every(1, () => this.#door.sweep())
+    every(1, () => this.trust.save())
     every(secondsBetweenSaves, () => this.visits.save())
-    health('leases', () => endingLeases(this.#survey(), this.decision.now()))
-    health('delegations', () => endingDelegations(this.#survey(), this.decision.now()))
+    health('leases', async () => endingLeases(await this.#survey(), this.decision.now()))
+    health('keys', async () => strangeLeases(await this.#survey()))
+    health('delegations', async () => endingDelegations(await this.#survey(), this.decision.now()))
   }
 
-  #survey(): Survey {
+  #survey(): Promise<Survey> {
     const now = performance.now()
     if (this.#surveyed === undefined || now - this.#surveyed.at > surveyLasts)
       this.#surveyed = { at: now, found: survey(this.sources, this.decision.now()) }

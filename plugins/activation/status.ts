@@ -32,11 +32,15 @@ export function statusOf(mode: string, found: Survey, connections: number): Chap
     lines.push(`delegation the first to end on ${delegation.day}: of ${delegation.laptops} laptops`)
   if (found.without > 0)
     lines.push(`without    ${found.without} laptops have neither a ready lease nor a right to sign one`)
-  const { laptops, ready, stolen, without, locked } = found
+  if (found.withheld > 0)
+    lines.push(
+      `withheld   ${found.withheld} laptops have a ready lease that is known to be bad; "explain SERIAL" says why`,
+    )
+  const { laptops, ready, stolen, strange, withheld, without, locked } = found
   return {
     lines,
     facts: {
-      ...{ mode, laptops, ready, stolen, without, locked, connections },
+      ...{ mode, laptops, ready, stolen, strange, withheld, without, locked, connections },
       nextLock: lock ?? null,
       firstDelegation: delegation ?? null,
     },
@@ -49,6 +53,12 @@ export function endingLeases({ ends }: Survey, now: Date): string | undefined {
   const count = ends.filter(({ day, why }) => why === 'ready' && day <= last).reduce(sum, 0)
   if (count === 0) return undefined
   return `the ready leases of ${count} laptops, for which none can be signed here then, end within ${soon.leases} days: import newer ones`
+}
+
+/** Ready leases of keys that are not known here; undefined when there are none. */
+export function strangeLeases({ strange }: Survey): string | undefined {
+  if (strange === 0) return undefined
+  return `the ready leases of ${strange} laptops are of keys that the keyring does not know: they are given out, but whether laptops take them is not known; if the keys are the authority's, import their public halves`
 }
 
 /** Delegations that have ended or will soon; undefined when there are none. */

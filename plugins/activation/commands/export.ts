@@ -35,7 +35,7 @@ async function exportLeases(service: Service, call: Export): Promise<number> {
   const { options, note, signal } = call
   const named = namedIn(service, options.laptops)
   const serials = named ?? [...everyone(service.sources)].map(({ serial }) => serial)
-  const { leases, without } = await unlock(service.decision, [...new Set(serials)].sort(), {
+  const { leases, without } = await unlock(service, [...new Set(serials)].sort(), {
     ...{ days: options.days, signal },
     progress: (done) => done % progressEvery === 0 && note(`${done} of ${serials.length} laptops`),
   })

@@ -1,4 +1,5 @@
-import { checkLease, formatMoment, hasPassed, type Moment, type PublicKey } from '../../keyring/public.js'
+import { checkLease, formatMoment, hasPassed, type Moment } from '../../keyring/public.js'
+import type { Trust } from '../trust.js'
 import type { Desk } from './desk.js'
 import type { FoundLease } from './leases.js'
 import { calmly } from './lines.js'
@@ -16,17 +17,16 @@ const noUuid = 'no uuid of the laptop is known'
 /** Looks at each lease as its laptop would, as far as this server can. Those that it would not take are refused. */
 export async function checkLeases(
   { found, refusals }: Reading<FoundLease>,
-  { roll, keyring, planner }: Desk,
+  { roll, keyring, planner, trust }: Desk,
   signal: AbortSignal | undefined,
 ): Promise<GoodLease[]> {
   const at = formatMoment(planner.now())
-  const trusted = keyring?.trusted('lease') ?? []
   const good: GoodLease[] = []
   for await (const lease of calmly(found, signal)) {
     const { line, serial } = lease
     const known = [keyring?.basis('lease', serial)?.uuid, roll.get(serial)?.laptop?.uuid]
     const uuids = [...new Set(known.filter((uuid) => uuid !== undefined))]
-    const { fault, unchecked } = look(lease, { at, trusted, uuids })
+    const { fault, unchecked } = look(lease, { at, trust, uuids })
     if (fault !== undefined) refusals.add({ line, serial, reason: fault })
     else good.push({ ...lease, ...(unchecked && { unchecked }) })
   }
@@ -41,10 +41,12 @@ interface Look {
 }
 
 function look(
-  { serial, text, until }: FoundLease,
-  { at, trusted, uuids }: { at: Moment; trusted: readonly PublicKey[]; uuids: readonly string[] },
+  { serial, text, until, signer }: FoundLease,
+  { at, trust, uuids }: { at: Moment; trust: Pick<Trust, 'keys' | 'isWithdrawn'>; uuids: readonly string[] },
 ): Look {
   if (hasPassed(until, at)) return { fault: `ended at ${until}` }
+  if (trust.isWithdrawn(signer)) return { fault: `is signed by ${signer.slice(0, 12)}, which is compromised` }
+  const trusted = trust.keys()
   if (trusted.length === 0) return { unchecked: noKey }
   const question = { serial, at, trusted }
   const verdicts = (uuids.length === 0 ? [question] : uuids.map((uuid) => ({ ...question, uuid }))).map(

@@ -20,6 +20,8 @@ export interface FoundLease {
   /** Until when it counts: the least of all its links. */
   readonly until: Moment
   readonly kind: 'sig01' | 'sig02'
+  /** Id of the authority's key that it goes back to. */
+  readonly signer: string
 }
 
 /**
@@ -74,7 +76,13 @@ function bundleIn(bytes: Buffer): Map<string, string> {
 
 function foundIn(lease: Lease, line: number, text: string): FoundLease {
   const kind = lease.signature.version === 1 ? 'sig01' : 'sig02'
-  return { line, serial: lease.serial, text, until: effectiveExpiry(lease), kind }
+  return { line, serial: lease.serial, text, until: effectiveExpiry(lease), kind, signer: signerOf(lease) }
+}
+
+/** Id of the key that a laptop must know to take a lease: the first of its links. */
+export function signerOf({ signature }: Lease): string {
+  const mark = signature.version === 1 ? signature.mark : signature.links[0]
+  return mark?.key.slice(-64) ?? ''
 }
 
 const serialIn = (text: string): string | undefined => parseSerial(/^act01: (\S{11}) /.exec(text)?.[1] ?? '')

@@ -6,7 +6,7 @@ import { longestLine } from '../../keyring/public.js'
 export interface Line {
   /** Counted from 1. */
   readonly number: number
-  /** Undefined when it is longer than 8,192 bytes. */
+  /** Undefined when it is longer than laptops read. */
   readonly text: string | undefined
 }
 

@@ -1,9 +1,11 @@
 import t, { type Test } from 'tap'
 import { SchoolCalendar } from '../../../plugins/activation/calendar.js'
 import { type Answer, Decision } from '../../../plugins/activation/decision.js'
+import { collections } from '../../../plugins/activation/documents.js'
 import { LeaseEnds } from '../../../plugins/activation/ends.js'
 import { Planner } from '../../../plugins/activation/plan.js'
 import type { Change, Roll } from '../../../plugins/activation/roll.js'
+import { Trust } from '../../../plugins/activation/trust.js'
 import { checkLease, formatMoment, type Moment, never } from '../../../plugins/keyring/public.js'
 import {
   chainedLease,
@@ -34,10 +36,11 @@ async function desk(
   changes: readonly Change[],
   days = 21,
 ): Promise<Desk> {
-  const { roll } = await rollOf(t)
+  const { roll, store } = await rollOf(t)
   await roll.apply(changes)
   const calendar = SchoolCalendar.parse(['mon', 'tue', 'wed', 'thu', 'fri'], [])
-  const planner = new Planner({ roll, keyring, ends: new LeaseEnds(calendar), days, log })
+  const trust = await Trust.open(await store.open('activation/signers', collections.signers), keyring, log)
+  const planner = new Planner({ roll, keyring, trust, ends: new LeaseEnds(calendar), days, log })
   return { roll, planner, decision: new Decision(planner, keyring, log) }
 }
 
@@ -159,14 +162,64 @@ t.test('an expired lease is never given, nor one of a key that is compromised', 
   t.match(await decision.answer(one.serial), { kind: 'lease' }, 'without a keyring no key is known as bad')
 
   const keyring = new DeskKeyring()
+  keyring.known = [master.public, rogue.public]
   const judged = await desk(t, keyring, [ready(one.serial, one.uuid, inDays(3), rogue)])
-  t.match(await judged.decision.answer(one.serial), { kind: 'nothing', why: /not trusted here/ })
-  t.match(await judged.decision.unlocker(one.serial, 1), { why: /not trusted here/ })
+  t.match(await judged.decision.answer(one.serial), { kind: 'lease' })
+  keyring.known = [master.public]
+  t.match(await judged.decision.answer(one.serial), {
+    kind: 'nothing',
+    why: /key of the ready one is compromised/,
+  })
+  t.match(await judged.decision.unlocker(one.serial, 1), { why: /key of the ready one is compromised/ })
   keyring.known = []
+  t.match(await judged.decision.answer(one.serial), { kind: 'nothing' }, 'nor when it was the only key')
+})
+
+t.test('a lease of a key that nobody here knows is given when there is no other', async (t) => {
+  const keyring = new DeskKeyring()
+  const { roll, decision } = await desk(t, keyring, [ready(one.serial, one.uuid, inDays(90), rogue)])
+  t.match(await decision.answer(one.serial), {
+    kind: 'lease',
+    from: 'stored',
+    why: /of a key that is not known here; no uuid of it is known/,
+  })
+  t.match(await decision.unlocker(one.serial, 1), { from: 'stored' })
+  await roll.apply([known])
+  t.match(await decision.answer(one.serial), { from: 'fresh' }, 'not where one can be signed')
+  keyring.why = 'the clock says 1970'
+  t.match(await decision.unlocker(one.serial, 1), { from: 'stored' })
+  const until = inDays(2)
+  const sig02 = { line: chainedLease(one.serial, one.uuid, until, until), until }
+  const stock = { ...ready(one.serial, one.uuid, inDays(90), rogue).stock, serial: one.serial, sig02 }
+  const both = await desk(t, keyring, [{ serial: one.serial, stock }])
+  t.match(await both.decision.answer(one.serial), { until }, 'nor where one of a known key is there')
+})
+
+t.test('what was taken unchecked is looked at once its key or its uuid is known', async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  keyring.known = []
+  const [soon, late] = [inDays(5), inDays(90)]
+  const sig01 = { line: leaseOf(one.serial, one.uuid, soon), until: soon }
+  const chained = chainedLease(one.serial, one.uuid, late, never)
+  const sig02 = { line: `${chained.slice(0, -4)}0000`, until: late }
+  const stock = { serial: one.serial, sig01, sig02 }
+  const { roll, decision } = await desk(t, keyring, [{ serial: one.serial, stock }])
+  t.match(await decision.answer(one.serial), { until: late }, 'nobody can say that it is bad')
+  keyring.known = [master.public]
+  t.match(await decision.answer(one.serial), { until: late }, 'without a uuid neither')
+  await roll.apply([known])
+  t.match(await decision.answer(one.serial), { until: soon }, 'the good one, though it ends sooner')
+  await roll.apply([{ serial: one.serial, stock: { serial: one.serial, sig02 } }])
+  t.match(await decision.answer(one.serial), { kind: 'nothing', why: /was changed, or is for another uuid/ })
+  const broken = { ...sig02, line: sig02.line.replace(/(sig02: sha256 \S+ \S+ )..../, '$10000') }
+  const linked = await desk(t, keyring, [
+    { serial: one.serial, stock: { serial: one.serial, sig02: broken } },
+  ])
   t.match(
-    await judged.decision.answer(one.serial),
-    { kind: 'lease' },
-    'a keyring without keys of leases says nothing',
+    await linked.decision.answer(one.serial),
+    { kind: 'nothing' },
+    'a chain is looked at without a uuid',
   )
 })
 
@@ -177,6 +230,17 @@ t.test('a lease that was signed here is not given any more once its key is compr
   keyring.known = [server.public]
   await decision.answer(one.serial)
   t.equal(keyring.signed.length, 2, 'it is signed anew, with what the keyring now signs with')
+})
+
+t.test('nor is one that stands on a delegation, when the key of that is compromised', async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  keyring.delegate(one.serial, one.uuid, never)
+  const { decision } = await desk(t, keyring, [])
+  await decision.answer(one.serial)
+  keyring.known = [rogue.public]
+  await decision.answer(one.serial)
+  t.equal(keyring.signed.length, 2)
 })
 
 t.test('old firmware is given a sig01 only, all others what lasts longest', async (t) => {
@@ -279,6 +343,30 @@ t.test('a laptop that asks a hundred times costs one signature, until another wo
   keyring.isMaster = false
   keyring.delegate(one.serial, other.uuid, never)
   t.match(await decision.answer(one.serial), { line: / sig02: / }, 'so does another key')
+})
+
+t.test('what was signed before is given again while nothing can be signed', async (t) => {
+  const keyring = new DeskKeyring()
+  let now = new Date('2026-11-20T08:00:00')
+  keyring.time = () => now
+  const { roll, decision } = await desk(t, keyring, [known])
+  const first = lineOf(await decision.answer(one.serial))
+  now = new Date('2026-11-25T08:00:00')
+  keyring.why = 'the audit log cannot be written'
+  t.match(await decision.answer(one.serial), { line: first, why: /signed here before; the audit log/ })
+  t.match(await decision.prospect(one.serial), { kind: 'lease', why: /signed here before/ })
+  await roll.apply([{ serial: one.serial, laptop: { days: 3 } }])
+  t.match(await decision.answer(one.serial), { kind: 'nothing' }, 'not when its leases are to be shorter now')
+  await roll.apply([{ serial: one.serial, laptop: { days: null, uuid: other.uuid } }])
+  t.match(await decision.answer(one.serial), { kind: 'nothing' }, 'nor when its uuid is another')
+  await roll.apply([{ serial: one.serial, laptop: { uuid: one.uuid } }])
+  const keep = (days: number) => roll.apply([ready(one.serial, one.uuid, inDays(days, now))])
+  await keep(2)
+  t.match(await decision.answer(one.serial), { line: first }, 'of this and a ready one what lasts longer')
+  await keep(20)
+  t.match(await decision.answer(one.serial), { from: 'stored' })
+  now = new Date('2026-12-25T08:00:00')
+  t.match(await decision.answer(one.serial), { kind: 'nothing' }, 'until it has run out')
 })
 
 t.test('an unlocker lasts as many days as were asked for, to the minute', async (t) => {

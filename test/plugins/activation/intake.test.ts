@@ -1,13 +1,17 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { takeLaptops, takeLeases } from '../../../plugins/activation/intake/taking.js'
 import type { Service } from '../../../plugins/activation/service.js'
+import { longestLine } from '../../../plugins/keyring/public.js'
 import { sha1sum } from '../../medium/sticks.js'
+import { lacks } from '../../support/needs.js'
 import { cli, freePorts } from '../../system/server.js'
 import { bring, bringFolder, bundleOf, listed } from './bringing.js'
 import {
+  ask,
   chainedLease,
   DeskKeyring,
   folder,
@@ -66,7 +70,7 @@ t.test(
         `leases.sig: line 7: ${two.serial}: is not what 6c4dc43e89a1 signed`,
         `leases.sig: line 8: ${two.serial}: ended at TIME`,
         'leases.sig: line 9: is no "act01: SERIAL K EXPIRY signature"',
-        'leases.sig: line 10: is longer than 8192 bytes',
+        `leases.sig: line 10: is longer than ${longestLine} bytes`,
         '',
       ],
     )
@@ -164,8 +168,10 @@ t.test('what nobody can check is taken, and counted', async (t) => {
     err: 'a: 2 taken unchecked: no key of the authority is trusted here\n',
   })
   t.match(await bring(bare.house, { b: lease(one, -2) }), { exit: 65 }, 'the time is known to everybody')
-  keyring.known = []
-  t.match(await bring(house, { a: lease(three, 9) }), { err: /taken unchecked: no key of the authority/ })
+  const keyless = new DeskKeyring()
+  keyless.known = []
+  const { house: other } = await school(t, { keyring: keyless })
+  t.match(await bring(other, { a: lease(three, 9) }), { err: /taken unchecked: no key of the authority/ })
 })
 
 t.test('a uuid that came with a delegation serves to check a lease', async (t) => {
@@ -327,6 +333,42 @@ t.test('what a killed server left of a directory is removed when the next one co
   t.notOk(existsSync(left))
 })
 
+t.test('a start removes it as well: there may be a private key in it', async (t) => {
+  const root = await folder(t)
+  const left = join(root, 'activation', 'incoming-0badcafe-x')
+  await mkdir(left, { recursive: true, mode: 0o700 })
+  await writeFile(join(left, 'server.pri'), 'secret')
+  await school(t, { root })
+  t.notOk(existsSync(left))
+})
+
+t.test('what cannot be removed stops neither the start nor the next import', async (t) => {
+  const root = await folder(t)
+  const left = join(root, 'activation', 'incoming-0badcafe-x')
+  await mkdir(left, { recursive: true, mode: 0o700 })
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', left], { timeout: 10_000 })
+  if (mounted.status !== 0) return lacks(t, 'needs a directory that is busy', 'this user cannot mount one')
+  t.teardown(() => void spawnSync('umount', ['-l', left], { timeout: 10_000 }))
+  const { house, port } = await school(t, { root, changes: [ready(one.serial, one.uuid, inDays(9))] })
+  t.match((await ask(port, one.serial)).text, /^act01: /)
+  t.match(await bringFolder(house, { 'laptops.csv': list }), { exit: 0 })
+})
+
+t.test(
+  'a lease of a key that was trusted once and is no more is refused, though no other is known',
+  async (t) => {
+    const keyring = new DeskKeyring()
+    const { house } = await school(t, { keyring })
+    t.match(await bring(house, { a: lease(one, 9) }), { exit: 0 })
+    keyring.known = []
+    t.match(await bring(house, { a: lease(two, 9) }), {
+      exit: 65,
+      err: /is signed by 6c4dc43e89a1, which is compromised/,
+    })
+    t.match(await bring(house, { a: lease(three, 9, rogue) }), { exit: 0, err: /taken unchecked/ })
+  },
+)
+
 t.test(
   'of a directory what is for this server goes in, and what is not is passed over by name',
   async (t) => {
@@ -419,7 +461,8 @@ t.test('a server knows a hundred thousand laptops, and no more', async (t) => {
       void applied.push(...changes.map(({ serial }) => serial)),
   }
   const planner = { now: () => new Date(), isGood: () => true }
-  const desk = { roll, planner, keyring: undefined, config: {}, log } as unknown as Service
+  const trust = { keys: () => [], isWithdrawn: () => false }
+  const desk = { roll, planner, trust, keyring: undefined, config: {}, log } as unknown as Service
   const outcome = await takeLaptops(desk, Buffer.from(list), { form: 'csv', delimiter: ',' })
   t.strictSame(applied, [one.serial, two.serial])
   t.match(outcome, {

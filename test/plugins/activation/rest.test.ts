@@ -2,7 +2,7 @@ import t from 'tap'
 import { report, type Story } from '../../../core/api.js'
 import { checkLease } from '../../../plugins/keyring/public.js'
 import { until } from '../../system/server.js'
-import { ask, DeskKeyring, folder, inDays, laptop, master, ready, school } from './school.js'
+import { ask, DeskKeyring, folder, inDays, laptop, leaseOf, master, ready, rogue, school } from './school.js'
 
 const one = laptop(1)
 const stolen = laptop(2)
@@ -104,6 +104,49 @@ t.test('what ends soon is a warning, and holidays that nobody named are none', a
   t.same((await (await school(t, { changes })).house.status()).health, [])
 })
 
+t.test('ready leases of keys that are not known are a warning', async (t) => {
+  const foreign = laptop(4)
+  const { house, port } = await school(t, {
+    keyring: new DeskKeyring(),
+    changes: [ready(one.serial, one.uuid, end), ready(foreign.serial, foreign.uuid, end, rogue)],
+  })
+  t.match((await ask(port, foreign.serial)).text, /^act01: /, 'it is not locked for our lack of a key')
+  t.match((await house.status()).health, [
+    { what: 'keys', problem: /^the ready leases of 1 laptops are of keys that the keyring does not know: / },
+  ])
+})
+
+t.test('ready leases that are known to be bad are counted in status, and explained', async (t) => {
+  const line = leaseOf(one.serial, laptop(9).uuid, end)
+  const stock = { serial: one.serial, sig01: { line, until: end } }
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  const { house } = await school(t, {
+    keyring,
+    changes: [{ serial: one.serial, stock, laptop: { uuid: one.uuid } }],
+  })
+  const { activation } = await house.house.kernel.hooks.gather(report, {} as Story, undefined)
+  t.match(activation?.facts, { withheld: 1, ready: 0, without: 1 })
+  t.match(activation?.lines.join('\n'), /^withheld +1 laptops .*explain SERIAL/m)
+  const told = (await house.house.explain(one.serial)).activation?.lines.join('\n')
+  t.match(told, /would get nothing: no lease: the ready one was changed, or is for another uuid/)
+})
+
+t.test('a key that is compromised stays so after a restart', async (t) => {
+  const root = await folder(t)
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  const first = await school(t, { root, keyring, changes: [ready(one.serial, one.uuid, end)] })
+  t.match((await ask(first.port, one.serial)).text, /^act01: /)
+  await first.house.dispose()
+  keyring.known = []
+  const second = await school(t, { root, keyring })
+  t.equal((await ask(second.port, one.serial)).text, '')
+  await second.house.dispose()
+  const without = await school(t, { root })
+  t.match((await ask(without.port, one.serial)).text, /^act01: /, 'without a keyring nobody says so')
+})
+
 t.test(
   'the story of one laptop says what it would get and what it last got, and holds no uuid',
   async (t) => {
@@ -185,6 +228,12 @@ t.test('list, set and group: who has which lease, and for how long', async (t) =
     (await run('group', { args: { name: 'North' }, options: { days: '0' } })).out,
     /no number of its own/,
   )
+  const leased = await school(t, { changes: [ready(one.serial, one.uuid, end)] })
+  const old = await leased.house.command(['activation', 'set'], {
+    args: { serial: one.serial },
+    options: { old: 'yes' },
+  })
+  t.match(old.out, /with sig01 only/, 'a laptop of which no list but only a lease came is known, too')
   const refused: [string, object, RegExp][] = [
     ['set', { args: { serial: one.serial } }, /nothing is to be set/],
     ['set', { args: { serial: 'SHC' }, options: { days: '3' } }, /is no serial/],
