@@ -49,8 +49,10 @@ export function serveOats(router: Router, matters: Matters): void {
     const basis = keyring?.basis('oats', serial)
     if (keyring === undefined || basis === undefined) throw new RequestError('NOT_FOUND', notHere(keyring))
     const isOurs = basis.uuid !== undefined || matters.isKnown(serial)
-    if (!(isOurs ? pace : strangers).take(serial))
+    if (!(isOurs ? pace : strangers).take(serial)) {
+      ctx.set('Retry-After', String(limits.seconds))
       throw new RequestError('TOO_MANY', `too much was asked for; ask again in ${limits.seconds} s`)
+    }
     const wasStolen = matters.isStolen(serial)
     const response = formatCanonical(['oatc-resp', 1, await contentOf(serial, nonce, matters)])
     const signature = await keyring.oats({ serial, response, by: 'activation' })

@@ -10,13 +10,14 @@ import {
   never,
   parseMoment,
 } from '../keyring/public.js'
+import type { Clock } from './clock.js'
 import { timeText } from './day.js'
 import type { Kept, Laptop } from './documents.js'
 import { type LeaseEnds, Seconds } from './ends.js'
 import type { Entry, Roll } from './roll.js'
 import { type Holder, type Standing, Standings } from './standing.js'
 import { isStolen } from './survey.js'
-import type { Trust } from './trust.js'
+import type { Visits } from './visits.js'
 
 /** What would be signed for a laptop. */
 export interface Order {
@@ -27,16 +28,26 @@ export interface Order {
   readonly key: string
 }
 
-/** What is there for a laptop that asks. Neither `stored` nor `order`: nothing, and `lacks` and `missing` say why. */
+/** The best of the leases that are there for a laptop. */
+export interface Choice extends Kept {
+  /** Whether its laptop takes it is not known: it is the last choice. */
+  readonly isStrange: boolean
+  /** It did not come ready, but was signed here when the laptop asked before. */
+  readonly isOwn: boolean
+}
+
+/** What is there for a laptop that asks. Neither `best` nor `order`: nothing, and `lacks` and `missing` say why. */
 export interface Plan {
   readonly isStolen?: true
+  /** What lasts longest, of ready leases and what was signed before. */
+  readonly best?: Choice
   /** The ready lease that lasts longest; of those whose key is known here, if there is one. */
   readonly stored?: Kept
-  /** Its key is not known here: it is the last choice. */
+  /** Its key is not known here. */
   readonly isStrange?: true
   /** There is a ready one that has not run out, and it is known to be bad. */
   readonly isWithheld?: true
-  /** What to sign: it is better than any ready lease. */
+  /** What to sign: it is better than what is there. */
   readonly order?: Order
   /** Why nothing is to be signed. */
   readonly lacks: string
@@ -54,6 +65,8 @@ const shortest = 3_600_000
 export class Planner {
   readonly #roll: Roll
   readonly #keyring: Keyring | undefined
+  readonly #visits: Pick<Visits, 'signed'>
+  readonly #clock: Pick<Clock, 'now'>
   readonly #ends: LeaseEnds
   readonly #days: number
   readonly #standings: Standings
@@ -63,28 +76,33 @@ export class Planner {
   constructor({
     roll,
     keyring,
-    trust,
+    visits,
+    clock,
     ends,
     days,
     log,
   }: {
     readonly roll: Roll
     readonly keyring: Keyring | undefined
-    readonly trust: Trust
+    readonly visits: Pick<Visits, 'signed'>
+    /** Goes by where there is no keyring. */
+    readonly clock: Pick<Clock, 'now'>
     readonly ends: LeaseEnds
     readonly days: number
     readonly log: Logger
   }) {
     this.#roll = roll
     this.#keyring = keyring
+    this.#visits = visits
+    this.#clock = clock
     this.#ends = ends
     this.#days = days
-    this.#standings = new Standings(trust, log)
+    this.#standings = new Standings(keyring, log)
   }
 
   /** The time by which leases are judged. */
   now(): Date {
-    return this.#keyring?.now() ?? new Date()
+    return this.#keyring?.now() ?? this.#clock.now()
   }
 
   /** The same as a moment. */
@@ -103,19 +121,19 @@ export class Planner {
     const { laptop } = entry
     if (isStolen(entry)) return { isStolen: true, lacks: '', missing: '' }
     const { now, later } = this.#seconds.of(at)
-    const { missing, ...ready } = this.#ready(entry, now)
-    const { stored, isStrange } = ready
+    const ready = this.#ready(entry, now)
+    const best = this.#best(entry, ready, now)
+    const there = { ...ready, ...(best !== undefined && { best }) }
     const means = this.means(serial)
-    if ('lacks' in means) return { ...ready, lacks: means.lacks, missing }
+    if ('lacks' in means) return { ...there, lacks: means.lacks }
     const order = orderOf(means, ends.of(at, this.daysOf(laptop)), later)
-    const lacks =
-      order === undefined
-        ? `the right to sign for it ends ${said(means.basis.until)}`
-        : 'the ready one lasts as long as one signed here would'
-    const isBetter =
-      stored === undefined || isStrange === true || (order && isLater(order.expiry, stored.until))
-    if (order === undefined || !isBetter) return { ...ready, lacks, missing }
-    return { ...ready, order, lacks: '', missing }
+    if (order === undefined)
+      return { ...there, lacks: `the right to sign for it ends ${said(means.basis.until)}` }
+    if (best === undefined || best.isStrange || isLater(order.expiry, best.until))
+      return { ...there, order, lacks: '' }
+    const which = best.isOwn ? 'that' : 'the ready one'
+    const howLong = best.until === order.expiry ? 'as long as' : 'longer than'
+    return { ...there, lacks: `${which} lasts ${howLong} one signed here would` }
   }
 
   /** What a lease of so many days would be, ending at this hour, whatever the calendar says. */
@@ -135,7 +153,7 @@ export class Planner {
     const basis = this.#keyring.basis('lease', serial)
     if (basis === undefined) return { lacks: 'the keyring has neither a key nor a delegation for it' }
     const laptop = this.#roll.get(serial)?.laptop
-    const uuid = basis.uuid ?? laptop?.uuid
+    const uuid = this.#uuidOf(serial)
     if (uuid === undefined) return { lacks: 'no uuid of it is known: import a list' }
     if (laptop?.old === true && basis.version === 2)
       return { lacks: 'its firmware knows only sig01, and what is signed here is a sig02' }
@@ -149,7 +167,24 @@ export class Planner {
 
   /** Whether a laptop would take a lease, as far as can be seen here: it has not run out, and its key is trusted. */
   isGood(serial: string, kept: Kept, at: Moment): boolean {
-    return !hasPassed(kept.until, at) && this.#standings.of(kept, this.#holder(serial), at) === 'good'
+    return !hasPassed(kept.until, at) && this.#standings.of(kept, this.holder(serial), at) === 'good'
+  }
+
+  /** Whether a laptop has one uuid in the operator's list and another in its delegation. That of the list counts. */
+  isAtOdds(serial: string): boolean {
+    const listed = this.#roll.get(serial)?.laptop?.uuid
+    const delegated = listed === undefined ? undefined : this.#keyring?.basis('lease', serial)?.uuid
+    return delegated !== undefined && delegated !== listed
+  }
+
+  /** A laptop as its leases are checked for it. */
+  holder(serial: string): Holder {
+    const uuid = this.#uuidOf(serial)
+    return {
+      serial,
+      uuid,
+      ...(this.isAtOdds(serial) && { delegated: this.#keyring?.basis('lease', serial)?.uuid }),
+    }
   }
 
   isStolen(serial: string): boolean {
@@ -172,7 +207,7 @@ export class Planner {
       const isUnread = stock?.sig02 !== undefined
       return { missing: isUnread ? 'its ready lease is a sig02, which it cannot read' : 'none came ready' }
     }
-    const holder = this.#holder(serial)
+    const holder = this.holder(serial)
     const found: { [K in Standing]?: Kept } = {}
     for (const kept of all) {
       if (hasPassed(kept.until, at)) continue
@@ -193,11 +228,28 @@ export class Planner {
     return { missing: 'the ready one has run out' }
   }
 
-  #holder(serial: string): Holder {
-    const delegated = this.#keyring?.basis('lease', serial)?.uuid
-    return { serial, uuids: [delegated, this.#roll.get(serial)?.laptop?.uuid] }
+  /** What lasts longest of the ready one and what was signed before; a key that is not known comes last. */
+  #best({ serial, laptop }: Entry, { stored, isStrange }: Pick<Plan, 'stored' | 'isStrange'>, at: Moment) {
+    const ready: Choice | undefined = stored && { ...stored, isStrange: isStrange === true, isOwn: false }
+    const own = this.#visits.signed(serial)
+    if (own === undefined || hasPassed(own.until, at) || (laptop?.old === true && !isSig01(own))) return ready
+    const standing = this.#standings.of(own, this.holder(serial), at)
+    if (standing === 'compromised' || standing === 'broken') return ready
+    const before: Choice = { ...own, isStrange: standing === 'strange', isOwn: true }
+    if (ready === undefined) return before
+    const isBetter =
+      before.isStrange === ready.isStrange ? isLater(before.until, ready.until) : ready.isStrange
+    return isBetter ? before : ready
+  }
+
+  /** The operator's list goes before the delegation: no signature covers the uuid in that. */
+  #uuidOf(serial: string): string | undefined {
+    return this.#roll.get(serial)?.laptop?.uuid ?? this.#keyring?.basis('lease', serial)?.uuid
   }
 }
+
+/** Whether every firmware reads a lease. */
+const isSig01 = ({ line }: Kept): boolean => /^act01: \S+ K \S+ sig01: /.test(line)
 
 /** @param soonest what ends before is not worth a signature */
 function orderOf(

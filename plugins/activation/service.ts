@@ -1,6 +1,7 @@
 import type { Chapter, Context, Logger, Story } from '../../core/api.js'
 import { type Keyring, parseSerial } from '../keyring/public.js'
 import { SchoolCalendar } from './calendar.js'
+import { Clock } from './clock.js'
 import { type Answer, Decision } from './decision.js'
 import type { collections } from './documents.js'
 import { Door } from './door.js'
@@ -15,9 +16,16 @@ import type { Request } from './request.js'
 import { ClockResets } from './resets.js'
 import { serveRest } from './rest.js'
 import { Roll } from './roll.js'
-import { chapterOf, endingDelegations, endingLeases, modeOf, statusOf, strangeLeases } from './status.js'
+import {
+  chapterOf,
+  differingUuids,
+  endingDelegations,
+  endingLeases,
+  modeOf,
+  statusOf,
+  strangeLeases,
+} from './status.js'
 import { type Sources, type Survey, survey } from './survey.js'
-import { Trust } from './trust.js'
 import { Visits } from './visits.js'
 
 type None = Record<never, never>
@@ -36,41 +44,39 @@ export class Service {
   readonly roll: Roll
   readonly keyring: Keyring | undefined
   readonly calendar: SchoolCalendar
-  readonly trust: Trust
   readonly planner: Planner
   readonly decision: Decision
   readonly visits: Visits
   readonly hints: Hints
   readonly config: ActivationContext['config']
   readonly log: Logger
+  readonly #clock: Clock
   readonly #resets: ClockResets
   readonly #door: Door
   #surveyed: { readonly at: number; readonly found: Promise<Survey> } | undefined
 
   static async open(ctx: ActivationContext): Promise<Service> {
-    const { store, wants, log } = ctx
+    const { store, log } = ctx
     const roll = await Roll.open(ctx)
     await Incoming.clean(ctx)
     const visits = await Visits.open(store.visits, roll, log)
-    return new Service(ctx, { roll, visits, trust: await Trust.open(store.signers, wants.keyring, log) })
+    return new Service(ctx, { roll, visits })
   }
 
-  private constructor(
-    ctx: ActivationContext,
-    { roll, visits, trust }: Pick<Service, 'roll' | 'visits' | 'trust'>,
-  ) {
+  private constructor(ctx: ActivationContext, { roll, visits }: Pick<Service, 'roll' | 'visits'>) {
     const { config, log } = ctx
     const { keyring } = ctx.wants
     this.roll = roll
     this.visits = visits
-    this.trust = trust
     this.keyring = keyring
     this.config = config
     this.log = log
     this.calendar = SchoolCalendar.parse(config['school-days'], config['school-holidays'])
     const ends = new LeaseEnds(this.calendar)
-    this.planner = new Planner({ roll, keyring, trust, ends, days: config['activation-days'], log })
-    this.decision = new Decision(this.planner, keyring, log)
+    this.#clock = new Clock(() => visits.latest)
+    const days = config['activation-days']
+    this.planner = new Planner({ roll, keyring, visits, clock: this.#clock, ends, days, log })
+    this.decision = new Decision(this.planner, keyring, visits, log)
     this.#resets = new ClockResets(this.planner, keyring, log)
     this.#door = new Door((request) => this.#answerOf(request), log)
     const hints = parseHints(config['oats-hints'])
@@ -101,7 +107,8 @@ export class Service {
     const { laptop, theft } = entry ?? {}
     const prospect = await this.decision.prospect(serial)
     const days = this.planner.daysOf(laptop)
-    return { activation: chapterOf({ serial, laptop, theft, visit, days, prospect }) }
+    const isAtOdds = this.planner.isAtOdds(serial)
+    return { activation: chapterOf({ serial, laptop, theft, visit, days, prospect, isAtOdds }) }
   }
 
   #serve(
@@ -127,11 +134,11 @@ export class Service {
     defer(() => this.#door.close())
     listen('activation-port', this.#door.server, { ipv6: true })
     on('drain', () => this.#door.drain())
-    defer(() => this.trust.save())
     every(1, () => this.#door.sweep())
-    every(1, () => this.trust.save())
     every(secondsBetweenSaves, () => this.visits.save())
     health('leases', async () => endingLeases(await this.#survey(), this.decision.now()))
+    if (this.keyring === undefined) health('clock', () => this.#clock.fault())
+    health('uuids', async () => differingUuids(await this.#survey()))
     health('keys', async () => strangeLeases(await this.#survey()))
     health('delegations', async () => endingDelegations(await this.#survey(), this.decision.now()))
   }

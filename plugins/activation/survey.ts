@@ -50,6 +50,8 @@ export interface Survey {
   /** On which days delegations end; those that have ended are `ended`. */
   readonly delegations: readonly Count[]
   readonly ended: number
+  /** Serials of those with one uuid in the list and another in their delegation, sorted. */
+  readonly atOdds: readonly string[]
 }
 
 /** Counts laptops by the day on which something of theirs ends, and by whatever else. */
@@ -93,6 +95,7 @@ export async function survey(sources: Sources, now: Date): Promise<Survey> {
     unseen: 0,
     ended: 0,
   }
+  const atOdds: string[] = []
   const [locks, ends, delegations] = [new Tally(), new Tally(), new Tally()]
   for await (const entry of calmly(everyone(sources))) {
     found.laptops += 1
@@ -100,6 +103,7 @@ export async function survey(sources: Sources, now: Date): Promise<Survey> {
       found.stolen += 1
       continue
     }
+    if (sources.planner.isAtOdds(entry.serial)) atOdds.push(entry.serial)
     const last = sources.visits.get(entry.serial)?.until
     if (last === undefined) found.unseen += 1
     else if (hasPassed(last, at)) found.locked += 1
@@ -118,6 +122,7 @@ export async function survey(sources: Sources, now: Date): Promise<Survey> {
   }
   return {
     ...found,
+    atOdds: atOdds.sort(),
     locks: locks.rows().map(({ day, laptops }) => ({ day, laptops })),
     ends: ends
       .rows()

@@ -45,7 +45,7 @@ async function exportLeases(service: Service, call: Export): Promise<number> {
       hint: 'import leases, delegations or a list with uuids: "activation list" shows what is known',
     })
   const ready = leases.filter(({ isReady }) => isReady).length
-  if (ready > 0) note(`${ready} of them came ready, and last as long as they were made for`)
+  if (ready > 0) note(`${ready} of them were there already, and last as long as they were made for`)
   const text = options.bundle ? bundleOf(leases) : leases.map(({ line }) => `${line}\n`).join('')
   await hand(call, text, `${leases.length} leases`)
   return named === undefined || without.length === 0 ? 0 : dataError

@@ -5,7 +5,7 @@ export interface MadeOut {
   readonly serial: string
   /** Without its line end. */
   readonly line: string
-  /** Not signed now, but kept since it came. */
+  /** Not signed now: it came ready, or was signed before. */
   readonly isReady: boolean
 }
 

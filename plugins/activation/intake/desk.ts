@@ -2,7 +2,7 @@ import type { Roll } from '../roll.js'
 import type { Service } from '../service.js'
 
 /** What taking in needs of the plugin's service. */
-export type Desk = Pick<Service, 'roll' | 'keyring' | 'planner' | 'trust' | 'config' | 'log'>
+export type Desk = Pick<Service, 'roll' | 'keyring' | 'planner' | 'config' | 'log'>
 
 const turns = new WeakMap<Roll, Promise<unknown>>()
 

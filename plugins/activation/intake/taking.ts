@@ -1,6 +1,7 @@
 import { formatMoment } from '../../keyring/public.js'
 import type { Laptop } from '../documents.js'
 import type { Change } from '../roll.js'
+import { atOdds, named } from '../uuids.js'
 import { checkLeases, type GoodLease } from './checking.js'
 import { alone, type Desk } from './desk.js'
 import { type FoundLaptop, mostLaptops, readLaptops, readSerials } from './laptops.js'
@@ -63,21 +64,26 @@ export async function takeLaptops(
   signal?: AbortSignal,
 ): Promise<Taken> {
   const reading = await readLaptops(bytes, shape, signal)
-  return changing(desk, reading, ({ admit }) => {
+  const taken = await changing(desk, reading, ({ admit }) => {
     const changes: Change[] = []
     let passed = 0
-    let others = 0
+    const others: string[] = []
     for (const found of reading.found) {
       if (!admit([found])) continue
       const { serial, line: _, ...said } = found
       const before = desk.roll.get(serial)?.laptop
       if (before !== undefined && saysNothingNew(before, said)) passed += 1
       else changes.push({ serial, laptop: said })
-      if (before?.uuid !== undefined && said.uuid !== undefined && before.uuid !== said.uuid) others += 1
+      if (before?.uuid !== undefined && said.uuid !== undefined && before.uuid !== said.uuid)
+        others.push(serial)
     }
-    const notes = others === 0 ? [] : [`${others} of them with another uuid than before`]
+    const notes =
+      others.length === 0 ? [] : [`${others.length} of them with another uuid than before: ${named(others)}`]
     return { changes, taken: changes.length, passed, notes }
   })
+  const told = reading.found.filter(({ serial, uuid }) => uuid !== undefined && desk.planner.isAtOdds(serial))
+  const odds = atOdds(told.map(({ serial }) => serial))
+  return odds === undefined ? taken : { ...taken, notes: [...taken.notes, odds] }
 }
 
 const saysNothingNew = (before: Laptop, { uuid, school }: Omit<FoundLaptop, 'line' | 'serial'>): boolean =>

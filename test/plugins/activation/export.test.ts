@@ -64,7 +64,7 @@ t.test('without a keyring the stick has the leases that came ready', async (t) =
   const { out, err } = await run(house, 'export', { what: 'leases' })
   t.equal(out, `${changes[0]?.stock?.sig01?.line}\n`)
   t.match(err, new RegExp(`left out: ${one.serial}: `))
-  t.match(err, '1 of them came ready, and last as long as they were made for')
+  t.match(err, '1 of them were there already, and last as long as they were made for')
 })
 
 t.test(

@@ -21,6 +21,7 @@ interface Said {
   readonly status: number
   readonly text: string
   readonly length: string | null
+  readonly retryAfter: string | null
 }
 
 async function post(url: string, body: string, headers: Record<string, string> = {}): Promise<Said> {
@@ -29,7 +30,12 @@ async function post(url: string, body: string, headers: Record<string, string> =
     headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...headers },
     body,
   })
-  return { status: answer.status, text: await answer.text(), length: answer.headers.get('content-length') }
+  return {
+    status: answer.status,
+    text: await answer.text(),
+    length: answer.headers.get('content-length'),
+    retryAfter: answer.headers.get('retry-after'),
+  }
 }
 
 const form = (serial: string, nonce: string, more = ''): string =>
@@ -103,6 +109,7 @@ t.test('when less than half of its lease is left, a laptop gets the next', async
   for (let count = 2; count <= 8; count += 1)
     t.equal((await post(url, form(one.serial, '2'))).status, 200, 'nor does a stranger use up its turn')
   const waited = await post(url, form(one.serial, '2'))
+  t.equal(waited.retryAfter, '10')
   t.equal(waited.status, 429, 'not nine times in ten seconds: each answer costs a signature')
 })
 

@@ -189,6 +189,7 @@ t.test('lists of laptops are read in every form that the field has', async (t) =
     'CRLF, blanks and blank lines': `\r\n ${one.serial} , ${one.uuid} \r\n\r\n  \r\n${two.serial},${two.uuid}\r\n`,
     'CR alone': `${one.serial},${one.uuid}\r${two.serial},${two.uuid}\r`,
     quotes: `"${one.serial}","${one.uuid}"\n"${two.serial}" , "${two.uuid}"\n`,
+    'blanks inside quotes': `"Escuela 42"," ${one.serial} "," ${one.uuid} "\n" Escuela 42 ","${two.serial}","${two.uuid}\t"\n`,
     'lower case': `${one.serial.toLowerCase()},${one.uuid}\n${two.serial},${two.uuid}\n`,
     'a heading': `SN,UUID\n${one.serial},${one.uuid}\n${two.serial},${two.uuid}\n`,
     'a heading in quotes, with a mark': `\ufeff"Serial Number";"uuid"\n${one.serial};${one.uuid}\n${two.serial};${two.uuid}\n`,
@@ -198,7 +199,15 @@ t.test('lists of laptops are read in every form that the field has', async (t) =
     'laptops.dat with commas': `${one.serial}, ${one.uuid}, C1\n${two.serial}, ${two.uuid}, C1\n`,
     'further columns': `${one.serial},${one.uuid},Ana\n${two.serial},${two.uuid},Bob\n`,
   }
-  for (const [name, text] of Object.entries(forms)) t.strictSame(await read(text), both, name)
+  for (const [name, text] of Object.entries(forms)) {
+    const school = name === 'blanks inside quotes' ? { school: 'Escuela 42' } : {}
+    t.strictSame(
+      await read(text),
+      both.map((one) => ({ ...one, ...school })),
+      name,
+    )
+  }
+  t.match((await readSerials(Buffer.from(`" ${one.serial} "\n`))).found, [{ serial: one.serial }])
   t.strictSame(
     await read(`Escuela 42,${one.serial},${one.uuid}\n"Mayor, la",${two.serial},${two.uuid}\n`),
     [
