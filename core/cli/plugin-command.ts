@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { lstat, readdir, readFile, stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import type { CommandSpec, InputFile } from '../command.js'
@@ -24,6 +24,7 @@ export async function runPluginCommand(
   const named = input === undefined ? undefined : args[input]
   const files = () => (named === undefined ? none() : readInput(named, cwd))
   if (named !== undefined && named !== '-') await mustExist(resolve(cwd, named))
+  await mustBeFree(spec, options)
   const request = { plugin, command, args, options, cwd, json }
   const deliver = receiver(new Set(Object.values(options)))
   const gone = new AbortController()
@@ -36,6 +37,7 @@ export async function runPluginCommand(
           plan,
           (server) => server.command(request, files(), output, deliver, gone.signal),
           (house) => house.command(request, surroundings),
+          plugin,
         )
       : executeHere(spec, spec.here, request, surroundings).then((exit) => ({ exit }))
   const ended = await ending.catch((error: unknown) => {
@@ -92,6 +94,18 @@ async function mustExist(path: string): Promise<void> {
       cause,
     })
   }
+}
+
+/** What `--to` names would be refused once all is made, and perhaps signed and noted for good. */
+async function mustBeFree(spec: CommandSpec, { to }: Readonly<Record<string, string>>): Promise<void> {
+  if (to === undefined || to === '' || spec.options?.to?.placeholder !== 'PATH') return
+  const isEmpty = async () => (await readdir(to)).length === 0
+  const there = await lstat(to).catch(() => undefined)
+  // What cannot be looked at is told by the delivery, should it come to that.
+  if (there === undefined || (there.isDirectory() && (await isEmpty().catch(() => true)))) return
+  throw new RequestError('REFUSED', `${to} is there already`, {
+    hint: 'name one that is not there yet; nothing is overwritten',
+  })
 }
 
 let taken: Promise<Buffer> | undefined

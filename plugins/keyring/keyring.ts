@@ -30,6 +30,10 @@ export class SchoolKeyring implements Keyring {
     return this.#parts.vault.trusted(role)
   }
 
+  isCompromised(key: string): boolean {
+    return this.#parts.vault.isCompromised(key)
+  }
+
   basis(role: 'lease' | 'oats', serial: string): Basis | undefined {
     const ground = this.#parts.grounds.find(role, serial)
     if (ground === undefined) return undefined

@@ -79,7 +79,8 @@ async function* rows(bytes: Uint8Array): AsyncGenerator<{ line: number; cells: s
   source.on('error', (error) => parser.destroy(error))
   try {
     for await (const { info, record } of source.pipe(parser)) {
-      const cells = record as string[]
+      // Blanks inside quotes are the parser's to keep.
+      const cells = (record as string[]).map((cell) => cell.trim())
       while (cells.at(-1) === '') cells.pop()
       if (cells.length > 0) yield { line: info.lines, cells }
     }

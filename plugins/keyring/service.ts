@@ -55,7 +55,8 @@ export class Service {
     const vault = await Vault.open(join(folder, 'keys'), {
       passphrase: file === '' ? undefined : await readPassphrase(file),
     })
-    const audit = await Audit.open(join(folder, 'audit'), { now })
+    // No key comes without a line of it.
+    const audit = await Audit.open(join(folder, 'audit'), { now, isBegun: vault.list().length > 0 })
     ctx.defer(() => audit.close())
     for (const repair of audit.repairs) log.warn(repair)
     const guard = await ClockGuard.open({

@@ -6,7 +6,7 @@ import { syncFolder, unwritten } from '../durable.js'
 import { type AuditVerdict, Check, headLost } from './check.js'
 import { findEnding } from './ending.js'
 import { Head, type HeadNote } from './head.js'
-import { type AuditEntry, type AuditLine, formatLine, newestWith, parseLine } from './line.js'
+import { type AuditEntry, type AuditLine, formatLine, isSignature, newestWith, parseLine } from './line.js'
 import { linesOf } from './lines.js'
 
 export type { AuditVerdict } from './check.js'
@@ -68,9 +68,13 @@ export class Audit {
 
   /**
    * @param folder `ROOT/keyring/audit`; made if need be
+   * @param more.isBegun whether something was noted here before, which there are other traces of
    * @throws SystemError NO_SPACE, NOT_WRITABLE
    */
-  static async open(folder: string, { now = () => new Date() }: { now?: () => Date } = {}): Promise<Audit> {
+  static async open(
+    folder: string,
+    { now = () => new Date(), isBegun = false }: { now?: () => Date; isBegun?: boolean } = {},
+  ): Promise<Audit> {
     makeFolders(folder)
     const path = join(folder, 'log')
     const opened: FileHandle[] = []
@@ -79,7 +83,7 @@ export class Audit {
       opened.push(file)
       const { head, note } = await Head.open(join(folder, 'head'))
       opened.push(head.file)
-      const found = await mend(path, file, note)
+      const found = await mend(path, file, { note, isBegun })
       const writing = found.isHeadLost ? undefined : head.write(found.end)
       // The first one must be there. A later one may be behind, where the disk has no room for what is changed in place.
       await (note === undefined ? writing : writing?.catch(() => undefined))
@@ -132,6 +136,15 @@ export class Audit {
       }
       if (found.length >= count || from === 0) return found.slice(-count)
     }
+  }
+
+  /** The first signature that a key made. @param key its id */
+  async firstSigned(key: string): Promise<AuditLine | undefined> {
+    for await (const { text } of linesOf(this.#path, 0, Math.min(this.#end.size, sizeOf(this.#path)))) {
+      const line = text?.includes(key) === true ? parseLine(text) : undefined
+      if (line?.key === key && isSignature(line)) return line
+    }
+    return undefined
   }
 
   /** Waits for what is being written. */
@@ -222,7 +235,11 @@ async function openLog(path: string): Promise<FileHandle> {
 }
 
 /** Finds the end of the log, and mends what a crash left there. */
-async function mend(path: string, file: FileHandle, note: HeadNote | undefined): Promise<Opened> {
+async function mend(
+  path: string,
+  file: FileHandle,
+  { note, isBegun }: { note: HeadNote | undefined; isBegun: boolean },
+): Promise<Opened> {
   const { link, newest, torn } = await findEnding(path, (await file.stat()).size, note)
   const repairs: string[] = []
   if (torn?.wasTold === true) {
@@ -235,8 +252,14 @@ async function mend(path: string, file: FileHandle, note: HeadNote | undefined):
   // What a killed server wrote may not be on the disk yet.
   await file.sync()
   const end = { ...link, newest, size: (await file.stat()).size }
-  const isHeadLost = note === undefined && end.size > 0
-  if (isHeadLost) repairs.push('the note of where the audit log ends was lost: lines may be missing there')
+  const isGone = end.size === 0 && isBegun
+  const isHeadLost = note === undefined && (end.size > 0 || isGone)
+  if (isHeadLost)
+    repairs.push(
+      isGone
+        ? 'the audit log is gone, and the note of where it ended with it: nobody knows what was signed'
+        : 'the note of where the audit log ends was lost: lines may be missing there',
+    )
   return { end, isHeadLost, repairs }
 }
 

@@ -1,7 +1,9 @@
 import { type Call, RequestError } from '../../../core/api.js'
 import { type Laptop, type LaptopList, readLaptops } from '../laptops.js'
 import type { Service } from '../service.js'
-import { formatMoment, hasPassed, type Moment, parseMoment } from '../wire/moment.js'
+import type { Notary } from '../sign/notary.js'
+import { formatMoment, hasPassed, type Moment } from '../wire/moment.js'
+import { momentOf } from './moment.js'
 
 /** Who asks, as the audit log has it. */
 export const operator = 'operator'
@@ -52,21 +54,21 @@ export function sayOtherUuids(
 
 /**
  * A time to come that was typed; a date means the last second of that day, UTC.
- * @throws RequestError USAGE
+ * @throws RequestError USAGE; UNAVAILABLE when it may have passed, but the clock cannot be trusted
  */
-export function endOf(typed: string, now: Date): Moment {
+export async function endOf(typed: string, notary: Pick<Notary, 'now' | 'mustBeFree'>): Promise<Moment> {
   if (typed === '') {
     throw new RequestError('USAGE', 'it is not said when this ends', {
       hint: 'add --until with a date, such as --until 2027-03-31',
     })
   }
-  const moment = /^\d{4}-\d\d-\d\d$/.test(typed) ? `${typed.replaceAll('-', '')}T235959Z` : typed
-  if (parseMoment(moment) === undefined) {
+  const moment = momentOf(typed, '235959')
+  if (moment === undefined) {
     throw new RequestError('USAGE', `"${typed}" is no time`, {
       hint: 'write a date as 2027-03-31, or a time as 20270331T120000Z',
     })
   }
-  if (hasPassed(moment, formatMoment(now)))
-    throw new RequestError('USAGE', `${typed} has passed already`, { hint: 'name a time to come' })
-  return moment
+  if (!hasPassed(moment, formatMoment(notary.now()))) return moment
+  await notary.mustBeFree()
+  throw new RequestError('USAGE', `${typed} has passed already`, { hint: 'name a time to come' })
 }

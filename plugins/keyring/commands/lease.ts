@@ -15,7 +15,7 @@ const dataError = 65
 export async function lease(service: Service, call: Lease): Promise<number> {
   const { records, notary } = service
   const { bundle, to } = call.options
-  const expiry = endOf(call.options.until, notary.now())
+  const expiry = await endOf(call.options.until, notary)
   const list = await listOf(call)
   sayOtherUuids(service, call, list.laptops)
   const { signed, refused } = await signForEach(call, list.laptops, ({ serial, uuid }) =>

@@ -2,9 +2,8 @@ import { type Call, RequestError } from '../../../core/api.js'
 import { type State, states } from '../keys/states.js'
 import { shortId } from '../keys/stored.js'
 import type { Service } from '../service.js'
+import { lostReach } from './reach.js'
 import { remember } from './remember.js'
-
-const delegated = ['lease', 'oats'] as const
 
 /** What a state means from now on. */
 const meaning: Readonly<Record<State, string>> = {
@@ -32,8 +31,7 @@ export async function mark(
     call.print(`${name} is ${state} already`)
     return
   }
-  const reached = () => delegated.map((one) => service.keyring.reach(one))
-  const reachedBefore = reached()
+  const lost = lostReach(service)
   await vault.mark(publicKey.id, state)
   await remember(service, call, `mark ${state}`, publicKey.id)
   call.print(`${name} ${meaning[state]}`)
@@ -45,14 +43,7 @@ export async function mark(
   }
   if (before === 'compromised')
     call.note('this is right only if it was marked by mistake: what leaked stays leaked')
-  for (const [index, reach] of reached().entries()) {
-    // With a master key it is `all`, and no number.
-    const lost = Number(reachedBefore[index]) - Number(reach)
-    if (lost > 0)
-      call.note(
-        `${lost} ${lost === 1 ? 'laptop has' : 'laptops have'} no delegation for ${delegated[index]} that counts any more: take over new ones`,
-      )
-  }
+  for (const line of lost()) call.note(line)
   const signing = vault.signing(role)
   if (signing !== undefined) call.note(`${shortId(signing.publicKey)} signs for ${role} now`)
   else if (before === 'active') call.note(`no key of this server signs for ${role} now`)

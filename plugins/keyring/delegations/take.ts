@@ -7,10 +7,11 @@ import type { Intake } from '../public.js'
 import type { Notary } from '../sign/notary.js'
 import { mostDelegations } from '../sign/records.js'
 import { follow } from '../verify/chain.js'
+import { short } from '../verify/verdict.js'
 import type { PublicKey } from '../wire/key.js'
 import { earliest, formatMoment, isLater } from '../wire/moment.js'
 import { type Line, longestLine, parseLine } from '../wire/record.js'
-import { formatSignature, isSignedBy } from '../wire/signature.js'
+import { formatSignature, isNamed, isSignedBy, type Link } from '../wire/signature.js'
 import { type DelegatedRole, type Held, type HeldDelegations, idOf, rootOf } from './held.js'
 
 /** Characters of the largest file. */
@@ -21,7 +22,7 @@ const mostLines = 500_000
 const mostRefused = 10_000
 
 export interface Taking {
-  readonly vault: Pick<Vault, 'trusted' | 'list'>
+  readonly vault: Pick<Vault, 'trusted' | 'list' | 'isCompromised'>
   readonly audit: Pick<Audit, 'append'>
   readonly held: HeldDelegations
   /** Knows what time it is. */
@@ -40,6 +41,7 @@ export interface Offer {
 interface Reading {
   readonly role: DelegatedRole
   readonly at: Date
+  readonly vault: Taking['vault']
   readonly trusted: readonly PublicKey[]
   /** Keys that may be handed over to. */
   readonly own: readonly PublicKey[]
@@ -60,7 +62,10 @@ export async function takeDelegations(
       'REQUEST_TOO_LARGE',
       `the file has ${text.length} characters, more than ${largest}`,
     )
-  const reading: Reading = { role, at: notary.now(), trusted: vault.trusted(role), own: ownKeys(vault) }
+  const reading: Reading = {
+    ...{ role, at: notary.now(), vault },
+    ...{ trusted: vault.trusted(role), own: ownKeys(vault) },
+  }
   checkKeys(reading)
   const refused: Refusal[] = []
   const good = new Map<string, DelegationDoc>()
@@ -153,6 +158,8 @@ function judge(line: string, reading: Reading): DelegationDoc | Omit<Refusal, 'l
       reason: `has ${links.length} links, and a lease behind them would be too long for a laptop`,
     }
   const { role, own, trusted, at } = reading
+  const unfit = unfitKey(links, reading)
+  if (unfit !== undefined) return { serial, reason: unfit }
   let isEnd = false
   let heir: PublicKey | undefined
   const outcome = follow(signature, {
@@ -174,9 +181,21 @@ function judge(line: string, reading: Reading): DelegationDoc | Omit<Refusal, 'l
   }
 }
 
+/** Why the keys that a line goes through are no way to this role, where it is worth a reason of its own. */
+function unfitKey(links: readonly Link[], { role, vault }: Reading): string | undefined {
+  const ids = links.map(({ key }) => key.slice(-64))
+  const leaked = ids.find((id) => vault.isCompromised(id))
+  if (leaked !== undefined) return `goes through ${short(leaked)}, which is compromised`
+  const other = role === 'lease' ? 'oats' : 'lease'
+  const [root] = links
+  if (root === undefined || !vault.trusted(other).some((key) => isNamed(root, key))) return undefined
+  return `is signed by ${short(root.key.slice(-64))}, which is trusted for ${other} and not for ${role}: take it over with --role ${other}`
+}
+
 /** What is held counts against a new line only while it can be signed with. */
-function usable(held: Held | undefined, { own, trusted }: Reading): Held | undefined {
+function usable(held: Held | undefined, { own, trusted, vault }: Reading): Held | undefined {
   if (held === undefined || !own.some(({ id }) => id === held.key)) return undefined
+  if (held.through.some((id) => vault.isCompromised(id))) return undefined
   return trusted.some(({ id }) => id === held.root) ? held : undefined
 }
 

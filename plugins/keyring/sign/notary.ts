@@ -63,6 +63,12 @@ export class Notary {
     return this.#desk.signer.obstacle ?? (await this.#desk.guard.obstacle())
   }
 
+  /** @throws RequestError UNAVAILABLE when nothing can be signed now */
+  async mustBeFree(): Promise<void> {
+    const obstacle = await this.obstacle()
+    if (obstacle !== undefined) throw new RequestError('UNAVAILABLE', `nothing is signed now: ${obstacle}`)
+  }
+
   /** What went wrong with the newest signature, if anything. */
   get trouble(): string | undefined {
     return this.#trouble
@@ -86,18 +92,13 @@ export class Notary {
   }
 
   async #make(order: Order): Promise<string> {
-    await this.#mustBeFree()
+    await this.mustBeFree()
     const signature = await this.#places.within(() => this.#sign(order))
     // It may have waited for long. A line of a wrong time in the audit log would hold up all that come after.
-    await this.#mustBeFree()
+    await this.mustBeFree()
     await this.#enter(order)
     this.#trouble = undefined
     return signature
-  }
-
-  async #mustBeFree(): Promise<void> {
-    const obstacle = await this.obstacle()
-    if (obstacle !== undefined) throw new RequestError('UNAVAILABLE', `nothing is signed now: ${obstacle}`)
   }
 
   async #sign({ what, serial, key, hash, payload }: Order): Promise<string> {

@@ -94,6 +94,17 @@ t.test('where nothing can be judged it is said what to import first', async (t) 
   t.match(await take(mistaken, fieldFile), { taken: [], refused: [{ reason: /no trusted key/ }] })
 })
 
+t.test('delegations for another role are refused with the role that they are for', async (t) => {
+  const desk = await school(t)
+  const oats = readFileSync(join(vectors, 'delegations/d-oats.sig'), 'utf8')
+  const says = (role: string, other: string) =>
+    `is signed by ${known(role).id.slice(0, 12)}, which is trusted for ${role} and not for ${other}: take it over with --role ${role}`
+  const { taken, refused } = await take(desk, oats)
+  t.strictSame(taken, [])
+  t.match(refused[0], { line: 1, serial: xo.serial, reason: says('oats', 'lease') })
+  t.match((await take(desk, fieldFile, 'oats')).refused[0], { reason: says('lease', 'oats') })
+})
+
 t.test('a file that is none of delegations is refused before it fills the memory', async (t) => {
   const desk = await school(t)
   await t.rejects(take(desk, 'x\n'.repeat(50_000)), {

@@ -24,6 +24,7 @@ t.test('lists of laptops are read as deployments have them', async (t) => {
     'with a byte order mark and semicolons': `\ufeff${xo.serial};${xo.uuid}\n${second.serial};${second.uuid}\n`,
     'with line ends of all kinds': `${xo.serial},${xo.uuid}\r${second.serial},${second.uuid}\r\n${xo.serial},${xo.uuid}\n`,
     'in small letters, and empty cells behind': `${xo.serial.toLowerCase()},${xo.uuid},,\n${second.serial},${second.uuid},\n`,
+    'quoted with blanks inside': `" ${xo.serial} ","${xo.uuid} "\n" ${second.serial}", "  ${second.uuid}"\n`,
     'quoted with blanks around': ` "${xo.serial}" , "${xo.uuid}" \r\n"${second.serial}", "${second.uuid}"\r\n`,
   }
   for (const [name, text] of Object.entries(forms))

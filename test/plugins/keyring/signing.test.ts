@@ -167,3 +167,28 @@ t.test('developer keys are signed where somebody switched that on, and nowhere e
   for (const one of [xo, second, third])
     t.match(checkDeveloperKey(out, laptop(one, 'developer')), { verdict: /^valid$/ })
 })
+
+t.test('of the keys of a school those that sign are shown, the older one for its delegations', async (t) => {
+  const its = await home(t, { 'keyring-role': 'authority' })
+  await give(its, 'lease', 'lease')
+  const key = join(newFolder(t), 'server.public')
+  writeFileSync(key, made('server.public'))
+  const { out } = await its.run('delegate', { file: csv, options: { key } })
+  const school = await home(t)
+  await give(school, 'lease', 'lease', 'public')
+  await give(school, 'server', 'server')
+  t.equal((await school.run('take-delegations', { file: out })).exit, 0)
+  await give(school, 'server', 'region')
+  const row = (name: string, signs: string) =>
+    new RegExp(`^server +${known(name).id.slice(0, 12)} +\\w+ +${signs} +\\d{4}-`, 'm')
+  const shown = await school.run('list')
+  t.match(shown.out, row('server', 'for 3 laptops'))
+  t.match(shown.out, row('region', 'yes'))
+  t.match(JSON.parse((await school.run('list', { json: true })).out), [
+    { role: 'lease', signs: false },
+    { id: known('server').id, signs: true, laptops: 3 },
+    { id: known('region').id, signs: true, laptops: 0 },
+  ])
+  await school.run('mark', { args: { key: known('server').id, state: 'retired' } })
+  t.match((await school.run('list')).out, row('server', 'no'))
+})
