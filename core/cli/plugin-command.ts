@@ -1,4 +1,4 @@
-import { lstat, readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import type { CommandSpec, InputFile } from '../command.js'
@@ -6,7 +6,7 @@ import { executeHere } from '../control/execute.js'
 import { type CommandReply, largestFile } from '../control/frames.js'
 import { asError, exit, RequestError, SystemError, systemCode } from '../errors.js'
 import type { Environment } from './command.js'
-import { receiver } from './receive.js'
+import { isFree, occupied, receiver } from './receive.js'
 import { reportProblems } from './report.js'
 import { withServer } from './solo.js'
 
@@ -99,13 +99,8 @@ async function mustExist(path: string): Promise<void> {
 /** What `--to` names would be refused once all is made, and perhaps signed and noted for good. */
 async function mustBeFree(spec: CommandSpec, { to }: Readonly<Record<string, string>>): Promise<void> {
   if (to === undefined || to === '' || spec.options?.to?.placeholder !== 'PATH') return
-  const isEmpty = async () => (await readdir(to)).length === 0
-  const there = await lstat(to).catch(() => undefined)
   // What cannot be looked at is told by the delivery, should it come to that.
-  if (there === undefined || (there.isDirectory() && (await isEmpty().catch(() => true)))) return
-  throw new RequestError('REFUSED', `${to} is there already`, {
-    hint: 'name one that is not there yet; nothing is overwritten',
-  })
+  if (!(await isFree(to).catch(() => true))) throw occupied(to)
 }
 
 let taken: Promise<Buffer> | undefined
