@@ -6,7 +6,7 @@ import { executeHere } from '../control/execute.js'
 import { type CommandReply, largestFile } from '../control/frames.js'
 import { asError, exit, RequestError, SystemError, systemCode } from '../errors.js'
 import type { Environment } from './command.js'
-import { receiver } from './receive.js'
+import { isFree, occupied, receiver } from './receive.js'
 import { reportProblems } from './report.js'
 import { withServer } from './solo.js'
 
@@ -24,6 +24,7 @@ export async function runPluginCommand(
   const named = input === undefined ? undefined : args[input]
   const files = () => (named === undefined ? none() : readInput(named, cwd))
   if (named !== undefined && named !== '-') await mustExist(resolve(cwd, named))
+  await mustBeFree(spec, options)
   const request = { plugin, command, args, options, cwd, json }
   const deliver = receiver(new Set(Object.values(options)))
   const gone = new AbortController()
@@ -36,6 +37,7 @@ export async function runPluginCommand(
           plan,
           (server) => server.command(request, files(), output, deliver, gone.signal),
           (house) => house.command(request, surroundings),
+          plugin,
         )
       : executeHere(spec, spec.here, request, surroundings).then((exit) => ({ exit }))
   const ended = await ending.catch((error: unknown) => {
@@ -94,6 +96,13 @@ async function mustExist(path: string): Promise<void> {
   }
 }
 
+/** What `--to` names would be refused once all is made, and perhaps signed and noted for good. */
+async function mustBeFree(spec: CommandSpec, { to }: Readonly<Record<string, string>>): Promise<void> {
+  if (to === undefined || to === '' || spec.options?.to?.placeholder !== 'PATH') return
+  // What cannot be looked at is told by the delivery, should it come to that.
+  if (!(await isFree(to).catch(() => true))) throw occupied(to)
+}
+
 let taken: Promise<Buffer> | undefined
 
 /** Standard input can be read only once, and a command that found no server asks for it again. */
@@ -109,7 +118,13 @@ async function* readInput(named: string, cwd: string): AsyncGenerator<InputFile>
     return
   }
   const top = resolve(cwd, named)
-  if ((await stat(top)).isFile()) {
+  const found = await stat(top)
+  if (!found.isFile() && !found.isDirectory()) {
+    throw new RequestError('REFUSED', `${top} is neither a file nor a directory`, {
+      hint: 'name a file, a directory, or - for standard input',
+    })
+  }
+  if (found.isFile()) {
     yield { path: named, bytes: await readWhole(top) }
     return
   }

@@ -67,7 +67,7 @@ async function writeDirectory(
 }
 
 /** Whether nothing is there, or an empty directory. */
-async function isFree(path: string): Promise<boolean> {
+export async function isFree(path: string): Promise<boolean> {
   try {
     return (await lstat(path)).isDirectory() && (await readdir(path)).length === 0
   } catch (error) {
@@ -92,7 +92,8 @@ async function flush(path: string): Promise<void> {
   await file.sync().finally(() => file.close())
 }
 
-const occupied = (to: string): RequestError =>
+/** What is there already is not overwritten. */
+export const occupied = (to: string): RequestError =>
   new RequestError('REFUSED', `${to} is there already`, {
     hint: 'name one that is not there yet; nothing is overwritten',
   })

@@ -1,7 +1,10 @@
 import { ControlClient } from '../control/client.js'
+import { standardOutput } from '../control/output.js'
 import { Problems, SugarError } from '../errors.js'
 import type { House } from '../house.js'
 import type { Plan } from '../loading/plan.js'
+import type { Logger } from '../log/log.js'
+import { reportProblems } from './report.js'
 
 /**
  * The root of the server that a command talks to.
@@ -17,11 +20,13 @@ export function rootOf({ settings, problems }: Plan): string {
 
 /**
  * Asks the running server, or, when none runs, a house of our own with its doors shut: one process owns the store.
+ * @param asked the plugin that is asked, which says itself why it cannot answer
  */
 export async function withServer<R>(
   plan: Plan,
   ask: (server: ControlClient) => Promise<R>,
   alone: (house: House) => Promise<R>,
+  asked?: string,
 ): Promise<R> {
   const root = rootOf(plan)
   try {
@@ -34,15 +39,35 @@ export async function withServer<R>(
   // Imported only now: a command that the running server answers needs none of it.
   const [{ openLog }, { House }] = await Promise.all([import('../log/log.js'), import('../house.js')])
   const log = openLog('error')
+  log.logger.onChild = withoutTold
   const house = new House(plan, log)
   // Without sockets nothing else would keep the process alive while a plugin waits.
   const alive = setInterval(() => undefined, 60_000)
   try {
     await house.start({ listen: false })
+    tellFailed(house, asked)
     return await alone(house)
   } finally {
     clearInterval(alive)
     await house.stop()
     log.flush()
+  }
+}
+
+/** Says which plugins could not start: what they know is missing from the answer. */
+function tellFailed({ kernel }: House, asked: string | undefined): void {
+  for (const { name, plugin, state, problem } of kernel.members) {
+    if (plugin === undefined || problem === undefined || name === asked) continue
+    reportProblems([{ ...problem, message: `${name} is ${state}: ${problem.message}` }], standardOutput)
+  }
+}
+
+/** Why a plugin does not run is told in a sentence; the log would say it again, and show a stack with it. */
+function withoutTold(plugin: Logger): void {
+  const log = plugin.error.bind(plugin)
+  plugin.error = (...said: Parameters<typeof log>) => {
+    const [facts] = said as [unknown]
+    const isTold = typeof facts === 'object' && facts !== null && 'code' in facts && 'err' in facts
+    if (!isTold || !(facts.err instanceof SugarError)) log(...said)
   }
 }

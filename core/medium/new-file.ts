@@ -5,7 +5,7 @@ import { SugarError, SystemError, systemCode } from '../errors.js'
 
 /**
  * Writes a file for this user alone, whole or not at all: what was there under the name stays until all is on the disk.
- * Until then it lies beside it as `.NAME.XXXXXXXX.part`; only a machine that loses power leaves such a file behind.
+ * Until then it lies beside it as `.NAME.XXXXXXXX.part`; only a crash leaves such a file behind.
  * @throws SystemError NO_SPACE, NOT_WRITABLE; what the content throws
  */
 export async function writeWhole(to: string, content: AsyncIterable<Buffer>): Promise<void> {

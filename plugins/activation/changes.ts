@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open, readdir, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { SystemError, systemCode } from '../../core/api.js'
 import type { Change } from './roll.js'
 
@@ -49,6 +49,16 @@ export async function writeChanges(path: string, changes: readonly Change[]): Pr
     throw explained(error, path)
   }
   return copies
+}
+
+const partForm = /^[0-9a-f]{8}\.part$/
+
+/** Removes what a killed server had begun to write and nobody was told of. */
+export async function removeParts(path: string): Promise<void> {
+  const [folder, front] = [dirname(path), `${basename(path)}.`]
+  for (const name of await readdir(folder))
+    if (name.startsWith(front) && partForm.test(name.slice(front.length)))
+      await rm(join(folder, name), { force: true })
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type Awaitable, asError, type Logger, RequestError } from '../../core/api.js'
 import type { Keyring, Moment } from '../keyring/public.js'
-import type { Kept } from './documents.js'
 import type { Order, Plan, Planner } from './plan.js'
+import type { Visits } from './visits.js'
 
 /** What a laptop that asks is given. `why` is for people, and holds no secret. */
 export type Answer =
@@ -31,26 +31,23 @@ export type Unlocker =
 const signedHere = 'signed here'
 const stolen: Answer = { kind: 'stolen', why: 'it is stolen' }
 
-interface Signed extends Kept {
-  readonly key: string
-  readonly uuid: string
-}
-
 /**
- * Which lease a laptop gets: none when it is stolen, otherwise the one that ends last among the ready ones and what can
- * be signed. What was signed is given again while the same would be signed, so that a laptop that asks a hundred times
- * costs one signature.
+ * Which lease a laptop gets: none when it is stolen, otherwise the one that ends last among the ready ones, what was
+ * signed for it before and what can be signed; one whose key is not known here, when there is no other. So a laptop that
+ * asks a hundred times costs one signature.
  */
 export class Decision {
   readonly #planner: Planner
   readonly #keyring: Keyring | undefined
+  readonly #visits: Pick<Visits, 'keep'>
   readonly #log: Logger
-  readonly #signed = new Map<string, Signed>()
   readonly #underWay = new Map<string, Promise<Answer>>()
 
-  constructor(planner: Planner, keyring: Keyring | undefined, log: Logger) {
+  /** @param visits keeps what is signed */
+  constructor(planner: Planner, keyring: Keyring | undefined, visits: Pick<Visits, 'keep'>, log: Logger) {
     this.#planner = planner
     this.#keyring = keyring
+    this.#visits = visits
     this.#log = log
   }
 
@@ -63,17 +60,9 @@ export class Decision {
   answer(serial: string): Awaitable<Answer> {
     const underWay = this.#underWay.get(serial)
     if (underWay !== undefined) return underWay
-    const now = this.now()
-    const plan = this.#planner.plan(serial, now)
+    const plan = this.#planner.plan(serial, this.now())
     const { order } = plan
     if (order === undefined) return withoutSigning(plan)
-    const signed = this.#signed.get(serial)
-    if (
-      signed !== undefined &&
-      isFor(signed, order) &&
-      this.#planner.isGood(signed, this.#planner.momentOf(now))
-    )
-      return fresh(signed)
     const signing = this.#sign(serial, order, plan).finally(() => this.#underWay.delete(serial))
     this.#underWay.set(serial, signing)
     return signing
@@ -90,8 +79,8 @@ export class Decision {
   }
 
   /**
-   * A lease for a stick: fresh, ending so many days from now to the minute, where that can be signed; else the ready
-   * one. Never for a stolen laptop.
+   * A lease for a stick: fresh, ending so many days from now to the minute, where that can be signed; else what is there.
+   * Never for a stolen laptop.
    */
   async unlocker(serial: string, days: number): Promise<Unlocker> {
     const now = this.now()
@@ -106,7 +95,7 @@ export class Decision {
       if (this.#planner.isStolen(serial)) return { why: stolen.why }
       if (line !== undefined) return { line, until: order.expiry, from: 'fresh' }
     }
-    if (plan.stored !== undefined) return { ...plan.stored, from: 'stored' }
+    if (plan.best !== undefined) return { line: plan.best.line, until: plan.best.until, from: 'stored' }
     return { why: reason({ ...plan, lacks }) }
   }
 
@@ -115,9 +104,8 @@ export class Decision {
       const line = await this.#lease(serial, order)
       // It may have been stolen while the signature was made.
       if (this.#planner.isStolen(serial)) return stolen
-      const signed = { line, until: order.expiry, key: order.key, uuid: order.uuid }
-      this.#signed.set(serial, signed)
-      return fresh(signed)
+      this.#visits.keep(serial, { line, until: order.expiry })
+      return { kind: 'lease', line, until: order.expiry, from: 'fresh', why: signedHere }
     } catch (error) {
       const lacks = this.#excuse(error)
       return this.#planner.isStolen(serial) ? stolen : withoutSigning({ ...plan, lacks })
@@ -137,22 +125,12 @@ export class Decision {
   }
 }
 
-const isFor = (signed: Signed, { expiry, key, uuid }: Order): boolean =>
-  signed.until === expiry && signed.key === key && signed.uuid === uuid
-
-const fresh = ({ line, until }: Signed): Answer => ({
-  kind: 'lease',
-  line,
-  until,
-  from: 'fresh',
-  why: signedHere,
-})
-
 function withoutSigning(plan: Plan): Answer {
   if (plan.isStolen === true) return stolen
-  if (plan.stored === undefined) return { kind: 'nothing', why: reason(plan) }
-  const { line, until } = plan.stored
-  return { kind: 'lease', line, until, from: 'stored', why: `the ready one; ${plan.lacks}` }
+  if (plan.best === undefined) return { kind: 'nothing', why: reason(plan) }
+  const { line, until, isOwn, isStrange } = plan.best
+  const which = `${isOwn ? `${signedHere} before` : 'the ready one'}${isStrange ? ', of a key that is not known here' : ''}`
+  return { kind: 'lease', line, until, from: isOwn ? 'fresh' : 'stored', why: `${which}; ${plan.lacks}` }
 }
 
 const reason = ({ missing, lacks }: Plan): string => `no lease: ${missing}, and ${lacks}`

@@ -13,7 +13,7 @@ export interface Laptop {
   readonly old?: true
 }
 
-/** A lease that came ready, and until when it counts: the least of all its links. */
+/** A lease that came ready or was signed here, and until when it counts: the least of all its links. */
 export interface Kept {
   /** Without a line end. */
   readonly line: string
@@ -54,10 +54,15 @@ export interface Visits {
   readonly until?: string
 }
 
+/** The same, and what was last signed here for it. */
+export interface KeptVisits extends Visits {
+  readonly signed?: Kept
+}
+
 const laptops: CollectionSpec<Laptop> = { key: 'serial', indexes: ['group', 'school'] }
 const stock: CollectionSpec<Stock> = { key: 'serial' }
 const thefts: CollectionSpec<Theft> = { key: 'serial' }
 const groups: CollectionSpec<Group> = { key: 'name' }
-const visits: CollectionSpec<Visits> = { key: 'serial' }
+const visits: CollectionSpec<KeptVisits> = { key: 'serial' }
 
 export const collections = { laptops, stock, thefts, groups, visits }

@@ -1,7 +1,10 @@
-import { formatMoment, isLater, type Moment, never, parseMoment } from '../keyring/public.js'
+import { formatMoment, hasPassed, isLater, type Moment, never, parseMoment } from '../keyring/public.js'
 import type { Holiday, SchoolCalendar } from './calendar.js'
 import { type Day, dayOf, formatDay, momentOf } from './day.js'
 import { LeaseEnds } from './ends.js'
+import { calmly } from './intake/lines.js'
+import type { Choice } from './plan.js'
+import type { Entry } from './roll.js'
 import { everyone, isStolen, type Sources, type Survey } from './survey.js'
 
 /** So many laptops, on one day. */
@@ -52,24 +55,35 @@ export function forecastOf(found: Survey, last: Day): Forecast {
  * What locks in a holiday if everybody asks on the last day of school before it, and nobody in it.
  * @param holiday one that has not begun
  */
-export function overHoliday(
+export async function overHoliday(
   sources: Sources,
   calendar: SchoolCalendar,
   holiday: Holiday,
   now: Date,
-): Forecast {
+): Promise<Forecast> {
   const known = calendar.with(holiday)
   const asking = momentOf(known.before(holiday.from), hourOfAsking)
   const asked = asking > now ? asking : now
   const back = known.from(holiday.to + 1)
   const span = { asked, back: formatMoment(momentOf(back, 0)) }
-  const as = locksIn(sources, new LeaseEnds(calendar), span)
-  const better = locksIn(sources, new LeaseEnds(known), span)
+  const as = await locksIn(sources, new LeaseEnds(calendar), span)
+  const better = await locksIn(sources, new LeaseEnds(known), span)
   const text = `${formatDay(holiday.from)}..${formatDay(holiday.to)}`
   const notes = [
     `if all ask on ${formatDay(dayOf(asked))}, and again on ${formatDay(back)}, the first day of school after it:`,
   ]
-  if (as.rows.length === 0) notes.push('no laptop locks in between')
+  if (as.locked > 0)
+    notes.push(
+      `${laptops(as.locked)} will have locked by then: the last lease that is known of them has run out, and none can be given here`,
+    )
+  if (as.without > 0)
+    notes.push(
+      `${laptops(as.without)} could get no lease at all on that day; until when theirs last is not known`,
+    )
+  if (as.rows.length === 0)
+    notes.push(
+      as.locked + as.without === 0 ? 'no laptop locks in between' : 'no other laptop locks in between',
+    )
   if (better.locking < as.locking)
     notes.push(
       `put ${text} into school-holidays: then ${better.locking === 0 ? 'none' : `only ${better.locking}`} of these ${as.locking} would lock`,
@@ -78,8 +92,17 @@ export function overHoliday(
     notes.push(
       `${laptops(better.locking)} need a delegation or ready leases that last until ${formatDay(back)}: ask the authority for them`,
     )
-  if (as.without > 0) notes.push(`${laptops(as.without)} could get no lease at all on that day`)
   return { rows: as.rows, notes }
+}
+
+interface Locking {
+  readonly rows: Row[]
+  /** Laptops in the rows. */
+  readonly locking: number
+  /** Laptops that have locked before anybody asks, and get no lease then. */
+  readonly locked: number
+  /** Laptops that get no lease then, and of which no other is known. */
+  readonly without: number
 }
 
 interface Span {
@@ -88,30 +111,40 @@ interface Span {
   readonly back: Moment
 }
 
-function locksIn(
-  sources: Sources,
-  ends: LeaseEnds,
-  { asked, back }: Span,
-): { rows: Row[]; locking: number; without: number } {
+async function locksIn(sources: Sources, ends: LeaseEnds, { asked, back }: Span): Promise<Locking> {
+  const at = formatMoment(asked)
   const counts = new Map<string, Row>()
-  let locking = 0
-  let without = 0
-  for (const entry of everyone(sources)) {
+  let [locking, locked, without] = [0, 0, 0]
+  for await (const entry of calmly(everyone(sources))) {
     if (isStolen(entry)) continue
-    const { order, stored } = sources.planner.plan(entry.serial, asked, ends)
-    const until = order?.expiry ?? stored?.until
+    const { order, best } = sources.planner.plan(entry.serial, asked, ends)
+    const given = order?.expiry ?? best?.until
+    const until = given ?? lastOf(entry, sources, at)
     const end = until === undefined ? undefined : parseMoment(until)
     if (until === undefined) without += 1
-    if (until === undefined || end === undefined || !isLater(back, until)) continue
+    else if (hasPassed(until, at)) locked += 1
+    if (until === undefined || end === undefined || hasPassed(until, at) || !isLater(back, until)) continue
     locking += 1
     const day = formatDay(dayOf(end))
-    const why = order === undefined ? 'their ready lease ends' : reasonFor(sources, entry.serial, until)
+    const why = order === undefined ? whyOf(best) : reasonFor(sources, entry.serial, until)
     const before = counts.get(day + why)?.laptops ?? 0
     counts.set(day + why, { day, laptops: before + 1, why })
   }
   const rows = [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
-  return { rows, locking, without }
+  return { rows, locking, locked, without }
 }
+
+/** Of a laptop that can get no lease at some time: the end of the last that it got, or else of the ready one that it had. */
+function lastOf({ serial, laptop, stock }: Entry, { visits }: Sources, at: Moment): Moment | undefined {
+  const got = visits.get(serial)?.until
+  if (got !== undefined) return got
+  const ready = [stock?.sig01, laptop?.old === true ? undefined : stock?.sig02]
+  // One that has not run out is not given for another reason, and says nothing of what the laptop has.
+  return ready.find((kept) => kept !== undefined && hasPassed(kept.until, at))?.until
+}
+
+const whyOf = (best: Choice | undefined): string =>
+  best?.isOwn === false ? 'their ready lease ends' : 'the last lease that they got ends'
 
 function reasonFor({ planner }: Sources, serial: string, until: Moment): string {
   const means = planner.means(serial)

@@ -24,3 +24,12 @@ export function parseHints(words: readonly string[]): Readonly<Record<string, st
   }
   return hints
 }
+
+/** The builds that hints name: the texts of those whose names end in "build", each once. */
+export const buildsIn = (hints: Readonly<Record<string, string>>): readonly string[] => [
+  ...new Set(
+    Object.entries(hints)
+      .filter(([name, text]) => name.endsWith('build') && text !== '')
+      .map(([, text]) => text),
+  ),
+]

@@ -14,8 +14,11 @@ import { Pace } from './pace.js'
 /** Bytes of a question: far more than a serial, a nonce and what other clients add. */
 const bodyLimit = 4096
 
-/** A laptop asks once a day, and again soon when the answer was lost. */
-const secondsBetween = 10
+/** A laptop asks once a day, and again soon when the answer was lost; a school asks all at once. */
+const limits = { each: 8, seconds: 10, burst: 2000, perSecond: 50 }
+
+/** Serials that nobody has heard of are answered apart, so that who makes them up takes no turn from a laptop. */
+const strangerLimits = { ...limits, burst: 200, perSecond: 5 }
 
 /** What the answers of OATS are made from. */
 export interface Matters {
@@ -23,6 +26,8 @@ export interface Matters {
   /** Texts that laptops are told besides, by name. */
   readonly hints: Readonly<Record<string, string>>
   now(): Date
+  /** Whether some list or lease names this laptop. */
+  isKnown(serial: string): boolean
   isStolen(serial: string): boolean
   /** How many days a lease of this laptop lasts, and when the last one ends that it got. */
   lastLease(serial: string): { readonly days: number; readonly until: string | undefined }
@@ -37,18 +42,23 @@ export interface Matters {
  * own number, so that nobody can give an old one again.
  */
 export function serveOats(router: Router, matters: Matters): void {
-  const pace = new Pace(secondsBetween)
+  const [pace, strangers] = [new Pace(limits), new Pace(strangerLimits)]
   router.post('/antitheft/1/', async (ctx) => {
     const { serial, nonce } = readQuestion(await readText(ctx, bodyLimit))
     const { keyring } = matters
-    if (keyring?.basis('oats', serial) === undefined) throw new RequestError('NOT_FOUND', notHere(keyring))
-    if (!pace.take(serial))
-      throw new RequestError(
-        'TOO_MANY',
-        `${serial} was answered a moment ago; ask again in ${secondsBetween} s`,
-      )
+    const basis = keyring?.basis('oats', serial)
+    if (keyring === undefined || basis === undefined) throw new RequestError('NOT_FOUND', notHere(keyring))
+    const isOurs = basis.uuid !== undefined || matters.isKnown(serial)
+    if (!(isOurs ? pace : strangers).take(serial)) {
+      ctx.set('Retry-After', String(limits.seconds))
+      throw new RequestError('TOO_MANY', `too much was asked for; ask again in ${limits.seconds} s`)
+    }
+    const wasStolen = matters.isStolen(serial)
     const response = formatCanonical(['oatc-resp', 1, await contentOf(serial, nonce, matters)])
     const signature = await keyring.oats({ serial, response, by: 'activation' })
+    // It may hold a lease, which must not leave any more.
+    if (matters.isStolen(serial) !== wasStolen)
+      throw new RequestError('UNAVAILABLE', `what is known of ${serial} has just changed; ask again`)
     // Put together from texts, since what laptops verify is the very text that stands in the answer.
     const signed = formatCanonical(['sig', 1, [`${signature}\n`]])
     // It is no JSON: the line ends in it are raw.

@@ -6,17 +6,18 @@ import {
   hasPassed,
   isLater,
   type Keyring,
-  type Lease,
   type Moment,
   never,
-  parseLease,
   parseMoment,
 } from '../keyring/public.js'
+import type { Clock } from './clock.js'
 import { timeText } from './day.js'
-import type { Kept, Laptop, Stock } from './documents.js'
+import type { Kept, Laptop } from './documents.js'
 import { type LeaseEnds, Seconds } from './ends.js'
-import type { Roll } from './roll.js'
+import type { Entry, Roll } from './roll.js'
+import { type Holder, type Standing, Standings } from './standing.js'
 import { isStolen } from './survey.js'
+import type { Visits } from './visits.js'
 
 /** What would be signed for a laptop. */
 export interface Order {
@@ -27,12 +28,26 @@ export interface Order {
   readonly key: string
 }
 
-/** What is there for a laptop that asks. Neither `stored` nor `order`: nothing, and `lacks` and `missing` say why. */
+/** The best of the leases that are there for a laptop. */
+export interface Choice extends Kept {
+  /** Whether its laptop takes it is not known: it is the last choice. */
+  readonly isStrange: boolean
+  /** It did not come ready, but was signed here when the laptop asked before. */
+  readonly isOwn: boolean
+}
+
+/** What is there for a laptop that asks. Neither `best` nor `order`: nothing, and `lacks` and `missing` say why. */
 export interface Plan {
   readonly isStolen?: true
-  /** The ready lease that lasts longest. */
+  /** What lasts longest, of ready leases and what was signed before. */
+  readonly best?: Choice
+  /** The ready lease that lasts longest; of those whose key is known here, if there is one. */
   readonly stored?: Kept
-  /** What to sign: it lasts longer than any ready lease. */
+  /** Its key is not known here. */
+  readonly isStrange?: true
+  /** There is a ready one that has not run out, and it is known to be bad. */
+  readonly isWithheld?: true
+  /** What to sign: it is better than what is there. */
   readonly order?: Order
   /** Why nothing is to be signed. */
   readonly lacks: string
@@ -50,37 +65,44 @@ const shortest = 3_600_000
 export class Planner {
   readonly #roll: Roll
   readonly #keyring: Keyring | undefined
+  readonly #visits: Pick<Visits, 'signed'>
+  readonly #clock: Pick<Clock, 'now'>
   readonly #ends: LeaseEnds
   readonly #days: number
-  readonly #log: Logger
+  readonly #standings: Standings
   readonly #seconds = new Seconds(shortest)
-  /** Ids of the keys that the authority signed ready leases with. */
-  readonly #signers = new WeakMap<Kept, string>()
 
   /** @param days how long a lease lasts where nothing else is said */
   constructor({
     roll,
     keyring,
+    visits,
+    clock,
     ends,
     days,
     log,
   }: {
     readonly roll: Roll
     readonly keyring: Keyring | undefined
+    readonly visits: Pick<Visits, 'signed'>
+    /** Goes by where there is no keyring. */
+    readonly clock: Pick<Clock, 'now'>
     readonly ends: LeaseEnds
     readonly days: number
     readonly log: Logger
   }) {
     this.#roll = roll
     this.#keyring = keyring
+    this.#visits = visits
+    this.#clock = clock
     this.#ends = ends
     this.#days = days
-    this.#log = log
+    this.#standings = new Standings(keyring, log)
   }
 
   /** The time by which leases are judged. */
   now(): Date {
-    return this.#keyring?.now() ?? new Date()
+    return this.#keyring?.now() ?? this.#clock.now()
   }
 
   /** The same as a moment. */
@@ -96,20 +118,22 @@ export class Planner {
   /** What there is for a laptop at some time; leases end by the school's calendar, if not said. */
   plan(serial: string, at: Date, ends = this.#ends): Plan {
     const entry = this.#roll.get(serial) ?? { serial }
-    const { laptop, stock } = entry
+    const { laptop } = entry
     if (isStolen(entry)) return { isStolen: true, lacks: '', missing: '' }
     const { now, later } = this.#seconds.of(at)
-    const { stored, missing } = this.#stored(stock, laptop, now)
+    const ready = this.#ready(entry, now)
+    const best = this.#best(entry, ready, now)
+    const there = { ...ready, ...(best !== undefined && { best }) }
     const means = this.means(serial)
-    if ('lacks' in means) return { ...(stored && { stored }), lacks: means.lacks, missing }
+    if ('lacks' in means) return { ...there, lacks: means.lacks }
     const order = orderOf(means, ends.of(at, this.daysOf(laptop)), later)
-    const lacks =
-      order === undefined
-        ? `the right to sign for it ends ${said(means.basis.until)}`
-        : 'the ready one lasts as long as one signed here would'
-    if (order === undefined || (stored !== undefined && !isLater(order.expiry, stored.until)))
-      return { ...(stored && { stored }), lacks, missing }
-    return { ...(stored && { stored }), order, lacks: '', missing }
+    if (order === undefined)
+      return { ...there, lacks: `the right to sign for it ends ${said(means.basis.until)}` }
+    if (best === undefined || best.isStrange || isLater(order.expiry, best.until))
+      return { ...there, order, lacks: '' }
+    const which = best.isOwn ? 'that' : 'the ready one'
+    const howLong = best.until === order.expiry ? 'as long as' : 'longer than'
+    return { ...there, lacks: `${which} lasts ${howLong} one signed here would` }
   }
 
   /** What a lease of so many days would be, ending at this hour, whatever the calendar says. */
@@ -129,7 +153,7 @@ export class Planner {
     const basis = this.#keyring.basis('lease', serial)
     if (basis === undefined) return { lacks: 'the keyring has neither a key nor a delegation for it' }
     const laptop = this.#roll.get(serial)?.laptop
-    const uuid = basis.uuid ?? laptop?.uuid
+    const uuid = this.#uuidOf(serial)
     if (uuid === undefined) return { lacks: 'no uuid of it is known: import a list' }
     if (laptop?.old === true && basis.version === 2)
       return { lacks: 'its firmware knows only sig01, and what is signed here is a sig02' }
@@ -141,9 +165,26 @@ export class Planner {
     return laptop?.days ?? this.#daysOfGroup(laptop?.group) ?? this.#daysOfGroup(laptop?.school) ?? this.#days
   }
 
-  /** Whether laptops may have a lease: not when it has run out, or its key is none that is trusted here. */
-  isGood(kept: Kept, at: Moment): boolean {
-    return !hasPassed(kept.until, at) && this.#isTrusted(kept)
+  /** Whether a laptop would take a lease, as far as can be seen here: it has not run out, and its key is trusted. */
+  isGood(serial: string, kept: Kept, at: Moment): boolean {
+    return !hasPassed(kept.until, at) && this.#standings.of(kept, this.holder(serial), at) === 'good'
+  }
+
+  /** Whether a laptop has one uuid in the operator's list and another in its delegation. That of the list counts. */
+  isAtOdds(serial: string): boolean {
+    const listed = this.#roll.get(serial)?.laptop?.uuid
+    const delegated = listed === undefined ? undefined : this.#keyring?.basis('lease', serial)?.uuid
+    return delegated !== undefined && delegated !== listed
+  }
+
+  /** A laptop as its leases are checked for it. */
+  holder(serial: string): Holder {
+    const uuid = this.#uuidOf(serial)
+    return {
+      serial,
+      uuid,
+      ...(this.isAtOdds(serial) && { delegated: this.#keyring?.basis('lease', serial)?.uuid }),
+    }
   }
 
   isStolen(serial: string): boolean {
@@ -155,11 +196,10 @@ export class Planner {
     return name === undefined ? undefined : this.#roll.group(name)?.days
   }
 
-  #stored(
-    stock: Stock | undefined,
-    laptop: Laptop | undefined,
+  #ready(
+    { serial, laptop, stock }: Entry,
     at: Moment,
-  ): { stored?: Kept; missing: string } {
+  ): Pick<Plan, 'stored' | 'isStrange' | 'isWithheld' | 'missing'> {
     const all = [stock?.sig01, laptop?.old === true ? undefined : stock?.sig02].filter(
       (kept) => kept !== undefined,
     )
@@ -167,38 +207,49 @@ export class Planner {
       const isUnread = stock?.sig02 !== undefined
       return { missing: isUnread ? 'its ready lease is a sig02, which it cannot read' : 'none came ready' }
     }
-    const fresh = all.filter(({ until }) => !hasPassed(until, at))
-    if (fresh.length === 0) return { missing: 'the ready one has run out' }
-    const [first, second] = fresh.filter((kept) => this.#isTrusted(kept))
-    if (first === undefined) return { missing: 'the key of the ready one is not trusted here' }
-    return {
-      stored: second !== undefined && isLater(second.until, first.until) ? second : first,
-      missing: '',
+    const holder = this.holder(serial)
+    const found: { [K in Standing]?: Kept } = {}
+    for (const kept of all) {
+      if (hasPassed(kept.until, at)) continue
+      const standing = this.#standings.of(kept, holder, at)
+      const rival = found[standing]
+      if (rival === undefined || isLater(kept.until, rival.until)) found[standing] = kept
     }
+    const { good, strange, compromised, broken } = found
+    if (good !== undefined) return { stored: good, missing: '' }
+    if (strange !== undefined) return { stored: strange, isStrange: true, missing: '' }
+    if (compromised !== undefined)
+      return { isWithheld: true, missing: 'the key of the ready one is compromised' }
+    if (broken !== undefined)
+      return {
+        isWithheld: true,
+        missing: 'the ready one was changed, or is for another uuid than the one that is known',
+      }
+    return { missing: 'the ready one has run out' }
   }
 
-  /** A keyring that knows no key of the authority knows of none that is compromised either. */
-  #isTrusted(kept: Kept): boolean {
-    const trusted = this.#keyring?.trusted('lease') ?? []
-    if (trusted.length === 0) return true
-    const signer = this.#signerOf(kept)
-    return trusted.some(({ id }) => id === signer)
+  /** What lasts longest of the ready one and what was signed before; a key that is not known comes last. */
+  #best({ serial, laptop }: Entry, { stored, isStrange }: Pick<Plan, 'stored' | 'isStrange'>, at: Moment) {
+    const ready: Choice | undefined = stored && { ...stored, isStrange: isStrange === true, isOwn: false }
+    const own = this.#visits.signed(serial)
+    if (own === undefined || hasPassed(own.until, at) || (laptop?.old === true && !isSig01(own))) return ready
+    const standing = this.#standings.of(own, this.holder(serial), at)
+    if (standing === 'compromised' || standing === 'broken') return ready
+    const before: Choice = { ...own, isStrange: standing === 'strange', isOwn: true }
+    if (ready === undefined) return before
+    const isBetter =
+      before.isStrange === ready.isStrange ? isLater(before.until, ready.until) : ready.isStrange
+    return isBetter ? before : ready
   }
 
-  #signerOf(kept: Kept): string {
-    const known = this.#signers.get(kept)
-    if (known !== undefined) return known
-    let signer = ''
-    try {
-      signer = signerOf(parseLease(kept.line))
-    } catch (error) {
-      // It was read when it came: only a disk makes something else of it.
-      this.#log.error({ err: error }, 'a ready lease is damaged, and is not given out')
-    }
-    this.#signers.set(kept, signer)
-    return signer
+  /** The operator's list goes before the delegation: no signature covers the uuid in that. */
+  #uuidOf(serial: string): string | undefined {
+    return this.#roll.get(serial)?.laptop?.uuid ?? this.#keyring?.basis('lease', serial)?.uuid
   }
 }
+
+/** Whether every firmware reads a lease. */
+const isSig01 = ({ line }: Kept): boolean => /^act01: \S+ K \S+ sig01: /.test(line)
 
 /** @param soonest what ends before is not worth a signature */
 function orderOf(
@@ -208,11 +259,6 @@ function orderOf(
 ): Order | undefined {
   const expiry = earliest([wanted, basis.until])
   return expiry < soonest ? undefined : { uuid, expiry, key: basis.key }
-}
-
-function signerOf({ signature }: Lease): string {
-  const mark = signature.version === 1 ? signature.mark : signature.links[0]
-  return mark?.key.slice(-64) ?? ''
 }
 
 /** When something ends, for people: by the clock on the wall. */

@@ -2,6 +2,7 @@ import { definePlugin, explain, flag, greeting, integer, path, report, text } fr
 import { Keyring } from '../keyring/public.js'
 import { collections } from './documents.js'
 import { options } from './options.js'
+import { Hints } from './public.js'
 
 const commands = () => import('./commands/commands.js')
 
@@ -24,6 +25,7 @@ export default definePlugin({
   summary: 'Gives laptops their leases at boot, ready ones or fresh ones, and says which are stolen.',
   options,
   wants: { keyring: Keyring },
+  provides: { hints: Hints },
   collections,
   commands: {
     import: {
@@ -116,5 +118,6 @@ export default definePlugin({
     ctx.command('list', async (call) => (await commands()).list(service, call))
     ctx.command('set', async (call) => (await commands()).set(service, call))
     ctx.command('group', async (call) => (await commands()).group(service, call))
+    return { hints: service.hints }
   },
 })

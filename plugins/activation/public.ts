@@ -3,7 +3,7 @@ import { token } from '../../core/api.js'
 
 /** What laptops are told besides their leases. */
 export interface Hints {
-  /** Builds that laptops are told to have: the texts of hints whose names end in "build". */
+  /** Builds that laptops are told to have: the texts of hints whose names end in "build", each once. */
   builds(): readonly string[]
 }
 

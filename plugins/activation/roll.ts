@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asError, type Collection, type Doc, each, type Logger, makeFolders } from '../../core/api.js'
-import { readChanges, writeChanges } from './changes.js'
+import { readChanges, removeParts, writeChanges } from './changes.js'
 import type { Group, Laptop, Stock, Theft } from './documents.js'
 
 /** What is known of a serial. */
@@ -71,6 +71,9 @@ export class Roll {
     const folder = join(config.root, 'activation')
     makeFolders(folder)
     const roll = new Roll(store, join(folder, 'changes.jsonl'), log)
+    await removeParts(roll.#file).catch((error: unknown) =>
+      log.warn({ err: asError(error) }, 'a part of a file with uuids cannot be removed'),
+    )
     await roll.#load()
     return roll
   }

@@ -1,19 +1,30 @@
 import type { Chapter, Context, Logger, Story } from '../../core/api.js'
 import { type Keyring, parseSerial } from '../keyring/public.js'
 import { SchoolCalendar } from './calendar.js'
+import { Clock } from './clock.js'
 import { type Answer, Decision } from './decision.js'
 import type { collections } from './documents.js'
 import { Door } from './door.js'
 import { LeaseEnds } from './ends.js'
-import { parseHints } from './hints.js'
+import { buildsIn, parseHints } from './hints.js'
+import { Incoming } from './intake/incoming.js'
 import { serveOats } from './oats.js'
 import type { options } from './options.js'
 import { Planner } from './plan.js'
+import type { Hints } from './public.js'
 import type { Request } from './request.js'
 import { ClockResets } from './resets.js'
 import { serveRest } from './rest.js'
 import { Roll } from './roll.js'
-import { chapterOf, endingDelegations, endingLeases, modeOf, statusOf } from './status.js'
+import {
+  chapterOf,
+  differingUuids,
+  endingDelegations,
+  endingLeases,
+  modeOf,
+  statusOf,
+  strangeLeases,
+} from './status.js'
 import { type Sources, type Survey, survey } from './survey.js'
 import { Visits } from './visits.js'
 
@@ -36,18 +47,23 @@ export class Service {
   readonly planner: Planner
   readonly decision: Decision
   readonly visits: Visits
+  readonly hints: Hints
   readonly config: ActivationContext['config']
   readonly log: Logger
+  readonly #clock: Clock
   readonly #resets: ClockResets
   readonly #door: Door
-  #surveyed: { readonly at: number; readonly found: Survey } | undefined
+  #surveyed: { readonly at: number; readonly found: Promise<Survey> } | undefined
 
   static async open(ctx: ActivationContext): Promise<Service> {
+    const { store, log } = ctx
     const roll = await Roll.open(ctx)
-    return new Service(ctx, roll, await Visits.open(ctx.store.visits, roll, ctx.log))
+    await Incoming.clean(ctx)
+    const visits = await Visits.open(store.visits, roll, log)
+    return new Service(ctx, { roll, visits })
   }
 
-  private constructor(ctx: ActivationContext, roll: Roll, visits: Visits) {
+  private constructor(ctx: ActivationContext, { roll, visits }: Pick<Service, 'roll' | 'visits'>) {
     const { config, log } = ctx
     const { keyring } = ctx.wants
     this.roll = roll
@@ -57,11 +73,15 @@ export class Service {
     this.log = log
     this.calendar = SchoolCalendar.parse(config['school-days'], config['school-holidays'])
     const ends = new LeaseEnds(this.calendar)
-    this.planner = new Planner({ roll, keyring, ends, days: config['activation-days'], log })
-    this.decision = new Decision(this.planner, keyring, log)
+    this.#clock = new Clock(() => visits.latest)
+    const days = config['activation-days']
+    this.planner = new Planner({ roll, keyring, visits, clock: this.#clock, ends, days, log })
+    this.decision = new Decision(this.planner, keyring, visits, log)
     this.#resets = new ClockResets(this.planner, keyring, log)
     this.#door = new Door((request) => this.#answerOf(request), log)
-    this.#serve(ctx)
+    const hints = parseHints(config['oats-hints'])
+    this.hints = { builds: () => buildsIn(hints) }
+    this.#serve(ctx, hints)
   }
 
   /** What tells until when laptops go on. */
@@ -71,7 +91,11 @@ export class Service {
   }
 
   async status(): Promise<Chapter> {
-    return statusOf(await modeOf(this.keyring), survey(this.sources, this.decision.now()), this.#door.size)
+    return statusOf(
+      await modeOf(this.keyring),
+      await survey(this.sources, this.decision.now()),
+      this.#door.size,
+    )
   }
 
   async explain(wanted: string): Promise<Partial<Story> | undefined> {
@@ -83,16 +107,21 @@ export class Service {
     const { laptop, theft } = entry ?? {}
     const prospect = await this.decision.prospect(serial)
     const days = this.planner.daysOf(laptop)
-    return { activation: chapterOf({ serial, laptop, theft, visit, days, prospect }) }
+    const isAtOdds = this.planner.isAtOdds(serial)
+    return { activation: chapterOf({ serial, laptop, theft, visit, days, prospect, isAtOdds }) }
   }
 
-  #serve({ config, http, listen, on, every, defer, health }: ActivationContext): void {
+  #serve(
+    { http, listen, on, every, defer, health }: ActivationContext,
+    hints: ReturnType<typeof parseHints>,
+  ): void {
     const { router } = http
     serveRest(router, (serial) => this.#decide(serial))
     serveOats(router, {
       keyring: this.keyring,
-      hints: parseHints(config['oats-hints']),
+      hints,
       now: () => this.decision.now(),
+      isKnown: (serial) => this.roll.get(serial) !== undefined,
       isStolen: (serial) => this.planner.isStolen(serial),
       lastLease: (serial) => ({
         days: this.planner.daysOf(this.roll.get(serial)?.laptop),
@@ -107,11 +136,14 @@ export class Service {
     on('drain', () => this.#door.drain())
     every(1, () => this.#door.sweep())
     every(secondsBetweenSaves, () => this.visits.save())
-    health('leases', () => endingLeases(this.#survey(), this.decision.now()))
-    health('delegations', () => endingDelegations(this.#survey(), this.decision.now()))
+    health('leases', async () => endingLeases(await this.#survey(), this.decision.now()))
+    if (this.keyring === undefined) health('clock', () => this.#clock.fault())
+    health('uuids', async () => differingUuids(await this.#survey()))
+    health('keys', async () => strangeLeases(await this.#survey()))
+    health('delegations', async () => endingDelegations(await this.#survey(), this.decision.now()))
   }
 
-  #survey(): Survey {
+  #survey(): Promise<Survey> {
     const now = performance.now()
     if (this.#surveyed === undefined || now - this.#surveyed.at > surveyLasts)
       this.#surveyed = { at: now, found: survey(this.sources, this.decision.now()) }

@@ -5,6 +5,7 @@ import type { Prospect } from './decision.js'
 import type { Laptop, Theft, Visits } from './documents.js'
 import { said } from './plan.js'
 import type { Survey } from './survey.js'
+import { atOdds } from './uuids.js'
 
 const soon = { leases: 7, delegations: 30 }
 
@@ -32,11 +33,16 @@ export function statusOf(mode: string, found: Survey, connections: number): Chap
     lines.push(`delegation the first to end on ${delegation.day}: of ${delegation.laptops} laptops`)
   if (found.without > 0)
     lines.push(`without    ${found.without} laptops have neither a ready lease nor a right to sign one`)
-  const { laptops, ready, stolen, without, locked } = found
+  if (found.withheld > 0)
+    lines.push(
+      `withheld   ${found.withheld} laptops have a ready lease that is known to be bad; "explain SERIAL" says why`,
+    )
+  const { laptops, ready, stolen, strange, withheld, without, locked } = found
+  const twoUuids = found.atOdds.length
   return {
     lines,
     facts: {
-      ...{ mode, laptops, ready, stolen, without, locked, connections },
+      ...{ mode, laptops, ready, stolen, strange, withheld, without, locked, twoUuids, connections },
       nextLock: lock ?? null,
       firstDelegation: delegation ?? null,
     },
@@ -50,6 +56,15 @@ export function endingLeases({ ends }: Survey, now: Date): string | undefined {
   if (count === 0) return undefined
   return `the ready leases of ${count} laptops, for which none can be signed here then, end within ${soon.leases} days: import newer ones`
 }
+
+/** Ready leases of keys that are not known here; undefined when there are none. */
+export function strangeLeases({ strange }: Survey): string | undefined {
+  if (strange === 0) return undefined
+  return `the ready leases of ${strange} laptops are of keys that the keyring does not know, or fit another uuid than your list's: they are given out, but whether laptops take them is not known; if the keys are the authority's, import their public halves`
+}
+
+/** Laptops with two uuids, of which one is wrong; undefined when there are none. */
+export const differingUuids = (found: Survey): string | undefined => atOdds(found.atOdds)
 
 /** Delegations that have ended or will soon; undefined when there are none. */
 export function endingDelegations({ delegations, ended }: Survey, now: Date): string | undefined {
@@ -74,9 +89,11 @@ export interface Known {
   /** How long its leases last. */
   readonly days: number
   readonly prospect: Prospect
+  /** Whether it has one uuid in the operator's list and another in its delegation. */
+  readonly isAtOdds: boolean
 }
 
-export function chapterOf({ serial, laptop, theft, visit, days, prospect }: Known): Chapter {
+export function chapterOf({ serial, laptop, theft, visit, days, prospect, isAtOdds }: Known): Chapter {
   const { school, group, old } = laptop ?? {}
   const own = [
     ...(school === undefined ? [] : [`school ${school}`]),
@@ -93,6 +110,10 @@ export function chapterOf({ serial, laptop, theft, visit, days, prospect }: Know
       ? 'asked      never'
       : `asked      ${timeText(new Date(visit.last))}, ${visit.count} times in all; it got ${gotOf(visit)}`,
   ]
+  if (isAtOdds)
+    lines.push(
+      'uuid       your list has another than its delegation; leases are signed for that of the list, and if the laptop refuses them, that is the wrong one',
+    )
   if (theft !== undefined) {
     const back = theft.recovered === undefined ? '' : `, back since ${timeText(new Date(theft.recovered))}`
     lines.push(`stolen     ${timeText(new Date(theft.at))}: ${theft.reason || 'no reason is said'}${back}`)
@@ -101,7 +122,14 @@ export function chapterOf({ serial, laptop, theft, visit, days, prospect }: Know
   return {
     lines,
     facts: {
-      ...{ serial, school: school ?? null, group: group ?? null, days, old: old === true },
+      ...{
+        serial,
+        school: school ?? null,
+        group: group ?? null,
+        days,
+        old: old === true,
+        twoUuids: isAtOdds,
+      },
       now: { kind, until: until ?? null, why },
       visit: visit ?? null,
       theft: theftFacts ?? null,

@@ -8,6 +8,7 @@ import {
   parseMoment,
 } from '../keyring/public.js'
 import { dayOf, formatDay } from './day.js'
+import { calmly } from './intake/lines.js'
 import type { Planner } from './plan.js'
 import type { Entry, Roll } from './roll.js'
 import type { Visits } from './visits.js'
@@ -33,6 +34,10 @@ export interface Survey {
   /** Those with a ready lease that has not run out. */
   readonly ready: number
   readonly stolen: number
+  /** Those for which there is only a ready lease of a key that is not known here. */
+  readonly strange: number
+  /** Those whose ready leases are known to be bad. */
+  readonly withheld: number
   /** Those for which nothing can be signed, nor is a ready lease left. */
   readonly without: number
   /** On which days the last leases that laptops got end; those that have ended already are `locked`. */
@@ -45,6 +50,8 @@ export interface Survey {
   /** On which days delegations end; those that have ended are `ended`. */
   readonly delegations: readonly Count[]
   readonly ended: number
+  /** Serials of those with one uuid in the list and another in their delegation, sorted. */
+  readonly atOdds: readonly string[]
 }
 
 /** Counts laptops by the day on which something of theirs ends, and by whatever else. */
@@ -73,23 +80,37 @@ class Tally {
 
 const momentLength = never.length
 
-/** Goes through the whole roll. Stolen laptops are counted, and nothing else of them. */
-export function survey(sources: Sources, now: Date): Survey {
+/** Goes through the whole roll, while laptops are served. Stolen laptops are counted, and nothing else of them. */
+export async function survey(sources: Sources, now: Date): Promise<Survey> {
   const { keyring } = sources
   const at = formatMoment(now)
-  const found = { laptops: 0, ready: 0, stolen: 0, without: 0, locked: 0, unseen: 0, ended: 0 }
+  const found = {
+    laptops: 0,
+    ready: 0,
+    stolen: 0,
+    strange: 0,
+    withheld: 0,
+    without: 0,
+    locked: 0,
+    unseen: 0,
+    ended: 0,
+  }
+  const atOdds: string[] = []
   const [locks, ends, delegations] = [new Tally(), new Tally(), new Tally()]
-  for (const entry of everyone(sources)) {
+  for await (const entry of calmly(everyone(sources))) {
     found.laptops += 1
     if (isStolen(entry)) {
       found.stolen += 1
       continue
     }
+    if (sources.planner.isAtOdds(entry.serial)) atOdds.push(entry.serial)
     const last = sources.visits.get(entry.serial)?.until
     if (last === undefined) found.unseen += 1
     else if (hasPassed(last, at)) found.locked += 1
     else locks.add(last)
-    const { ready, until, why } = lastEnd(entry, sources, now)
+    const { ready, isStrange, isWithheld, until, why } = lastEnd(entry, sources, now)
+    if (isStrange) found.strange += 1
+    if (isWithheld) found.withheld += 1
     if (ready) found.ready += 1
     if (until === undefined) found.without += 1
     else ends.add(until, why)
@@ -101,6 +122,7 @@ export function survey(sources: Sources, now: Date): Survey {
   }
   return {
     ...found,
+    atOdds: atOdds.sort(),
     locks: locks.rows().map(({ day, laptops }) => ({ day, laptops })),
     ends: ends
       .rows()
@@ -118,19 +140,28 @@ export function* everyone({ roll, keyring }: Pick<Sources, 'roll' | 'keyring'>):
 
 export const isStolen = ({ theft }: Entry): boolean => theft !== undefined && theft.recovered === undefined
 
+interface LastEnd {
+  readonly ready: boolean
+  /** All that there is for it is a ready lease of a key that is not known here. */
+  readonly isStrange: boolean
+  readonly isWithheld: boolean
+  readonly until: Moment | undefined
+  readonly why: 'delegation' | 'ready'
+}
+
 /** Until when a laptop can be kept going here at most: by what can be signed, or by what came ready. */
-function lastEnd(
-  { serial }: Entry,
-  { planner }: Sources,
-  now: Date,
-): { ready: boolean; until: Moment | undefined; why: 'delegation' | 'ready' } {
-  const { stored } = planner.plan(serial, now)
+function lastEnd({ serial }: Entry, { planner }: Sources, now: Date): LastEnd {
+  const plan = planner.plan(serial, now)
   const means = planner.means(serial)
-  const at = planner.momentOf(now)
-  const signed = 'lacks' in means || !isLater(means.basis.until, at) ? undefined : means.basis.until
-  const ready = stored !== undefined
-  if (signed === undefined) return { ready, until: stored?.until, why: 'ready' }
-  if (stored !== undefined && isLater(stored.until, signed))
-    return { ready, until: stored.until, why: 'ready' }
-  return { ready, until: signed, why: 'delegation' }
+  const signed =
+    'lacks' in means || !isLater(means.basis.until, planner.momentOf(now)) ? undefined : means.basis.until
+  const found = {
+    ready: plan.stored !== undefined,
+    isStrange: plan.isStrange === true && signed === undefined,
+    isWithheld: plan.isWithheld === true,
+  }
+  const ready = plan.stored?.until
+  if (signed === undefined) return { ...found, until: ready, why: 'ready' }
+  const isBest = ready !== undefined && plan.isStrange !== true && isLater(ready, signed)
+  return isBest ? { ...found, until: ready, why: 'ready' } : { ...found, until: signed, why: 'delegation' }
 }

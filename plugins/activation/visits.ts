@@ -1,33 +1,57 @@
 import { asError, type Collection, each, type Logger } from '../../core/api.js'
 import type { Answer } from './decision.js'
-import type { Visits as VisitsDoc } from './documents.js'
+import type { Kept, KeptVisits, Visits as VisitsDoc } from './documents.js'
+import { mostLaptops } from './intake/laptops.js'
 import type { Roll } from './roll.js'
 
 /** Documents that are written at a time: they share a sync of the disk. */
 const batch = 500
 
 /**
- * When each laptop asked, and what it got. Kept in memory and written now and then: a laptop that waits must not wait
- * for a disk, and of what a crash takes nothing depends.
+ * When each laptop asked, what it got, and what was last signed for it. Kept in memory and written now and then: a laptop
+ * that waits must not wait for a disk, and on what a crash takes nothing depends: a laptop keeps its lease itself.
  */
 export class Visits {
-  readonly #store: Collection<VisitsDoc>
+  readonly #store: Collection<KeptVisits>
   readonly #roll: Roll
   readonly #log: Logger
   readonly #docs = new Map<string, VisitsDoc>()
+  /** Leases that were signed here, by serial; those that were signed longest ago first. */
+  readonly #signed = new Map<string, Kept>()
+  #latest = 0
   readonly #unwritten = new Set<string>()
   #saving: Promise<void> | undefined
 
-  private constructor(store: Collection<VisitsDoc>, roll: Roll, log: Logger) {
+  private constructor(store: Collection<KeptVisits>, roll: Roll, log: Logger) {
     this.#store = store
     this.#roll = roll
     this.#log = log
   }
 
-  static async open(store: Collection<VisitsDoc>, roll: Roll, log: Logger): Promise<Visits> {
+  static async open(store: Collection<KeptVisits>, roll: Roll, log: Logger): Promise<Visits> {
     const visits = new Visits(store, roll, log)
-    for await (const { rev: _, ...doc } of each(store)) visits.#docs.set(doc.serial, doc)
+    for await (const { rev: _, signed, ...doc } of each(store)) {
+      visits.#docs.set(doc.serial, doc)
+      if (signed !== undefined) visits.#keep(doc.serial, signed)
+      visits.#saw(doc.last)
+    }
     return visits
+  }
+
+  /** When the last laptop asked, in milliseconds since the epoch; 0: none ever did. */
+  get latest(): number {
+    return this.#latest
+  }
+
+  /** What was last signed here for a laptop. */
+  signed(serial: string): Kept | undefined {
+    return this.#signed.get(serial)
+  }
+
+  /** Keeps what was signed for a laptop, until something else is. It goes to the disk with the visit that follows. */
+  keep(serial: string, signed: Kept): void {
+    this.#keep(serial, signed)
+    this.#unwritten.add(serial)
   }
 
   get(serial: string): VisitsDoc | undefined {
@@ -52,6 +76,18 @@ export class Visits {
       ...(until !== undefined && { until }),
     })
     this.#unwritten.add(serial)
+    this.#saw(last)
+  }
+
+  #keep(serial: string, signed: Kept): void {
+    this.#signed.delete(serial)
+    this.#signed.set(serial, signed)
+    const [longestAgo] = this.#signed.keys()
+    if (this.#signed.size > mostLaptops && longestAgo !== undefined) this.#signed.delete(longestAgo)
+  }
+
+  #saw(last: string): void {
+    this.#latest = Math.max(this.#latest, Date.parse(last) || 0)
   }
 
   /** Writes what is new. What cannot be written now is tried again the next time. */
@@ -79,8 +115,9 @@ export class Visits {
   async #write(serial: string): Promise<void> {
     const doc = this.#docs.get(serial)
     if (doc === undefined) return
+    const signed = this.#signed.get(serial)
     const found = await this.#store.get(serial)
-    if (found === undefined) await this.#store.insert(doc)
-    else await this.#store.update(serial, found.rev, doc)
+    if (found === undefined) await this.#store.insert({ ...doc, ...(signed !== undefined && { signed }) })
+    else await this.#store.update(serial, found.rev, { ...doc, signed })
   }
 }

@@ -30,6 +30,10 @@ export class SchoolKeyring implements Keyring {
     return this.#parts.vault.trusted(role)
   }
 
+  isCompromised(key: string): boolean {
+    return this.#parts.vault.isCompromised(key)
+  }
+
   basis(role: 'lease' | 'oats', serial: string): Basis | undefined {
     const ground = this.#parts.grounds.find(role, serial)
     if (ground === undefined) return undefined
@@ -77,8 +81,11 @@ export class SchoolKeyring implements Keyring {
   async takeServerKey(pair: { private: Uint8Array; public: Uint8Array }, by: string): Promise<boolean> {
     const { vault, audit } = this.#parts
     const { id } = checkedPair(pair)
-    if (vault.list().some(({ publicKey, hasPrivate }) => publicKey.id === id && hasPrivate)) return false
-    await audit.append({ by, what: 'keyring import', key: id })
+    const known = vault.list().find(({ publicKey }) => publicKey.id === id)
+    const isOurs = known === undefined || known.role === 'server'
+    if (isOurs && known?.hasPrivate === true) return false
+    // First, so that what cannot be noted is not taken. What is for another role is refused.
+    if (isOurs) await audit.append({ by, what: 'keyring import', key: id })
     return (await vault.addPair('server', pair.private)).isNew
   }
 }

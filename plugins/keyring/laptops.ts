@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { parse } from 'csv-parse'
+import { CsvError, parse } from 'csv-parse'
 import { RequestError } from '../../core/api.js'
 import { Breath } from './breath.js'
 import { isUuid, parseSerial } from './wire/laptop.js'
@@ -25,6 +25,14 @@ const mostRefused = 10_000
 /** Bytes that are read at a time. */
 const chunk = 1 << 16
 const longestRecord = 4096
+
+/** What the parser finds, without the text that it was found in. */
+const faults: Readonly<Record<string, string>> = {
+  CSV_MAX_RECORD_SIZE: `there are more than ${longestRecord} characters`,
+  CSV_QUOTE_NOT_CLOSED: 'a quote is opened and never closed',
+  INVALID_OPENING_QUOTE: 'a quote stands inside a word',
+  CSV_INVALID_CLOSING_QUOTE: 'something stands behind a closing quote',
+}
 
 /**
  * Reads a list of laptops, CSV as deployments have it: `SERIAL,UUID` or `SCHOOL,SERIAL,UUID`, a comma or semicolon in
@@ -71,13 +79,15 @@ async function* rows(bytes: Uint8Array): AsyncGenerator<{ line: number; cells: s
   source.on('error', (error) => parser.destroy(error))
   try {
     for await (const { info, record } of source.pipe(parser)) {
-      const cells = record as string[]
+      // Blanks inside quotes are the parser's to keep.
+      const cells = (record as string[]).map((cell) => cell.trim())
       while (cells.at(-1) === '') cells.pop()
       if (cells.length > 0) yield { line: info.lines, cells }
     }
   } catch (error) {
-    if (error instanceof RequestError || !(error instanceof Error)) throw error
-    throw noList(error.message)
+    if (!(error instanceof CsvError)) throw error
+    // Its own message shows what stands there, which may be a uuid.
+    throw noList(`${faults[error.code] ?? 'what is in quotes makes no sense'} in line ${error.lines}`)
   } finally {
     source.destroy()
   }

@@ -1,5 +1,6 @@
 import { choice, definePlugin, explain, flag, path, paths, report, text } from '../../core/api.js'
 import { collections } from './documents.js'
+import { passphraseFile } from './keys/passphrase-probe.js'
 import { options } from './options.js'
 import { Keyring, roles } from './public.js'
 
@@ -10,7 +11,11 @@ const laptops = {
   help: 'CSV of laptops: SERIAL,UUID or SCHOOL,SERIAL,UUID; - is standard input.',
   input: true,
 } as const
-const role = (what: string) => choice({ help: what, default: 'lease', of: roles })
+const role = text({
+  help: `What for: ${roles.join(', ')}; otherwise what the name of each file says, as lease.public does.`,
+  default: '',
+  placeholder: 'ROLE',
+})
 const until = text({
   help: 'When it ends, UTC: a date, or YYYYMMDDThhmmssZ.',
   default: '',
@@ -27,6 +32,7 @@ export default definePlugin({
   options,
   provides: { keyring: Keyring },
   collections,
+  system: [passphraseFile],
   commands: {
     list: { summary: 'List keys: what for, whether they sign, and in what state.', lists: true },
     generate: {
@@ -36,7 +42,7 @@ export default definePlugin({
     import: {
       summary: 'Take keys over: .public and .private files of makekey, or "key01:" texts.',
       args: { file: { help: 'A file, or a directory of them; - is standard input.', input: true } },
-      options: { role: role('What for.') },
+      options: { role },
     },
     export: {
       summary: 'Write a public key to a file, as makekey does.',
@@ -46,6 +52,10 @@ export default definePlugin({
         text: flag({ help: 'The public key as a "key01:" text.', default: false }),
         to: toFile,
       },
+    },
+    remove: {
+      summary: 'Remove a key that was put here by mistake and never signed: both halves.',
+      args: { key },
     },
     mark: {
       summary: 'Say that a key is retired (signs no more, still trusted), compromised, or active again.',
@@ -66,7 +76,7 @@ export default definePlugin({
         uuid: text({ help: "The laptop's uuid.", default: '', placeholder: 'UUID' }),
         laptops: path({ help: 'CSV with serials and uuids, in place of --uuid.', default: '' }),
         at: text({
-          help: 'The time to look from, YYYYMMDDThhmmssZ; otherwise now.',
+          help: 'The time to look from, UTC: a date for its first second, or YYYYMMDDThhmmssZ; otherwise now.',
           default: '',
           placeholder: 'TIME',
         }),
@@ -173,6 +183,7 @@ export default definePlugin({
     ctx.command('generate', async (call) => (await commands()).generate(service, call))
     ctx.command('import', async (call) => (await commands()).importKeys(service, call))
     ctx.command('export', async (call) => (await commands()).exportKey(service, call))
+    ctx.command('remove', async (call) => (await commands()).remove(service, call))
     ctx.command('mark', async (call) => (await commands()).mark(service, call))
     ctx.command('lease', async (call) => (await commands()).lease(service, call))
     ctx.command('delegate', async (call) => (await commands()).delegate(service, call))

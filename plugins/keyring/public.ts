@@ -90,6 +90,12 @@ export interface Intake {
 export interface Keyring {
   /** Public keys whose signatures laptops of this school accept: those that are not compromised. */
   trusted(role: Role): readonly PublicKey[]
+  /**
+   * Whether a key is marked as compromised, whatever its role: nothing that goes through it counts, also as a link behind
+   * a trusted key. The `keys` of a verdict are such ids.
+   * @param key its id, 64 hex digits, or all of it, 540
+   */
+  isCompromised(key: string): boolean
   /** With what it would sign for a laptop; undefined when it cannot. Says nothing of the clock. */
   basis(role: 'lease' | 'oats', serial: string): Basis | undefined
   /** How many laptops it could sign for: `all` with a master key. */

@@ -48,11 +48,15 @@ export class Service {
   static async open(ctx: KeyringContext, now = () => new Date()): Promise<Service> {
     const { config, log } = ctx
     const folder = join(config.root, 'keyring')
+    const scratch = join(folder, 'signing')
+    // A server that was killed while bios-crypto signed left a private key there. Before all that may fail.
+    await removeTree(scratch)
     const file = config['keyring-passphrase-file']
     const vault = await Vault.open(join(folder, 'keys'), {
       passphrase: file === '' ? undefined : await readPassphrase(file),
     })
-    const audit = await Audit.open(join(folder, 'audit'))
+    // No key comes without a line of it.
+    const audit = await Audit.open(join(folder, 'audit'), { now, isBegun: vault.list().length > 0 })
     ctx.defer(() => audit.close())
     for (const repair of audit.repairs) log.warn(repair)
     const guard = await ClockGuard.open({
@@ -67,9 +71,6 @@ export class Service {
       new PendingFile(join(folder, 'delegations.pending')),
       log,
     )
-    const scratch = join(folder, 'signing')
-    // A server that was killed while bios-crypto signed left a private key there.
-    await removeTree(scratch)
     const signer =
       config['keyring-driver'] === 'native'
         ? new NativeSigner(vault)

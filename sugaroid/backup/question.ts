@@ -34,7 +34,7 @@ export function parseRetryAfter(text: string | undefined, now: number): number |
 }
 
 /** The short message of an HTML page, on one line. */
-function plain(body: Buffer): string {
+export function plain(body: Buffer): string {
   const text = body.subarray(0, 4096).toString()
   return text
     .replace(/<[^<>]*>/g, ' ')

@@ -24,6 +24,10 @@ function exitCode(turn: Turn): number {
   switch (turn.outcome) {
     case 'unreachable':
       return exit.UNAVAILABLE
+    case 'denied':
+      return exit.NOPERM
+    case 'busy':
+      return exit.TEMPFAIL
     case 'refused':
     case 'broken':
       return exit.PROTOCOL
@@ -67,6 +71,22 @@ function describe(turn: Turn): Report {
         verdict: turn.verdict,
         because: turn.reason,
         advice: 'check that --key is the key of theft deterrence that the laptop knows',
+      }
+    case 'denied':
+      return {
+        title: 'The server refuses to answer.',
+        status: String(turn.status),
+        'server says': turn.text,
+        advice:
+          'check the serial, and that the server runs activation and has a key or a delegation of OATS for it',
+      }
+    case 'busy':
+      return {
+        title: 'The server does not answer now.',
+        status: String(turn.status),
+        'server says': turn.text,
+        'come back in': turn.seconds === undefined ? undefined : `${turn.seconds} s`,
+        advice: 'try again later',
       }
     case 'broken':
       return {

@@ -460,6 +460,10 @@ t.test('the commands of id say the same with a server running and without', asyn
     err: /^refused: .*known\.txt:3: /,
   })
   t.match(await on(['import', 'nowhere.json']), { code: 66, err: /nowhere\.json cannot be read \(ENOENT\)/ })
+  t.match(await on(['import', '/dev/null']), {
+    code: 77,
+    err: /\/dev\/null is neither a file nor a directory/,
+  })
   const after = JSON.parse((await on(['export'])).out)
   t.same(
     after.filter(({ nickname }: { nickname: string }) => nickname !== 'Inés'),

@@ -31,9 +31,11 @@ export default definePlugin({
   } } },
   start(ctx) {
     ctx.command('bring', async ({ options, deliver, print, note }) => {
-      if (options.into !== '') {
+      const folder = options.mode === 'packed' ? options.to : options.into
+      if (folder !== '') {
+        print('begun')
         const { stdout } = spawnSync('tar', ['-c', '--format=posix', '-C', options.from, '.'], { maxBuffer: 1 << 26 })
-        await deliver({ to: options.into, form: 'directory' }, (async function* () { yield stdout })())
+        await deliver({ to: folder, form: 'directory' }, (async function* () { yield stdout })())
       } else await deliver({ to: options.mode === 'elsewhere' ? '/tmp/elsewhere' : options.to, form: 'file' }, pieces(options.mode, note))
       print('delivered')
     })
@@ -66,6 +68,7 @@ t.test('a delivery is written where it was typed, by the one who typed it', asyn
 
     const again = await bring(place, ['--to', './parcel'])
     t.match(again, { code: 77, err: /parcel is there already/ }, 'nothing is overwritten')
+    t.notMatch(again.err, 'piece', 'and nothing is made that could not be written')
     t.match(await bring(place, ['--to', './no/such/folder']), { code: 69, err: /is no directory/ })
     t.same(readdirSync(place), ['parcel'])
   }
@@ -86,6 +89,12 @@ t.test('a directory comes with times and modes, without programs that run as som
     t.equal(lstatSync(file, { bigint: true }).mtimeNs, 1_234_567_890_123_456_789n)
     t.ok(lstatSync(join(place, 'new', 'folder', 'link')).isSymbolicLink())
     t.match(await bring(place, ['--into', 'new', '--from', from]), { code: 77, err: /is there already/ })
+    const packed = ['--to', 'new', '--from', from, '--mode', 'packed']
+    t.match(await bring(place, packed), { code: 77, err: /new is there already/, out: /^$/ }, 'nor begun')
+    await mkdir(join(place, 'empty'))
+    t.match(await bring(place, packed.with(1, 'empty')), { code: 0 }, 'an empty one gives way')
+    await symlink('nowhere', join(place, 'dangling'))
+    t.match(await bring(place, packed.with(1, 'dangling')), { code: 77, err: /dangling is there already/ })
   }
 })
 

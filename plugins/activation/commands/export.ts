@@ -35,7 +35,7 @@ async function exportLeases(service: Service, call: Export): Promise<number> {
   const { options, note, signal } = call
   const named = namedIn(service, options.laptops)
   const serials = named ?? [...everyone(service.sources)].map(({ serial }) => serial)
-  const { leases, without } = await unlock(service.decision, [...new Set(serials)].sort(), {
+  const { leases, without } = await unlock(service, [...new Set(serials)].sort(), {
     ...{ days: options.days, signal },
     progress: (done) => done % progressEvery === 0 && note(`${done} of ${serials.length} laptops`),
   })
@@ -45,7 +45,7 @@ async function exportLeases(service: Service, call: Export): Promise<number> {
       hint: 'import leases, delegations or a list with uuids: "activation list" shows what is known',
     })
   const ready = leases.filter(({ isReady }) => isReady).length
-  if (ready > 0) note(`${ready} of them came ready, and last as long as they were made for`)
+  if (ready > 0) note(`${ready} of them were there already, and last as long as they were made for`)
   const text = options.bundle ? bundleOf(leases) : leases.map(({ line }) => `${line}\n`).join('')
   await hand(call, text, `${leases.length} leases`)
   return named === undefined || without.length === 0 ? 0 : dataError

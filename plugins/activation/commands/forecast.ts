@@ -17,21 +17,21 @@ type ForecastCall = Pick<Call, 'list' | 'note'> & {
 }
 
 /** `activation forecast [--days N] [--holiday FROM TO]` */
-export function forecast(service: Service, { args, options, list, note }: ForecastCall): void {
-  const { rows, notes } = forecastFor(service, args.to, options)
+export async function forecast(service: Service, { args, options, list, note }: ForecastCall): Promise<void> {
+  const { rows, notes } = await forecastFor(service, args.to, options)
   list(rows, columns)
   for (const line of notes) note(line)
 }
 
-function forecastFor(
+async function forecastFor(
   { sources, calendar, decision }: Service,
   to: string | undefined,
   { days, holiday }: ForecastCall['options'],
-): Forecast {
+): Promise<Forecast> {
   const now = decision.now()
   if (holiday !== '') return overHoliday(sources, calendar, holidayOf(holiday, to, now), now)
   if (to !== undefined) throw usage(`"${to}" is said without --holiday`)
-  return forecastOf(survey(sources, now), dayOf(now) + days)
+  return forecastOf(await survey(sources, now), dayOf(now) + days)
 }
 
 function holidayOf(from: string, to: string | undefined, now: Date): Holiday {

@@ -21,7 +21,7 @@ export async function importFiles(desk: Desk, call: Import): Promise<number> {
   const first = await files.next()
   if (first.done === true) throw nothing(args.file)
   if (first.value.path === args.file) return takeAndTell(desk, call, [single(first.value)])
-  const incoming = await Incoming.open(desk.config.root)
+  const incoming = await Incoming.open(desk)
   try {
     const arrived = await arrive(desk, joined(first.value, files), incoming, signal)
     for (const folder of arrived.passedOver) call.note(`passed over: ${folder}`)

@@ -20,7 +20,7 @@ export async function set({ roll, planner }: Service, { args, options, print }: 
   }
   if (Object.keys(change).length === 0)
     throw new RequestError('USAGE', 'nothing is to be set', { hint: 'say --group, --days or --old' })
-  if (roll.get(serial)?.laptop === undefined && 'lacks' in planner.means(serial))
+  if (roll.get(serial) === undefined && 'lacks' in planner.means(serial))
     throw new RequestError('NOT_FOUND', `no laptop ${serial} is known`, {
       hint: 'import a list that names it',
     })

@@ -1,11 +1,11 @@
-import type { Decision } from '../decision.js'
+import type { Service } from '../service.js'
 
 /** A lease that was made out for a stick. */
 export interface MadeOut {
   readonly serial: string
   /** Without its line end. */
   readonly line: string
-  /** Not signed now, but kept since it came. */
+  /** Not signed now: it came ready, or was signed before. */
   readonly isReady: boolean
 }
 
@@ -21,7 +21,7 @@ const atOnce = 32
 
 /** Leases for a stick. @param days that they last, where they are signed now */
 export async function unlock(
-  decision: Decision,
+  { decision, planner }: Pick<Service, 'decision' | 'planner'>,
   serials: readonly string[],
   { days, signal, progress }: { days: number; signal: AbortSignal; progress: (done: number) => void },
 ): Promise<Unlocked> {
@@ -39,5 +39,8 @@ export async function unlock(
     }
     progress(at + part.length)
   }
-  return { leases, without }
+  // To sign for a school takes a while, in which somebody may say that a laptop is stolen.
+  const gone = leases.filter(({ serial }) => planner.isStolen(serial))
+  for (const { serial } of gone) without.push({ serial, why: 'it is stolen' })
+  return { leases: leases.filter(({ serial }) => !planner.isStolen(serial)), without }
 }

@@ -2,6 +2,7 @@
 import { basename } from 'node:path'
 import { RequestError } from '../../../core/api.js'
 import type { Keyring } from '../../keyring/public.js'
+import { atOdds } from '../uuids.js'
 import type { Desk } from './desk.js'
 import type { Taken } from './taking.js'
 import { Refusals } from './tally.js'
@@ -20,8 +21,9 @@ export async function takeDelegations(desk: Desk, name: string, bytes: Buffer): 
   const { taken, unchanged, refused } = await keyring.takeDelegations(role, bytes.toString('utf8'), by)
   const refusals = new Refusals()
   for (const refusal of refused) refusals.add(refusal)
+  const odds = role === 'lease' ? atOdds(taken.filter((serial) => desk.planner.isAtOdds(serial))) : undefined
   return {
-    ...{ taken: taken.length, unchanged, notes: [] },
+    ...{ taken: taken.length, unchanged, notes: odds === undefined ? [] : [odds] },
     ...{ refused: refusals.count, refusals: refusals.first },
   }
 }

@@ -1,4 +1,5 @@
-import { checkLease, formatMoment, hasPassed, type Moment, type PublicKey } from '../../keyring/public.js'
+import { checkLease, formatMoment, hasPassed, type Keyring, type Moment } from '../../keyring/public.js'
+import type { Holder } from '../standing.js'
 import type { Desk } from './desk.js'
 import type { FoundLease } from './leases.js'
 import { calmly } from './lines.js'
@@ -16,17 +17,14 @@ const noUuid = 'no uuid of the laptop is known'
 /** Looks at each lease as its laptop would, as far as this server can. Those that it would not take are refused. */
 export async function checkLeases(
   { found, refusals }: Reading<FoundLease>,
-  { roll, keyring, planner }: Desk,
+  { keyring, planner }: Desk,
   signal: AbortSignal | undefined,
 ): Promise<GoodLease[]> {
   const at = formatMoment(planner.now())
-  const trusted = keyring?.trusted('lease') ?? []
   const good: GoodLease[] = []
   for await (const lease of calmly(found, signal)) {
     const { line, serial } = lease
-    const known = [keyring?.basis('lease', serial)?.uuid, roll.get(serial)?.laptop?.uuid]
-    const uuids = [...new Set(known.filter((uuid) => uuid !== undefined))]
-    const { fault, unchecked } = look(lease, { at, trusted, uuids })
+    const { fault, unchecked } = look(lease, planner.holder(serial), { at, keyring })
     if (fault !== undefined) refusals.add({ line, serial, reason: fault })
     else good.push({ ...lease, ...(unchecked && { unchecked }) })
   }
@@ -41,16 +39,17 @@ interface Look {
 }
 
 function look(
-  { serial, text, until }: FoundLease,
-  { at, trusted, uuids }: { at: Moment; trusted: readonly PublicKey[]; uuids: readonly string[] },
+  { text, until, signers }: FoundLease,
+  { serial, uuid }: Holder,
+  { at, keyring }: { at: Moment; keyring: Keyring | undefined },
 ): Look {
   if (hasPassed(until, at)) return { fault: `ended at ${until}` }
+  const compromised = signers.find((key) => keyring?.isCompromised(key))
+  if (compromised !== undefined)
+    return { fault: `is signed by ${compromised.slice(-64).slice(0, 12)}, which is compromised` }
+  const trusted = keyring?.trusted('lease') ?? []
   if (trusted.length === 0) return { unchecked: noKey }
-  const question = { serial, at, trusted }
-  const verdicts = (uuids.length === 0 ? [question] : uuids.map((uuid) => ({ ...question, uuid }))).map(
-    (one) => checkLease(text, one),
-  )
-  const best = verdicts.find(({ verdict }) => verdict === 'valid') ?? verdicts[0]
-  if (best?.verdict !== 'valid') return { fault: best?.reason ?? 'cannot be looked at' }
-  return uuids.length === 0 ? { unchecked: noUuid } : {}
+  const { verdict, reason } = checkLease(text, { serial, at, trusted, ...(uuid !== undefined && { uuid }) })
+  if (verdict !== 'valid') return { fault: reason }
+  return uuid === undefined ? { unchecked: noUuid } : {}
 }

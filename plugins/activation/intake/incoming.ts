@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { RequestError, removeTree, SystemError, systemCode } from '../../../core/api.js'
+import { asError, RequestError, removeTree, SystemError, systemCode } from '../../../core/api.js'
+import type { Desk } from './desk.js'
 
 /** Of this process: what others of its kind began is nobody's any more, since a root has one owner. */
 const mark = randomBytes(4).toString('hex')
@@ -14,13 +15,22 @@ export class Incoming {
     this.path = path
   }
 
-  /** Makes it beside the roll's own files, and removes those that a killed server left. @throws SystemError NO_SPACE, NOT_WRITABLE */
-  static async open(root: string): Promise<Incoming> {
-    const folder = join(root, 'activation')
+  /** Removes those that a killed server left. What cannot be removed is told: it must not keep laptops waiting. */
+  static async clean({ config, log }: Pick<Desk, 'config' | 'log'>): Promise<void> {
+    const folder = join(config.root, 'activation')
+    for (const name of await readdir(folder)) {
+      if (!name.startsWith('incoming-') || name.startsWith(`incoming-${mark}-`)) continue
+      await removeTree(join(folder, name)).catch((error: unknown) =>
+        log.warn({ err: asError(error) }, `${join(folder, name)} cannot be removed; there may be keys in it`),
+      )
+    }
+  }
+
+  /** Makes it beside the roll's own files. @throws SystemError NO_SPACE, NOT_WRITABLE */
+  static async open(desk: Pick<Desk, 'config' | 'log'>): Promise<Incoming> {
+    const folder = join(desk.config.root, 'activation')
     try {
-      for (const name of await readdir(folder))
-        if (name.startsWith('incoming-') && !name.startsWith(`incoming-${mark}-`))
-          await removeTree(join(folder, name))
+      await Incoming.clean(desk)
       return new Incoming(await mkdtemp(join(folder, `incoming-${mark}-`)))
     } catch (error) {
       throw explain(error, folder)

@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import { lines, withoutMark } from './lines.js'
+import { firstSaid, withoutBlanks } from './lines.js'
 import { type Shape, shapeOf } from './shape.js'
 import type { Kind } from './tally.js'
 
@@ -40,8 +40,8 @@ export function recognise(name: string, bytes: Buffer): Recognised | undefined {
 const words: Shape = { form: 'words' }
 
 function tagged(bytes: Buffer): 'leases' | 'delegations' | undefined {
-  if (withoutMark(bytes).subarray(0, 4).toString('latin1') === '[1,{') return 'leases'
-  const [first] = lines(bytes)
-  if (first?.text?.startsWith('act01: ')) return 'leases'
-  return first?.text?.startsWith('del01: ') ? 'delegations' : undefined
+  if (withoutBlanks(bytes).subarray(0, 4).toString('latin1') === '[1,{') return 'leases'
+  const first = firstSaid(bytes)
+  if (first?.startsWith('act01: ')) return 'leases'
+  return first?.startsWith('del01: ') ? 'delegations' : undefined
 }

@@ -56,7 +56,19 @@ export async function readSerials(bytes: Buffer, signal?: AbortSignal): Promise<
   const collected = new Collected(cellAt)
   for await (const { number: line, text } of calmly(lines(bytes), signal)) {
     if (text === undefined) collected.refuse({ line, reason: tooLong })
-    else collected.take({ line, cells: [text.trim().replace(/^"(.*)"$/, '$1')] }, alone)
+    else
+      collected.take(
+        {
+          line,
+          cells: [
+            text
+              .trim()
+              .replace(/^"(.*)"$/, '$1')
+              .trim(),
+          ],
+        },
+        alone,
+      )
   }
   return collected
 }

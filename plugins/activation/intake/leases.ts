@@ -8,7 +8,7 @@ import {
   parseLease,
   parseSerial,
 } from '../../keyring/public.js'
-import { calmly, type Line, lines, tooLong, withoutMark } from './lines.js'
+import { calmly, type Line, lines, tooLong, withoutBlanks } from './lines.js'
 import { type Reading, Refusals } from './tally.js'
 
 /** A lease as a file has it: its form is right, and nothing else is known of it. */
@@ -20,6 +20,8 @@ export interface FoundLease {
   /** Until when it counts: the least of all its links. */
   readonly until: Moment
   readonly kind: 'sig01' | 'sig02'
+  /** The keys of its links, by id or whole: the first is the one that its laptop must know. */
+  readonly signers: readonly string[]
 }
 
 /**
@@ -47,7 +49,7 @@ export async function readLeases(bytes: Buffer, signal?: AbortSignal): Promise<R
 
 /** Whether a file is a bundle of leases. */
 const isBundleFile = (bytes: Buffer): boolean =>
-  isBundle(withoutMark(bytes).subarray(0, 1).toString('latin1'))
+  isBundle(withoutBlanks(bytes).subarray(0, 1).toString('latin1'))
 
 interface LeaseLine extends Line {
   /** The serial under which it stands in a bundle. */
@@ -56,17 +58,21 @@ interface LeaseLine extends Line {
 
 /** Lines of a bundle, with the number that each has in the file. */
 function* members(bytes: Buffer): Generator<LeaseLine> {
-  let above = 0
-  for (const [under, text] of bundleIn(bytes)) {
+  const bundle = withoutBlanks(bytes)
+  let above = linesIn(bytes.subarray(0, bytes.length - bundle.length).toString('latin1'))
+  for (const [under, text] of bundleIn(bundle)) {
     const member = Buffer.from(text, 'latin1')
     for (const line of lines(member)) yield { ...line, number: above + line.number, under }
-    above += text.split('\n').length - 1
+    above += linesIn(text)
   }
 }
 
+/** Line ends in a text. */
+const linesIn = (text: string): number => text.split(/\r\n|\r|\n/).length - 1
+
 function bundleIn(bytes: Buffer): Map<string, string> {
   try {
-    return parseBundle(withoutMark(bytes).toString('latin1'))
+    return parseBundle(bytes.toString('latin1'))
   } catch (error) {
     throw new RequestError('REQUEST_INVALID', `the bundle cannot be read: ${asError(error).message}`)
   }
@@ -74,7 +80,11 @@ function bundleIn(bytes: Buffer): Map<string, string> {
 
 function foundIn(lease: Lease, line: number, text: string): FoundLease {
   const kind = lease.signature.version === 1 ? 'sig01' : 'sig02'
-  return { line, serial: lease.serial, text, until: effectiveExpiry(lease), kind }
+  return { line, serial: lease.serial, text, until: effectiveExpiry(lease), kind, signers: signersOf(lease) }
 }
+
+/** The keys of a lease's links, by id or whole, as it has them. */
+export const signersOf = ({ signature }: Lease): readonly string[] =>
+  signature.version === 1 ? [signature.mark.key] : signature.links.map(({ key }) => key)
 
 const serialIn = (text: string): string | undefined => parseSerial(/^act01: (\S{11}) /.exec(text)?.[1] ?? '')

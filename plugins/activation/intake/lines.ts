@@ -6,7 +6,7 @@ import { longestLine } from '../../keyring/public.js'
 export interface Line {
   /** Counted from 1. */
   readonly number: number
-  /** Undefined when it is longer than 8,192 bytes. */
+  /** Undefined when it is longer than laptops read. */
   readonly text: string | undefined
 }
 
@@ -22,6 +22,25 @@ const cr = 0x0d
 /** A file without the mark that some editors put in front. */
 export const withoutMark = (bytes: Buffer): Buffer =>
   bytes.subarray(0, byteOrderMark.length).equals(byteOrderMark) ? bytes.subarray(byteOrderMark.length) : bytes
+
+/** Bytes, or lines, that may say nothing at the beginning of a file. */
+const longestOpening = 1000
+
+/** A file without blanks and blank lines in front, of which there may be a thousand bytes. */
+export function withoutBlanks(file: Buffer): Buffer {
+  const bytes = withoutMark(file)
+  const [blanks = ''] = /^[ \t\r\n]*/.exec(bytes.subarray(0, longestOpening).toString('latin1')) ?? []
+  return bytes.subarray(blanks.length)
+}
+
+/** The first line of a file that is neither blank nor a comment, if it is among the first thousand. */
+export function firstSaid(file: Buffer): string | undefined {
+  for (const { number, text } of lines(file)) {
+    if (number > longestOpening) return undefined
+    if (text === undefined || !text.trimStart().startsWith('#')) return text
+  }
+  return undefined
+}
 
 /**
  * The lines of a file that are not blank; they end with LF, CRLF or CR. Each is a text of its own, no part of the file.

@@ -109,7 +109,8 @@ export function cellsOf(text: string, delimiter: string): string[] | undefined {
   try {
     const options = { delimiter, trim: true, relax_quotes: true, relax_column_count: true } as const
     const [cells, ...others] = parse(text, options) as string[][]
-    return others.length === 0 ? cells : undefined
+    // Blanks inside quotes are left to us.
+    return others.length === 0 ? cells?.map((cell) => cell.trim()) : undefined
   } catch {
     return undefined
   }

@@ -4,7 +4,7 @@ import type { FoundLease } from './leases.js'
 
 /**
  * What becomes of a laptop's ready leases with those of a file: of each kind the one that lasts longest. What has run
- * out, or is of a key that is no longer trusted, lasts no time at all.
+ * out, or is of a key that is compromised or not known, lasts no time at all.
  * @param found leases of this laptop
  * @param isGood whether laptops may have a lease
  * @returns undefined when all stays as it is; `taken`: those of the file that are kept from now on

@@ -1,10 +1,12 @@
 import { formatMoment } from '../../keyring/public.js'
-import type { Kept, Laptop } from '../documents.js'
+import type { Laptop } from '../documents.js'
 import type { Change } from '../roll.js'
+import { atOdds, named } from '../uuids.js'
 import { checkLeases, type GoodLease } from './checking.js'
 import { alone, type Desk } from './desk.js'
 import { type FoundLaptop, mostLaptops, readLaptops, readSerials } from './laptops.js'
 import { readLeases } from './leases.js'
+import { calmly } from './lines.js'
 import type { Shape } from './shape.js'
 import { stocked } from './stocking.js'
 import type { Outcome, Reading } from './tally.js'
@@ -23,15 +25,21 @@ export async function takeLeases(desk: Desk, bytes: Buffer, signal?: AbortSignal
     if (others === undefined) bySerial.set(lease.serial, [lease])
     else others.push(lease)
   }
+  const at = formatMoment(desk.planner.now())
+  // Each look at a signature takes its time, and what was seen here is known below.
+  for await (const serial of calmly(bySerial.keys(), signal)) {
+    const { sig01, sig02 } = desk.roll.get(serial)?.stock ?? {}
+    for (const kept of [sig01, sig02]) if (kept !== undefined) desk.planner.isGood(serial, kept, at)
+  }
   return changing(desk, reading, ({ admit }) => {
-    const at = formatMoment(desk.planner.now())
-    const isGood = (kept: Kept) => desk.planner.isGood(kept, at)
     const changes: Change[] = []
     const taken: GoodLease[] = []
     let passed = 0
     for (const [serial, leases] of bySerial) {
       if (!admit(leases)) continue
-      const result = stocked(serial, desk.roll.get(serial)?.stock, leases, isGood)
+      const result = stocked(serial, desk.roll.get(serial)?.stock, leases, (kept) =>
+        desk.planner.isGood(serial, kept, at),
+      )
       passed += leases.length - (result?.taken.length ?? 0)
       if (result === undefined) continue
       taken.push(...result.taken)
@@ -56,21 +64,26 @@ export async function takeLaptops(
   signal?: AbortSignal,
 ): Promise<Taken> {
   const reading = await readLaptops(bytes, shape, signal)
-  return changing(desk, reading, ({ admit }) => {
+  const taken = await changing(desk, reading, ({ admit }) => {
     const changes: Change[] = []
     let passed = 0
-    let others = 0
+    const others: string[] = []
     for (const found of reading.found) {
       if (!admit([found])) continue
       const { serial, line: _, ...said } = found
       const before = desk.roll.get(serial)?.laptop
       if (before !== undefined && saysNothingNew(before, said)) passed += 1
       else changes.push({ serial, laptop: said })
-      if (before?.uuid !== undefined && said.uuid !== undefined && before.uuid !== said.uuid) others += 1
+      if (before?.uuid !== undefined && said.uuid !== undefined && before.uuid !== said.uuid)
+        others.push(serial)
     }
-    const notes = others === 0 ? [] : [`${others} of them with another uuid than before`]
+    const notes =
+      others.length === 0 ? [] : [`${others.length} of them with another uuid than before: ${named(others)}`]
     return { changes, taken: changes.length, passed, notes }
   })
+  const told = reading.found.filter(({ serial, uuid }) => uuid !== undefined && desk.planner.isAtOdds(serial))
+  const odds = atOdds(told.map(({ serial }) => serial))
+  return odds === undefined ? taken : { ...taken, notes: [...taken.notes, odds] }
 }
 
 const saysNothingNew = (before: Laptop, { uuid, school }: Omit<FoundLaptop, 'line' | 'serial'>): boolean =>

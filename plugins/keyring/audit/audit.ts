@@ -1,4 +1,4 @@
-import { constants, fstatSync, statSync } from 'node:fs'
+import { constants, fstatSync, statSync, writeSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { makeFolders, RequestError } from '../../../core/api.js'
@@ -6,11 +6,15 @@ import { syncFolder, unwritten } from '../durable.js'
 import { type AuditVerdict, Check, headLost } from './check.js'
 import { findEnding } from './ending.js'
 import { Head, type HeadNote } from './head.js'
-import { type AuditEntry, type AuditLine, formatLine, newestWith, parseLine } from './line.js'
+import { type AuditEntry, type AuditLine, formatLine, isSignature, newestWith, parseLine } from './line.js'
 import { linesOf } from './lines.js'
 
 export type { AuditVerdict } from './check.js'
 export type { AuditEntry, AuditLine } from './line.js'
+
+/** Milliseconds. */
+const busy = 20
+const gathering = 3
 
 interface Waiting {
   readonly entry: AuditEntry
@@ -48,6 +52,8 @@ export class Audit {
   #isDirty = false
   #isClosed = false
   #waiting: Waiting[] = []
+  /** `performance.now()` */
+  #writtenAt = Number.NEGATIVE_INFINITY
   #writing: Promise<void> | undefined
 
   private constructor(files: { path: string; file: FileHandle; head: Head }, found: Opened, now: () => Date) {
@@ -62,9 +68,13 @@ export class Audit {
 
   /**
    * @param folder `ROOT/keyring/audit`; made if need be
+   * @param more.isBegun whether something was noted here before, which there are other traces of
    * @throws SystemError NO_SPACE, NOT_WRITABLE
    */
-  static async open(folder: string, { now = () => new Date() }: { now?: () => Date } = {}): Promise<Audit> {
+  static async open(
+    folder: string,
+    { now = () => new Date(), isBegun = false }: { now?: () => Date; isBegun?: boolean } = {},
+  ): Promise<Audit> {
     makeFolders(folder)
     const path = join(folder, 'log')
     const opened: FileHandle[] = []
@@ -73,7 +83,7 @@ export class Audit {
       opened.push(file)
       const { head, note } = await Head.open(join(folder, 'head'))
       opened.push(head.file)
-      const found = await mend(path, file, note)
+      const found = await mend(path, file, { note, isBegun })
       const writing = found.isHeadLost ? undefined : head.write(found.end)
       // The first one must be there. A later one may be behind, where the disk has no room for what is changed in place.
       await (note === undefined ? writing : writing?.catch(() => undefined))
@@ -128,6 +138,15 @@ export class Audit {
     }
   }
 
+  /** The first signature that a key made. @param key its id */
+  async firstSigned(key: string): Promise<AuditLine | undefined> {
+    for await (const { text } of linesOf(this.#path, 0, Math.min(this.#end.size, sizeOf(this.#path)))) {
+      const line = text?.includes(key) === true ? parseLine(text) : undefined
+      if (line?.key === key && isSignature(line)) return line
+    }
+    return undefined
+  }
+
   /** Waits for what is being written. */
   async close(): Promise<void> {
     if (this.#isClosed) return
@@ -139,8 +158,7 @@ export class Audit {
 
   async #drain(): Promise<void> {
     while (this.#waiting.length > 0) {
-      // One turn of the event loop gathers what was signed together.
-      await new Promise(setImmediate)
+      await this.#gather()
       const batch = this.#waiting
       this.#waiting = []
       try {
@@ -155,6 +173,15 @@ export class Audit {
       await this.#head.write(this.#end).catch(() => undefined)
     }
     this.#writing = undefined
+  }
+
+  /**
+   * Waits for lines that come together: a turn of the event loop, or, when the last ones went to the disk a moment ago,
+   * a few milliseconds. A flush costs about as much for one line as for many.
+   */
+  async #gather(): Promise<void> {
+    const isBusy = performance.now() - this.#writtenAt < busy
+    await new Promise<void>((resolve) => (isBusy ? setTimeout(resolve, gathering) : setImmediate(resolve)))
   }
 
   async #write(batch: readonly Waiting[]): Promise<void> {
@@ -172,10 +199,11 @@ export class Audit {
     for (const { entry, at } of batch) add(entry, at)
     const bytes = Buffer.from(`${texts.join('\n')}\n`)
     this.#isDirty = true
-    // Near a full disk a write takes a part, and only the next one fails.
+    // Near a full disk a write takes a part, and only the next one fails. Writing is quick, until it is to be on the disk.
     for (let written = 0; written < bytes.length; )
-      written += (await this.#file.write(bytes, written, bytes.length - written)).bytesWritten
+      written += writeSync(this.#file.fd, bytes, written, bytes.length - written)
     await this.#file.datasync()
+    this.#writtenAt = performance.now()
     this.#isDirty = false
     this.#isHeadLost = false
     this.#end = { n, hash, newest, size: this.#end.size + bytes.length }
@@ -207,7 +235,11 @@ async function openLog(path: string): Promise<FileHandle> {
 }
 
 /** Finds the end of the log, and mends what a crash left there. */
-async function mend(path: string, file: FileHandle, note: HeadNote | undefined): Promise<Opened> {
+async function mend(
+  path: string,
+  file: FileHandle,
+  { note, isBegun }: { note: HeadNote | undefined; isBegun: boolean },
+): Promise<Opened> {
   const { link, newest, torn } = await findEnding(path, (await file.stat()).size, note)
   const repairs: string[] = []
   if (torn?.wasTold === true) {
@@ -220,8 +252,14 @@ async function mend(path: string, file: FileHandle, note: HeadNote | undefined):
   // What a killed server wrote may not be on the disk yet.
   await file.sync()
   const end = { ...link, newest, size: (await file.stat()).size }
-  const isHeadLost = note === undefined && end.size > 0
-  if (isHeadLost) repairs.push('the note of where the audit log ends was lost: lines may be missing there')
+  const isGone = end.size === 0 && isBegun
+  const isHeadLost = note === undefined && (end.size > 0 || isGone)
+  if (isHeadLost)
+    repairs.push(
+      isGone
+        ? 'the audit log is gone, and the note of where it ended with it: nobody knows what was signed'
+        : 'the note of where the audit log ends was lost: lines may be missing there',
+    )
   return { end, isHeadLost, repairs }
 }
 

@@ -1,4 +1,4 @@
-import { constants } from 'node:fs'
+import { constants, writeSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncFolder } from '../durable.js'
@@ -12,7 +12,7 @@ export interface HeadNote extends Link {
   readonly newest: string
 }
 
-const form = /^(\d{16}) (\d{16}) ([0-9a-f]{64}) (.{24})\n$/
+const form = /^(\d{16}) (\d{16}) ([0-9a-f]{64}) (\d{4}-\d\d-\d\dT[\d:.]{12}Z| {24})\n$/
 const length = 16 + 1 + 16 + 1 + 64 + 1 + 24 + 1
 const millisecondsBetweenSyncs = 1000
 
@@ -45,7 +45,7 @@ export class Head {
   /** Needs no room on the disk but for the first time. */
   async write({ n, size, hash, newest }: HeadNote): Promise<void> {
     const text = `${String(n).padStart(16, '0')} ${String(size).padStart(16, '0')} ${hash} ${newest.padEnd(24)}\n`
-    await this.file.write(Buffer.from(text, 'latin1'), 0, length, 0)
+    writeSync(this.file.fd, Buffer.from(text, 'latin1'), 0, length, 0)
     if (performance.now() - this.#syncedAt < millisecondsBetweenSyncs) return
     await this.file.datasync()
     this.#syncedAt = performance.now()

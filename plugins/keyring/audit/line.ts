@@ -101,7 +101,10 @@ export const clockAccepted = 'keyring clock --accept'
  */
 export function newestWith(newest: string, { what, at }: Pick<AuditLine, 'what' | 'at'>): string {
   if (what === clockAccepted) return ''
-  return !what.startsWith('keyring ') && at > newest ? at : newest
+  return isSignature({ what }) && at > newest ? at : newest
 }
+
+/** Whether a line is about something that was signed, and not about the keyring itself. */
+export const isSignature = ({ what }: Pick<AuditLine, 'what'>): boolean => !what.startsWith('keyring ')
 
 const hashOf = (content: string): string => createHash('sha256').update(content).digest('hex')

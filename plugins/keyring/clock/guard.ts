@@ -13,6 +13,7 @@ const reach = 366 * day
 /** The same for one that has seen nothing yet, from the day the software was made. */
 const firstReach = 5 * reach
 const betweenNotes = 10 * minute
+const ifRight = 'if it is right, say "sugar-server keyring clock --accept"'
 
 export interface GuardSpec {
   /** Where the highest time is kept: `ROOT/keyring/clock.json`. */
@@ -152,12 +153,12 @@ export class ClockGuard {
     if (time < this.#spec.built.getTime()) return this.#tooEarly(time)
     const newest = this.#newest()
     if (time < newest - tolerance)
-      return `the clock says ${text(time)}, but something was signed at ${text(newest)} already`
+      return `the clock says ${text(time)}, but something was signed at ${text(newest)} already; ${ifRight}`
     const seen = this.#seen()
     if (time > (seen > 0 ? seen + reach : this.#spec.built.getTime() + firstReach)) {
       const since =
         seen > 0 ? `it last said ${text(seen)}` : `this software was made ${text(this.#spec.built.getTime())}`
-      return `the clock says ${text(time)}, and ${since}; if it is right, say "sugar-server keyring clock --accept"`
+      return `the clock says ${text(time)}, and ${since}; ${ifRight}`
     }
     return undefined
   }

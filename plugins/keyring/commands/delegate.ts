@@ -28,9 +28,10 @@ const largestKey = 64 << 10
 export async function delegate(service: Service, call: Delegate): Promise<number> {
   authorityOnly(service, 'delegations')
   const { role, to, school } = call.options
-  const now = service.notary.now()
   const isFixed = call.options.until !== ''
-  const until = isFixed ? endOf(call.options.until, now) : formatMoment(new Date(now.getTime() + year))
+  const until = isFixed
+    ? await endOf(call.options.until, service.notary)
+    : formatMoment(new Date(service.notary.now().getTime() + year))
   const key = await readKey(call.options.key)
   const list = await listOf(call)
   const laptops = ofSchool(list.laptops, school)

@@ -1,13 +1,13 @@
 import { asError, type Call, RequestError } from '../../../core/api.js'
-import { shortId } from '../keys/stored.js'
-import type { Role } from '../public.js'
+import { type StoredKey, shortId } from '../keys/stored.js'
 import type { Service } from '../service.js'
 import { readKeys } from './key-files.js'
 import { remember } from './remember.js'
+import { roleOf } from './role.js'
 
 const dataError = 65
 
-type Import = Pick<Call, 'files' | 'print' | 'note'> & { options: { role: Role } }
+type Import = Pick<Call, 'files' | 'print' | 'note'> & { options: { role: string } }
 
 /**
  * `keyring import FILE`: takes over every key of a file or directory.
@@ -15,8 +15,8 @@ type Import = Pick<Call, 'files' | 'print' | 'note'> & { options: { role: Role }
  */
 export async function importKeys(service: Service, call: Import): Promise<number> {
   const { vault, config } = service
-  const { role } = call.options
-  const { keys, refused, passed } = await readKeys(call.files())
+  const { role: typed } = call.options
+  const { keys, refused, passed } = await readKeys(call.files(), typed === '' ? undefined : roleOf(typed))
   for (const path of passed) call.note(`passed over: ${path} is no key`)
   for (const { path, reason } of refused) call.note(`refused: ${path} ${reason}`)
   if (keys.length === 0 && refused.length === 0) {
@@ -26,16 +26,18 @@ export async function importKeys(service: Service, call: Import): Promise<number
   }
   const tally = { taken: 0, known: 0, refused: refused.length }
   try {
-    for (const { paths, publicKey, privateDer } of keys) {
+    for (const { role, paths, publicKey, privateDer } of keys) {
       const what = `${privateDer === undefined ? 'public key' : 'pair'} ${shortId(publicKey)} (${role})`
       const where = paths.join(' and ')
+      const before = vault.signing(role)
       try {
         const isNew =
           privateDer === undefined
             ? (await vault.add(role, publicKey)) === 'new'
             : (await vault.addPair(role, privateDer)).isNew
         if (isNew) await remember(service, call, 'import', publicKey.id)
-        call.print(isNew ? `taken: ${what} of ${where}` : `as it was: ${what} of ${where}`)
+        const place = isNew ? placeTaken(before, vault.signing(role)) : ''
+        call.print(`${isNew ? 'taken' : 'as it was'}: ${what} of ${where}${place}`)
         tally[isNew ? 'taken' : 'known'] += 1
       } catch (error) {
         if (!(error instanceof RequestError)) throw error
@@ -53,4 +55,11 @@ export async function importKeys(service: Service, call: Import): Promise<number
     if (warning !== undefined) call.note(warning)
   }
   return tally.refused === 0 ? 0 : dataError
+}
+
+/** Of a server's own keys each goes on signing behind what was delegated to it. */
+function placeTaken(before: StoredKey | undefined, now: StoredKey | undefined): string {
+  const isOther = before !== undefined && now?.publicKey.id !== before.publicKey.id
+  if (!isOther || before.role === 'server') return ''
+  return `; signs from now on, in place of ${shortId(before.publicKey)}`
 }

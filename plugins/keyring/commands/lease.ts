@@ -1,7 +1,7 @@
 import type { Call } from '../../../core/api.js'
 import type { Service } from '../service.js'
 import { formatBundle } from '../wire/bundle.js'
-import { endOf, listOf, operator } from './input.js'
+import { endOf, listOf, operator, sayOtherUuids } from './input.js'
 import { signForEach } from './many.js'
 import { handOver } from './output.js'
 
@@ -12,10 +12,12 @@ type Lease = Pick<Call, 'files' | 'note' | 'signal' | 'write' | 'deliver'> & {
 const dataError = 65
 
 /** `keyring lease LAPTOPS --until TIME`: leases as lines or a bundle. @returns 65 when a laptop was refused */
-export async function lease({ records, notary }: Service, call: Lease): Promise<number> {
+export async function lease(service: Service, call: Lease): Promise<number> {
+  const { records, notary } = service
   const { bundle, to } = call.options
-  const expiry = endOf(call.options.until, notary.now())
+  const expiry = await endOf(call.options.until, notary)
   const list = await listOf(call)
+  sayOtherUuids(service, call, list.laptops)
   const { signed, refused } = await signForEach(call, list.laptops, ({ serial, uuid }) =>
     records.lease({ serial, uuid, expiry, by: operator }),
   )

@@ -2,6 +2,7 @@ import { type Call, RequestError } from '../../../core/api.js'
 import { type State, states } from '../keys/states.js'
 import { shortId } from '../keys/stored.js'
 import type { Service } from '../service.js'
+import { lostReach } from './reach.js'
 import { remember } from './remember.js'
 
 /** What a state means from now on. */
@@ -30,6 +31,7 @@ export async function mark(
     call.print(`${name} is ${state} already`)
     return
   }
+  const lost = lostReach(service)
   await vault.mark(publicKey.id, state)
   await remember(service, call, `mark ${state}`, publicKey.id)
   call.print(`${name} ${meaning[state]}`)
@@ -41,6 +43,7 @@ export async function mark(
   }
   if (before === 'compromised')
     call.note('this is right only if it was marked by mistake: what leaked stays leaked')
+  for (const line of lost()) call.note(line)
   const signing = vault.signing(role)
   if (signing !== undefined) call.note(`${shortId(signing.publicKey)} signs for ${role} now`)
   else if (before === 'active') call.note(`no key of this server signs for ${role} now`)

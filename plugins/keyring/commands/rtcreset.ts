@@ -1,6 +1,6 @@
 import { type Call, RequestError } from '../../../core/api.js'
 import type { Service } from '../service.js'
-import { listOf, operator } from './input.js'
+import { listOf, operator, sayOtherUuids } from './input.js'
 import { handOver } from './output.js'
 
 type RtcReset = Pick<Call, 'files' | 'note' | 'write' | 'deliver'> & {
@@ -8,7 +8,7 @@ type RtcReset = Pick<Call, 'files' | 'note' | 'write' | 'deliver'> & {
 }
 
 /** `keyring rtcreset LAPTOPS --current TIME --nonce N`: lets one laptop take over this server's time. */
-export async function rtcReset({ records }: Service, call: RtcReset): Promise<void> {
+export async function rtcReset(service: Service, call: RtcReset): Promise<void> {
   const { current, nonce, to } = call.options
   if (current === '' || !/^\d{1,10}$/.test(nonce)) {
     throw new RequestError('USAGE', 'it is not said what the laptop shows', {
@@ -22,7 +22,8 @@ export async function rtcReset({ records }: Service, call: RtcReset): Promise<vo
       hint: 'give a list with its line alone',
     })
   }
+  sayOtherUuids(service, call, laptops)
   const { serial, uuid } = laptop
   const ask = { serial, uuid, current, nonce: nonce.padStart(10, '0'), by: operator }
-  await handOver(call, to, [`${await records.resetClock(ask)}\n`])
+  await handOver(call, to, [`${await service.records.resetClock(ask)}\n`])
 }

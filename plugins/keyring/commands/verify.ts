@@ -5,7 +5,8 @@ import { readPlain } from '../verify/plain-file.js'
 import type { ForLaptop } from '../verify/verdict.js'
 import { PublicKey, publicLength } from '../wire/key.js'
 import { isUuid, parseSerial } from '../wire/laptop.js'
-import { formatMoment, never, parseMoment } from '../wire/moment.js'
+import { formatMoment, never } from '../wire/moment.js'
+import { momentOf } from './moment.js'
 
 interface Options {
   readonly serial: string
@@ -58,13 +59,13 @@ async function questionOf(options: Options, signal: AbortSignal): Promise<FileQu
     throw usage(`--serial ${options.serial} is no serial of a laptop`)
   if (uuid !== '' && !isUuid(uuid)) throw usage('--uuid is no uuid of a laptop')
   if (uuid !== '' && laptops !== '') throw usage('--uuid and --laptops cannot be given both')
-  if (options.at !== '' && parseMoment(options.at) === undefined)
-    throw usage(`--at ${options.at} is no time YYYYMMDDThhmmssZ`)
+  const at = options.at === '' ? formatMoment(new Date()) : momentOf(options.at, '000000')
+  if (at === undefined) throw usage(`--at ${options.at} is neither a date nor a time YYYYMMDDThhmmssZ`)
   return {
     serial,
     uuid: said(uuid),
     uuids: laptops === '' ? undefined : await uuidsIn(laptops),
-    at: said(options.at) ?? formatMoment(new Date()),
+    at,
     trusted: await trustedIn(options.trust),
     delegate: delegate === '' ? undefined : await theKeyIn(delegate),
     nonce: said(nonce),

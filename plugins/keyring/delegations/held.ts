@@ -8,6 +8,8 @@ export type DelegatedRole = DelegationDoc['role']
 export interface Held extends Readonly<DelegationDoc> {
   /** Id of the key that its first link is signed with: one that laptops know, or knew. */
   readonly root: string
+  /** Ids of all keys that it goes through, beginning with that. */
+  readonly through: readonly string[]
 }
 
 /** Documents that are on their way to the disk at a time, and share one flush. */
@@ -68,7 +70,7 @@ export class HeldDelegations {
   }
 
   #show(doc: DelegationDoc): void {
-    this.#held.set(doc.id, { ...doc, root: rootOf(doc.chain) })
+    this.#held.set(doc.id, { ...doc, root: rootOf(doc.chain), through: keysOf(doc.chain) })
   }
 
   /** Should it fail, the file is enough: it is read at each start, and settled before the next import. */
@@ -102,4 +104,11 @@ export class HeldDelegations {
 export const idOf = (role: DelegatedRole, serial: string): string => `${role}:${serial}`
 
 /** Id of the key of the first link of a `sig02: HASH KEY ...`. */
-const rootOf = (chain: string): string => (chain.split(' ', 3)[2] ?? '').slice(-64)
+export const rootOf = (chain: string): string => keysOf(chain)[0] ?? ''
+
+/** Ids of the keys that the links of a `sig02: HASH KEY EXPIRY SIGNATURE ...` are signed with. */
+const keysOf = (chain: string): string[] =>
+  chain
+    .split(' ')
+    .filter((_, index) => index % 4 === 2)
+    .map((key) => key.slice(-64))

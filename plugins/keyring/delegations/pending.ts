@@ -1,7 +1,7 @@
 import { open, rm } from 'node:fs/promises'
 import { SystemError, systemCode } from '../../../core/api.js'
 import type { DelegationDoc } from '../documents.js'
-import { replaceFile } from '../durable.js'
+import { replaceFile, unfinished } from '../durable.js'
 
 /**
  * The file of an import that is under way: all its documents, or it is not there. The store keeps one document at a
@@ -21,8 +21,9 @@ export class PendingFile {
     await replaceFile(this.#path, lines.join(''))
   }
 
-  /** @returns what an import that was cut short had taken; nothing if there was none @throws SystemError DAMAGED */
+  /** Clears away what was half written. @returns what an import that was cut short had taken; nothing if there was none @throws SystemError DAMAGED */
   async read(): Promise<DelegationDoc[]> {
+    await rm(unfinished(this.#path), { force: true })
     try {
       const [first, ...docs] = await this.#values()
       if ((first as { count: number } | undefined)?.count === docs.length) return docs as DelegationDoc[]

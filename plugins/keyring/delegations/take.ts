@@ -7,19 +7,22 @@ import type { Intake } from '../public.js'
 import type { Notary } from '../sign/notary.js'
 import { mostDelegations } from '../sign/records.js'
 import { follow } from '../verify/chain.js'
+import { short } from '../verify/verdict.js'
 import type { PublicKey } from '../wire/key.js'
 import { earliest, formatMoment, isLater } from '../wire/moment.js'
 import { type Line, longestLine, parseLine } from '../wire/record.js'
-import { formatSignature, isSignedBy } from '../wire/signature.js'
-import { type DelegatedRole, type Held, type HeldDelegations, idOf } from './held.js'
+import { formatSignature, isNamed, isSignedBy, type Link } from '../wire/signature.js'
+import { type DelegatedRole, type Held, type HeldDelegations, idOf, rootOf } from './held.js'
 
 /** Characters of the largest file. */
 const largest = 64 << 20
+/** Lines, several for each laptop that a file of that size could name. */
+const mostLines = 500_000
 /** Lines that are refused with a reason each; a file with more of them is something else. */
 const mostRefused = 10_000
 
 export interface Taking {
-  readonly vault: Pick<Vault, 'trusted' | 'list'>
+  readonly vault: Pick<Vault, 'trusted' | 'list' | 'isCompromised'>
   readonly audit: Pick<Audit, 'append'>
   readonly held: HeldDelegations
   /** Knows what time it is. */
@@ -38,6 +41,7 @@ export interface Offer {
 interface Reading {
   readonly role: DelegatedRole
   readonly at: Date
+  readonly vault: Taking['vault']
   readonly trusted: readonly PublicKey[]
   /** Keys that may be handed over to. */
   readonly own: readonly PublicKey[]
@@ -58,7 +62,10 @@ export async function takeDelegations(
       'REQUEST_TOO_LARGE',
       `the file has ${text.length} characters, more than ${largest}`,
     )
-  const reading: Reading = { role, at: notary.now(), trusted: vault.trusted(role), own: ownKeys(vault) }
+  const reading: Reading = {
+    ...{ role, at: notary.now(), vault },
+    ...{ trusted: vault.trusted(role), own: ownKeys(vault) },
+  }
   checkKeys(reading)
   const refused: Refusal[] = []
   const good = new Map<string, DelegationDoc>()
@@ -66,6 +73,8 @@ export async function takeDelegations(
   const breath = new Breath()
   for (const { number, line } of linesOf(text)) {
     if (breath.isDue) await breath.take()
+    if (number > mostLines)
+      throw new RequestError('REQUEST_TOO_LARGE', `the file has more than ${mostLines} lines`)
     if (line.trim() === '') continue
     const judged = judge(line, reading)
     if ('reason' in judged) {
@@ -74,7 +83,7 @@ export async function takeDelegations(
       continue
     }
     const before = good.get(judged.id) ?? usable(held.get(role, judged.serial), reading)
-    if (before !== undefined && !isBetter(judged, before)) unchanged += 1
+    if (before !== undefined && !isBetter(judged, before, reading)) unchanged += 1
     else {
       // A line that was taken before this one is passed over.
       if (good.has(judged.id)) unchanged += 1
@@ -149,6 +158,8 @@ function judge(line: string, reading: Reading): DelegationDoc | Omit<Refusal, 'l
       reason: `has ${links.length} links, and a lease behind them would be too long for a laptop`,
     }
   const { role, own, trusted, at } = reading
+  const unfit = unfitKey(links, reading)
+  if (unfit !== undefined) return { serial, reason: unfit }
   let isEnd = false
   let heir: PublicKey | undefined
   const outcome = follow(signature, {
@@ -170,12 +181,35 @@ function judge(line: string, reading: Reading): DelegationDoc | Omit<Refusal, 'l
   }
 }
 
+/** Why the keys that a line goes through are no way to this role, where it is worth a reason of its own. */
+function unfitKey(links: readonly Link[], { role, vault }: Reading): string | undefined {
+  const ids = links.map(({ key }) => key.slice(-64))
+  const leaked = ids.find((id) => vault.isCompromised(id))
+  if (leaked !== undefined) return `goes through ${short(leaked)}, which is compromised`
+  const other = role === 'lease' ? 'oats' : 'lease'
+  const [root] = links
+  if (root === undefined || !vault.trusted(other).some((key) => isNamed(root, key))) return undefined
+  return `is signed by ${short(root.key.slice(-64))}, which is trusted for ${other} and not for ${role}: take it over with --role ${other}`
+}
+
 /** What is held counts against a new line only while it can be signed with. */
-function usable(held: Held | undefined, { own, trusted }: Reading): Held | undefined {
+function usable(held: Held | undefined, { own, trusted, vault }: Reading): Held | undefined {
   if (held === undefined || !own.some(({ id }) => id === held.key)) return undefined
+  if (held.through.some((id) => vault.isCompromised(id))) return undefined
   return trusted.some(({ id }) => id === held.root) ? held : undefined
 }
 
-/** The later end wins; a laptop whose mainboard was changed has another uuid. */
-const isBetter = (line: DelegationDoc, before: DelegationDoc): boolean =>
-  isLater(line.until, before.until) || (line.until === before.until && line.uuid !== before.uuid)
+/**
+ * The later end wins. Of two that end together it is the one for the newer key, or behind it, so that the older may be
+ * retired whatever was imported last; else the newer line: a laptop whose mainboard was changed has another uuid.
+ */
+function isBetter(line: DelegationDoc, before: DelegationDoc, { own, trusted }: Reading): boolean {
+  if (line.until !== before.until) return isLater(line.until, before.until)
+  const newer =
+    placeOf(line.key, own) - placeOf(before.key, own) ||
+    placeOf(rootOf(line.chain), trusted) - placeOf(rootOf(before.chain), trusted)
+  return newer === 0 ? line.uuid !== before.uuid : newer > 0
+}
+
+/** Keys are listed in the order in which they were added. */
+const placeOf = (key: string, keys: readonly PublicKey[]): number => keys.findIndex(({ id }) => id === key)

@@ -4,7 +4,7 @@ import type { PublicKey } from '../wire/key.js'
 import { derOf, parsePair, parsePublic } from './pair.js'
 import { isSealed, Seal } from './seal.js'
 import { type Found, Shelf } from './shelf.js'
-import type { Entry } from './states.js'
+import type { Entry, Written } from './states.js'
 import type { StoredKey } from './stored.js'
 
 /** A key as it is in memory. */
@@ -29,15 +29,20 @@ export interface Loaded {
 
 /**
  * Reads all keys of a directory, and puts right what a crash left: files that the states do not name are those of a
- * key whose adding was not told to anybody, and it is taken up; private halves in plain are sealed, when there is a
- * passphrase.
+ * key whose adding was not told to anybody, and it is taken up; those of a key whose removal was decided are removed;
+ * private halves in plain are sealed, when there is a passphrase.
  */
 export async function load(folder: string, passphrase: Buffer | undefined): Promise<Loaded> {
   const shelf = new Shelf(folder)
   await shelf.prepare()
-  const files = await shelf.scan()
-  const entries = await shelf.readStates()
-  if (entries === undefined && files.length > 0) throw shelf.lost()
+  const scanned = await shelf.scan()
+  const written = await shelf.readStates()
+  if (written === undefined && scanned.length > 0) throw shelf.lost()
+  const entries = written?.filter(isThere)
+  const leaving = new Set(written?.filter((one) => !isThere(one)).map(({ id }) => id))
+  for (const { role, id, half } of scanned.filter(({ id }) => leaving.has(id)))
+    await shelf.remove(role, id, half)
+  const files = scanned.filter(({ id }) => !leaving.has(id))
   const reading = new Reading(shelf, files, await sealsOf(files, passphrase), passphrase)
   const keys: Kept[] = []
   const absent: Entry[] = []
@@ -56,10 +61,21 @@ export async function load(folder: string, passphrase: Buffer | undefined): Prom
     keys.push(kept)
     adopted.push(entry)
   }
-  if (entries === undefined || adopted.length > 0) await shelf.writeStates([...(entries ?? []), ...adopted])
+  if (entries === undefined || adopted.length + leaving.size > 0)
+    await shelf.writeStates([...(entries ?? []), ...adopted])
   const seal = await reading.ownSeal()
   return { shelf, seal, keys, absent, notes: reading.notes }
 }
+
+/** What `states.json` says of keys, and of those whose files are gone. */
+export function entriesOf(keys: ReadonlyMap<string, Kept>, absent: readonly Entry[]): Entry[] {
+  const present = [...keys.values()].map(({ key: { role, publicKey, state, addedAt } }) => ({
+    ...{ id: publicKey.id, role, state, addedAt },
+  }))
+  return [...absent.filter(({ id }) => !keys.has(id)), ...present]
+}
+
+const isThere = (entry: Written): entry is Entry => entry.state !== 'removed'
 
 /**
  * What opens the sealed files: one seal, unless files of several stores came together. Before anything is written: a

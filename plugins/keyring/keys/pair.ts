@@ -1,6 +1,6 @@
-import { constants, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 import { PublicKey } from '../wire/key.js'
-import { saltLength } from '../wire/signature.js'
+import { pss } from '../wire/signature.js'
 import { foreignForm } from './form.js'
 
 /** A private key that laptops and the tools of bios-crypto take, and its public half. */
@@ -77,11 +77,10 @@ function belongTogether(object: KeyObject): boolean {
 }
 
 function signs(object: KeyObject): boolean {
-  const scheme = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength }
   try {
     const text = Buffer.from('does this pair belong together?')
-    const signature = sign('sha256', text, { key: object, ...scheme })
-    return verify('sha256', text, { key: createPublicKey(object), ...scheme }, signature)
+    const signature = sign('sha256', text, { key: object, ...pss })
+    return verify('sha256', text, { key: createPublicKey(object), ...pss }, signature)
   } catch {
     return false
   }

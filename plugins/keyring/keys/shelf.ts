@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { asError, makeFolders, SystemError, systemCode } from '../../../core/api.js'
 import { replaceFile, syncFolder } from '../durable.js'
 import { type Role, roles } from '../public.js'
-import { damaged, type Entry, formatStates, largest, parseStates } from './states.js'
+import { damaged, formatStates, largest, parseStates, type Written } from './states.js'
 
 export type Half = 'public' | 'private'
 
@@ -70,7 +70,7 @@ export class Shelf {
   }
 
   /** @returns undefined when there never were any; @throws SystemError DAMAGED */
-  async readStates(): Promise<Entry[] | undefined> {
+  async readStates(): Promise<Written[] | undefined> {
     await rm(`${this.#states}.new`, { force: true })
     try {
       const { bytes } = await readKept(this.#states, largest)
@@ -82,7 +82,7 @@ export class Shelf {
     }
   }
 
-  async writeStates(entries: readonly Entry[]): Promise<void> {
+  async writeStates(entries: readonly Written[]): Promise<void> {
     await replaceFile(this.#states, formatStates(entries))
   }
 

@@ -11,23 +11,28 @@ export const states = ['active', 'retired', 'compromised'] as const
 export type State = (typeof states)[number]
 
 /** What is kept of a key besides its halves. */
-export interface Entry {
+export interface Entry<S = State> {
   readonly id: string
   readonly role: Role
-  readonly state: State
+  readonly state: S
   /** ISO 8601, UTC. */
   readonly addedAt: string
 }
+
+/** As the file has it: a key is `removed` from when it is decided until no half of it is there any more. */
+export type Written = Entry<State | 'removed'>
+
+const written = [...states, 'removed'] as const
 
 /** Bytes of the largest file of states: several thousand keys. */
 export const largest = 1 << 20
 
 /** In the order in which keys were added. */
-export const formatStates = (entries: readonly Entry[]): string =>
+export const formatStates = (entries: readonly Written[]): string =>
   `${JSON.stringify({ version: 1, keys: entries }, undefined, 1)}\n`
 
 /** @throws SystemError DAMAGED, STORE_NEWER */
-export function parseStates(text: string, path: string): Entry[] {
+export function parseStates(text: string, path: string): Written[] {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -49,11 +54,11 @@ export function parseStates(text: string, path: string): Entry[] {
   return entries
 }
 
-function isEntry(value: unknown): value is Entry {
+function isEntry(value: unknown): value is Written {
   if (typeof value !== 'object' || value === null) return false
-  const { id, role, state, addedAt } = value as Partial<Record<keyof Entry, unknown>>
+  const { id, role, state, addedAt } = value as Partial<Record<keyof Written, unknown>>
   const isText = typeof id === 'string' && typeof addedAt === 'string'
-  const isKnown = roles.includes(role as Role) && states.includes(state as State)
+  const isKnown = roles.includes(role as Role) && written.includes(state as Written['state'])
   return isText && isKnown && /^[0-9a-f]{64}$/.test(id) && !Number.isNaN(Date.parse(addedAt))
 }
 

@@ -4,7 +4,7 @@ import { RequestError } from '../../../core/api.js'
 import { unwritten } from '../durable.js'
 import { type Role, roles } from '../public.js'
 import type { PublicKey } from '../wire/key.js'
-import { type Kept, load } from './load.js'
+import { entriesOf, type Kept, load } from './load.js'
 import { derOf, parsePair } from './pair.js'
 import type { Seal } from './seal.js'
 import type { Half, Shelf } from './shelf.js'
@@ -31,6 +31,8 @@ export class Vault {
   #listed: readonly StoredKey[] = []
   #trusted = new Map<Role, readonly PublicKey[]>()
   #signing = new Map<Role, StoredKey>()
+  /** Ids. */
+  #compromised: ReadonlySet<string> = new Set()
   #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(loaded: Awaited<ReturnType<typeof load>>) {
@@ -161,6 +163,34 @@ export class Vault {
     })
   }
 
+  /**
+   * Forgets a key, both halves and its state.
+   * @param id a whole one; @throws RequestError NOT_FOUND, SystemError NO_SPACE, NOT_WRITABLE: it is there as before
+   */
+  remove(id: string): Promise<void> {
+    return this.#next(async () => {
+      const { role, addedAt } = this.#of(id).key
+      const keys = new Map([...this.#keys].filter(([one]) => one !== id))
+      const after = entriesOf(keys, this.#absent)
+      // With this it is decided: a start that finds it so removes what is left.
+      await this.#shelf.writeStates([...after, { id, role, state: 'removed', addedAt }])
+      try {
+        // The private half last: should that fail, a start makes the other one of it again.
+        for (const half of ['public', 'private'] as const) await this.#shelf.remove(role, id, half)
+      } catch (error) {
+        await this.#shelf.writeStates(entriesOf(this.#keys, this.#absent)).catch(() => undefined)
+        throw unwritten(this.#shelf.folder, error)
+      }
+      this.#show(keys)
+      await this.#shelf.writeStates(after).catch(() => undefined)
+    })
+  }
+
+  /** Whether nothing of a key counts, whatever its role. @param key its id, or the whole key in hex */
+  isCompromised(key: string): boolean {
+    return this.#compromised.has(key.slice(-64))
+  }
+
   /** @param id a whole one; @throws RequestError NOT_FOUND when its private half is not here */
   privateKey(id: string): KeyObject {
     const { object } = this.#of(id)
@@ -239,6 +269,8 @@ export class Vault {
   #show(keys: Map<string, Kept>): void {
     this.#keys = keys
     this.#listed = [...keys.values()].map(({ key }) => key)
+    const entries = entriesOf(keys, this.#absent)
+    this.#compromised = new Set(entries.filter(({ state }) => state === 'compromised').map(({ id }) => id))
     for (const role of roles) {
       const own = this.#listed.filter((key) => key.role === role)
       const trusted = own.filter(({ state }) => state !== 'compromised')
@@ -257,14 +289,6 @@ export class Vault {
     this.#turn = turn.catch(() => undefined)
     return turn
   }
-}
-
-/** What `states.json` says of keys, and of those whose files are gone. */
-function entriesOf(keys: ReadonlyMap<string, Kept>, absent: readonly Entry[]): Entry[] {
-  const present = [...keys.values()].map(({ key: { role, publicKey, state, addedAt } }) => ({
-    ...{ id: publicKey.id, role, state, addedAt },
-  }))
-  return [...absent.filter(({ id }) => !keys.has(id)), ...present]
 }
 
 function pairOf(privateDer: Uint8Array) {

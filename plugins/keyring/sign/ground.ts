@@ -1,4 +1,4 @@
-import type { HeldDelegations } from '../delegations/held.js'
+import type { DelegatedRole, HeldDelegations } from '../delegations/held.js'
 import type { StoredKey, Vault } from '../keys/vault.js'
 import type { Basis } from '../public.js'
 import { hasPassed, type Moment, never } from '../wire/moment.js'
@@ -10,15 +10,13 @@ export interface Ground extends Basis {
   readonly chain?: string
 }
 
-type DelegatedRole = 'lease' | 'oats'
-
 /** Finds with what to sign for a laptop: a master key, or else this server's own and a delegation to it. */
 export class Grounds {
-  readonly #vault: Pick<Vault, 'signing' | 'list' | 'trusted'>
+  readonly #vault: Pick<Vault, 'signing' | 'list' | 'trusted' | 'isCompromised'>
   readonly #held: Pick<HeldDelegations, 'get' | 'all'>
 
   constructor(
-    vault: Pick<Vault, 'signing' | 'list' | 'trusted'>,
+    vault: Pick<Vault, 'signing' | 'list' | 'trusted' | 'isCompromised'>,
     held: Pick<HeldDelegations, 'get' | 'all'>,
   ) {
     this.#vault = vault
@@ -30,6 +28,7 @@ export class Grounds {
     if (master !== undefined) return { key: master.publicKey.id, until: never, version: 1, signer: master }
     const held = this.#held.get(role, serial)
     if (held === undefined || !this.#isTrusted(role, held.root)) return undefined
+    if (held.through.some((id) => this.#vault.isCompromised(id))) return undefined
     const { key, until, uuid, chain } = held
     const signer = this.#own(key)
     return signer === undefined ? undefined : { key, until, uuid, version: 2, signer, chain }

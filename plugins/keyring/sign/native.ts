@@ -1,9 +1,7 @@
-import { constants, sign } from 'node:crypto'
+import { sign } from 'node:crypto'
 import type { StoredKey, Vault } from '../keys/vault.js'
-import { digests, type Hash, saltLength } from '../wire/signature.js'
+import { digests, type Hash, pss } from '../wire/signature.js'
 import type { Signer } from './signer.js'
-
-const padding = constants.RSA_PKCS1_PSS_PADDING
 
 /** Signs in this process, in the pool of threads: the event loop goes on meanwhile. */
 export class NativeSigner implements Signer {
@@ -21,7 +19,7 @@ export class NativeSigner implements Signer {
   sign(hash: Hash, payload: Buffer, { publicKey }: StoredKey): Promise<string> {
     return new Promise((resolve, reject) => {
       const key = this.#vault.privateKey(publicKey.id)
-      sign(digests[hash], payload, { key, padding, saltLength }, (error, signature) => {
+      sign(digests[hash], payload, { key, ...pss }, (error, signature) => {
         if (error === null) resolve(signature.toString('hex'))
         else reject(error)
       })

@@ -34,8 +34,8 @@ export interface Desk {
 }
 
 /**
- * The one place where signatures are made. Each goes the same way: may the clock be trusted, sign, verify, and it
- * leaves once the audit log has it on the disk.
+ * The one place where signatures are made. Each goes the same way: may the clock be trusted, sign, verify, may it
+ * still, and it leaves once the audit log has it on the disk.
  */
 export class Notary {
   readonly #desk: Desk
@@ -63,6 +63,12 @@ export class Notary {
     return this.#desk.signer.obstacle ?? (await this.#desk.guard.obstacle())
   }
 
+  /** @throws RequestError UNAVAILABLE when nothing can be signed now */
+  async mustBeFree(): Promise<void> {
+    const obstacle = await this.obstacle()
+    if (obstacle !== undefined) throw new RequestError('UNAVAILABLE', `nothing is signed now: ${obstacle}`)
+  }
+
   /** What went wrong with the newest signature, if anything. */
   get trouble(): string | undefined {
     return this.#trouble
@@ -86,9 +92,10 @@ export class Notary {
   }
 
   async #make(order: Order): Promise<string> {
-    const obstacle = await this.obstacle()
-    if (obstacle !== undefined) throw new RequestError('UNAVAILABLE', `nothing is signed now: ${obstacle}`)
+    await this.mustBeFree()
     const signature = await this.#places.within(() => this.#sign(order))
+    // It may have waited for long. A line of a wrong time in the audit log would hold up all that come after.
+    await this.mustBeFree()
     await this.#enter(order)
     this.#trouble = undefined
     return signature

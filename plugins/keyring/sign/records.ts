@@ -68,7 +68,7 @@ export class Records {
   /** @returns a line `act01: ...` without its line end @throws RequestError */
   async lease({ serial, uuid, expiry, by }: LeaseAsk): Promise<string> {
     checkLaptop(serial, uuid)
-    const ground = this.#ground('lease', serial, expiry)
+    const ground = await this.#ground('lease', serial, expiry)
     const deed: Deed = { what: 'act01', serial, expiry, by }
     const signature = await this.#signed(ground, deed, leasePayload(serial, uuid, expiry))
     return formatLine({ kind: 'lease', serial, expiry, signature })
@@ -81,7 +81,7 @@ export class Records {
       throw new RequestError('REQUEST_INVALID', `"${current}" is no time YYYYMMDDThhmmssZ`)
     if (!/^\d{10}$/.test(nonce))
       throw new RequestError('REQUEST_INVALID', `"${nonce}" is no nonce of 10 digits`)
-    const ground = this.#ground('lease', serial)
+    const ground = await this.#ground('lease', serial)
     const next = formatMoment(this.#notary.now())
     const inner = rtcPayload(serial, uuid, { current, nonce, next })
     const signature = await this.#signed(ground, { what: 'rtc01', serial, expiry: never, by }, inner)
@@ -98,7 +98,7 @@ export class Records {
       !response.endsWith('}]')
     )
       throw new RequestError('REQUEST_INVALID', 'what is to be signed is no answer ["oatc-resp",1,{...}]')
-    const ground = this.#ground('oats', serial)
+    const ground = await this.#ground('oats', serial)
     return formatSignature(
       await this.#signed(ground, { what: 'oatc-resp', serial, expiry: ground.until, by }, response),
     )
@@ -107,7 +107,7 @@ export class Records {
   /** @returns `sig02: ...` without its line end @throws RequestError */
   async delegation({ role, serial, uuid, to, expiry, by }: DelegationAsk): Promise<string> {
     checkLaptop(serial, uuid)
-    const ground = this.#ground(role, serial, expiry)
+    const ground = await this.#ground(role, serial, expiry)
     const links = linksOf(ground)
     if (links.length >= mostDelegations)
       throw refused(`the delegation for ${serial} has ${links.length} links, and no more can go behind it`)
@@ -156,15 +156,17 @@ export class Records {
   }
 
   /** @param expiry what is to be signed should count so long */
-  #ground(role: 'lease' | 'oats', serial: string, expiry?: Moment): Ground {
+  async #ground(role: 'lease' | 'oats', serial: string, expiry?: Moment): Promise<Ground> {
     const ground = this.#grounds.find(role, serial)
     if (ground === undefined) {
-      throw refused(`there is no ${role} key here, and no delegation for ${serial}`, {
+      throw refused(`there is no ${role} key here, and no delegation for ${serial} that counts`, {
         hint: `have the authority delegate it, and take that over: "sugar-server keyring take-delegations FILE --role ${role}"`,
       })
     }
     const { until } = ground
     const now = formatMoment(this.#notary.now())
+    // By a clock that cannot be trusted nothing has.
+    if ([until, expiry ?? never].some((end) => hasPassed(end, now))) await this.#notary.mustBeFree()
     if (hasPassed(until, now)) throw refused(`the delegation for ${serial} ended at ${until}`)
     if (expiry === undefined) return ground
     if (!isExpiry(expiry))

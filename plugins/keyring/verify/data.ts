@@ -1,7 +1,6 @@
-import { constants, createVerify, type Verify } from 'node:crypto'
-import type { PublicKey } from '../wire/key.js'
+import { createVerify, type Verify } from 'node:crypto'
 import { linkPayload } from '../wire/payload.js'
-import { digests, type Hash, parseSignature, type Signature, saltLength } from '../wire/signature.js'
+import { digests, type Hash, parseSignature, pss, type Signature } from '../wire/signature.js'
 import { follow } from './chain.js'
 import { accepted, endOf } from './signed.js'
 import { invalid, type Question, type Verdict } from './verdict.js'
@@ -54,17 +53,11 @@ export class DataSignature {
       serial: serial ?? '',
       // Links of one signature have one hash, so a hash that was broken lets nobody in by the side door.
       hashes: [hash],
-      seal: (key, { signature }) => verify.verify(inPss(key), Buffer.from(signature, 'hex')),
+      seal: (key, { signature }) => verify.verify({ key: key.object, ...pss }, Buffer.from(signature, 'hex')),
     })
     return 'fault' in outcome ? invalid(outcome.fault) : accepted(outcome.keys, endOf(this.#signature))
   }
 }
-
-const inPss = (key: PublicKey) => ({
-  key: key.object,
-  padding: constants.RSA_PKCS1_PSS_PADDING,
-  saltLength,
-})
 
 /** Systems switch hashes off that they take for weak. */
 function verifierOf(hash: Hash): Verify | undefined {

@@ -1,10 +1,13 @@
-import { isExpiry } from '../wire/moment.js'
+import { isExpiry, type Moment } from '../wire/moment.js'
 import { leasePayload } from '../wire/payload.js'
 import { checkSigned } from './signed.js'
 import { type ForLaptop, invalid, type LeaseQuestion, overSince, type Verdict } from './verdict.js'
 import { glance, walk } from './walk.js'
 
 export type { LeaseQuestion, Verdict } from './verdict.js'
+
+/** A laptop whose clock is earlier knows that it is wrong, and takes no lease at all. */
+const firstMoment: Moment = '20070101T000000Z'
 
 /**
  * What a laptop makes of one line of leases.
@@ -17,6 +20,8 @@ export function checkLease(text: string, question: LeaseQuestion): Verdict {
   if (early !== undefined) return early
   const [, expiry = '', signature = ''] = /^act01: \S+ K (\S{16}) (.*)$/.exec(line) ?? []
   if (!isExpiry(expiry)) return invalid('is no "act01: SERIAL K EXPIRY signature"')
+  if (question.at < firstMoment)
+    return invalid(`does not count while the clock says ${question.at}: before 2007 no lease is taken`)
   const over = overSince(expiry, question.at)
   if (over !== undefined) return invalid(over)
   return checkSigned(signature, question, {

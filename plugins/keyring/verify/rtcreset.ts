@@ -1,3 +1,4 @@
+import { never } from '../wire/moment.js'
 import { rtcPayload } from '../wire/payload.js'
 import { parseLine } from '../wire/record.js'
 import { formatSignature } from '../wire/signature.js'
@@ -14,8 +15,11 @@ function checkReset(line: string, question: LeaseQuestion): Verdict {
   const reset = attempt(() => parseLine(line))
   if ('fault' in reset) return invalid(reset.fault)
   if (reset.kind !== 'rtcreset') return invalid(`does not begin with "${tag}"`)
-  const { current, nonce } = reset
-  const verdict = checkSigned(formatSignature(reset.signature), question, {
+  const { current, nonce, signature } = reset
+  const end = signature.version === 2 ? signature.links.at(-1)?.expiry : undefined
+  if (end !== undefined && end !== never)
+    return invalid(`has a sig02 whose last link ends at ${end}, where a laptop expects ${never}`)
+  const verdict = checkSigned(formatSignature(signature), question, {
     payload: (uuid) => rtcPayload(question.serial, uuid, reset),
   })
   if (verdict.verdict !== 'valid') return invalid(verdict.reason)

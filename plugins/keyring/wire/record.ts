@@ -40,8 +40,8 @@ export interface Delegation {
 
 export type Line = Lease | DeveloperKey | RtcReset | Delegation
 
-/** Bytes of the longest line that laptops read. */
-export const longestLine = 8192
+/** Bytes of the longest line that laptops read: they have room for 8192, of which one is for its end. */
+export const longestLine = 8191
 
 /**
  * Reads one line, without its line end.

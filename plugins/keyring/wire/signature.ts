@@ -14,6 +14,9 @@ export const digests: Readonly<Record<Hash, string>> = {
 /** Bytes of salt, to the byte: laptops know no other. */
 export const saltLength = 8
 
+/** The scheme, as node's crypto wants it beside a key: RSASSA-PSS, MGF1 of the same hash. */
+export const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength } as const
+
 /** One signature of a `sig01`. */
 export interface Mark {
   readonly hash: Hash
@@ -88,7 +91,7 @@ export function isSignedBy(key: PublicKey, { hash, signature }: Mark, payload: s
   return verify(
     digests[hash],
     typeof payload === 'string' ? Buffer.from(payload, 'latin1') : payload,
-    { key: key.object, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength },
+    { key: key.object, ...pss },
     Buffer.from(signature, 'hex'),
   )
 }

@@ -1,13 +1,20 @@
 import t, { type Test } from 'tap'
+import type { NedbStore } from '../../../core/store/nedb/store.js'
 import { SchoolCalendar } from '../../../plugins/activation/calendar.js'
+import { Clock, made } from '../../../plugins/activation/clock.js'
 import { type Answer, Decision } from '../../../plugins/activation/decision.js'
+import { collections } from '../../../plugins/activation/documents.js'
 import { LeaseEnds } from '../../../plugins/activation/ends.js'
+import { mostLaptops } from '../../../plugins/activation/intake/laptops.js'
 import { Planner } from '../../../plugins/activation/plan.js'
 import type { Change, Roll } from '../../../plugins/activation/roll.js'
+import { Visits } from '../../../plugins/activation/visits.js'
+import { built } from '../../../plugins/keyring/clock/built.js'
 import { checkLease, formatMoment, type Moment, never } from '../../../plugins/keyring/public.js'
 import {
   chainedLease,
   DeskKeyring,
+  folder,
   inDays,
   laptop,
   leaseOf,
@@ -25,20 +32,31 @@ const other = laptop(2)
 interface Desk {
   readonly roll: Roll
   readonly planner: Planner
+  readonly visits: Visits
+  readonly store: NedbStore
   readonly decision: Decision
+}
+
+interface DeskSpec {
+  readonly days?: number
+  /** One to come back to. */
+  readonly root?: string
+  /** Goes where there is no keyring. */
+  readonly clock?: Pick<Clock, 'now'>
 }
 
 async function desk(
   t: Pick<Test, 'teardown'>,
   keyring: DeskKeyring | undefined,
   changes: readonly Change[],
-  days = 21,
+  { days = 21, root, clock = { now: () => new Date() } }: DeskSpec = {},
 ): Promise<Desk> {
-  const { roll } = await rollOf(t)
+  const { roll, store } = await rollOf(t, root)
   await roll.apply(changes)
   const calendar = SchoolCalendar.parse(['mon', 'tue', 'wed', 'thu', 'fri'], [])
-  const planner = new Planner({ roll, keyring, ends: new LeaseEnds(calendar), days, log })
-  return { roll, planner, decision: new Decision(planner, keyring, log) }
+  const visits = await Visits.open(await store.open('activation/visits', collections.visits), roll, log)
+  const planner = new Planner({ roll, keyring, visits, clock, ends: new LeaseEnds(calendar), days, log })
+  return { roll, planner, visits, store, decision: new Decision(planner, keyring, visits, log) }
 }
 
 const known: Change = { serial: one.serial, laptop: { uuid: one.uuid } }
@@ -71,10 +89,9 @@ t.test('of what is ready and what can be signed the laptop gets what lasts longe
 })
 
 t.test('a lease is as long as is said for the laptop, its group, its school, or for all', async (t) => {
-  const { roll, decision } = await desk(t, new DeskKeyring(), [known])
+  const { roll, planner } = await desk(t, new DeskKeyring(), [known])
   const ends = async (): Promise<number> => {
-    const answer = await decision.answer(one.serial)
-    const until = answer.kind === 'lease' ? answer.until : ''
+    const until = planner.plan(one.serial, new Date()).order?.expiry ?? ''
     return Math.round(
       (Date.parse(until.replace(/(....)(..)(..)T(..)(..)(..)Z/, '$1-$2-$3T$4:$5:$6Z')) - Date.now()) /
         86_400_000,
@@ -147,9 +164,10 @@ t.test('nothing signed here lasts longer than the delegation it stands on', asyn
   t.equal(verdictOf(lineOf(answer), inDays(6)), 'invalid')
   for (const late of [inDays(-1), inDays(0.5 / 24)]) {
     keyring.delegate(one.serial, one.uuid, late)
+    const { decision } = await desk(t, keyring, [])
     t.match(await decision.answer(one.serial), { kind: 'nothing', why: /the right to sign for it ends/ })
+    t.match(await decision.unlocker(one.serial, 1), { why: /the right to sign for it ends/ })
   }
-  t.match(await decision.unlocker(one.serial, 1), { why: /the right to sign for it ends/ })
 })
 
 t.test('an expired lease is never given, nor one of a key that is compromised', async (t) => {
@@ -159,14 +177,64 @@ t.test('an expired lease is never given, nor one of a key that is compromised', 
   t.match(await decision.answer(one.serial), { kind: 'lease' }, 'without a keyring no key is known as bad')
 
   const keyring = new DeskKeyring()
+  keyring.known = [master.public, rogue.public]
   const judged = await desk(t, keyring, [ready(one.serial, one.uuid, inDays(3), rogue)])
-  t.match(await judged.decision.answer(one.serial), { kind: 'nothing', why: /not trusted here/ })
-  t.match(await judged.decision.unlocker(one.serial, 1), { why: /not trusted here/ })
+  t.match(await judged.decision.answer(one.serial), { kind: 'lease' })
+  keyring.compromise(rogue.public)
+  t.match(await judged.decision.answer(one.serial), {
+    kind: 'nothing',
+    why: /key of the ready one is compromised/,
+  })
+  t.match(await judged.decision.unlocker(one.serial, 1), { why: /key of the ready one is compromised/ })
   keyring.known = []
+  t.match(await judged.decision.answer(one.serial), { kind: 'nothing' }, 'nor when it was the only key')
+})
+
+t.test('a lease of a key that nobody here knows is given when there is no other', async (t) => {
+  const keyring = new DeskKeyring()
+  const { roll, decision } = await desk(t, keyring, [ready(one.serial, one.uuid, inDays(90), rogue)])
+  t.match(await decision.answer(one.serial), {
+    kind: 'lease',
+    from: 'stored',
+    why: /of a key that is not known here; no uuid of it is known/,
+  })
+  t.match(await decision.unlocker(one.serial, 1), { from: 'stored' })
+  await roll.apply([known])
+  t.match(await decision.answer(one.serial), { from: 'fresh' }, 'not where one can be signed')
+  keyring.why = 'the clock says 1970'
+  t.match(await decision.unlocker(one.serial, 1), { from: 'stored' })
+  const until = inDays(2)
+  const sig02 = { line: chainedLease(one.serial, one.uuid, until, until), until }
+  const stock = { ...ready(one.serial, one.uuid, inDays(90), rogue).stock, serial: one.serial, sig02 }
+  const both = await desk(t, keyring, [{ serial: one.serial, stock }])
+  t.match(await both.decision.answer(one.serial), { until }, 'nor where one of a known key is there')
+})
+
+t.test('what was taken unchecked is looked at once its key or its uuid is known', async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  keyring.known = []
+  const [soon, late] = [inDays(5), inDays(90)]
+  const sig01 = { line: leaseOf(one.serial, one.uuid, soon), until: soon }
+  const chained = chainedLease(one.serial, one.uuid, late, never)
+  const sig02 = { line: `${chained.slice(0, -4)}0000`, until: late }
+  const stock = { serial: one.serial, sig01, sig02 }
+  const { roll, decision } = await desk(t, keyring, [{ serial: one.serial, stock }])
+  t.match(await decision.answer(one.serial), { until: late }, 'nobody can say that it is bad')
+  keyring.known = [master.public]
+  t.match(await decision.answer(one.serial), { until: late }, 'without a uuid neither')
+  await roll.apply([known])
+  t.match(await decision.answer(one.serial), { until: soon }, 'the good one, though it ends sooner')
+  await roll.apply([{ serial: one.serial, stock: { serial: one.serial, sig02 } }])
+  t.match(await decision.answer(one.serial), { kind: 'nothing', why: /was changed, or is for another uuid/ })
+  const broken = { ...sig02, line: sig02.line.replace(/(sig02: sha256 \S+ \S+ )..../, '$10000') }
+  const linked = await desk(t, keyring, [
+    { serial: one.serial, stock: { serial: one.serial, sig02: broken } },
+  ])
   t.match(
-    await judged.decision.answer(one.serial),
-    { kind: 'lease' },
-    'a keyring without keys of leases says nothing',
+    await linked.decision.answer(one.serial),
+    { kind: 'nothing' },
+    'a chain is looked at without a uuid',
   )
 })
 
@@ -174,9 +242,21 @@ t.test('a lease that was signed here is not given any more once its key is compr
   const keyring = new DeskKeyring()
   const { decision } = await desk(t, keyring, [known])
   await decision.answer(one.serial)
-  keyring.known = [server.public]
+  keyring.compromise(master.public)
   await decision.answer(one.serial)
   t.equal(keyring.signed.length, 2, 'it is signed anew, with what the keyring now signs with')
+})
+
+t.test('nor is one that stands on a delegation, when the key of that is compromised', async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  keyring.delegate(one.serial, one.uuid, never)
+  const { decision } = await desk(t, keyring, [])
+  await decision.answer(one.serial)
+  keyring.compromise(server.public)
+  t.ok(keyring.known.includes(master.public), 'or of any other of its links')
+  await decision.answer(one.serial)
+  t.equal(keyring.signed.length, 2)
 })
 
 t.test('old firmware is given a sig01 only, all others what lasts longest', async (t) => {
@@ -278,7 +358,37 @@ t.test('a laptop that asks a hundred times costs one signature, until another wo
   t.equal(keyring.signed.length, 3, 'a uuid that was mended needs another signature')
   keyring.isMaster = false
   keyring.delegate(one.serial, other.uuid, never)
-  t.match(await decision.answer(one.serial), { line: / sig02: / }, 'so does another key')
+  t.match(
+    await decision.answer(one.serial),
+    { line: mended },
+    'another key does not: what it signed still counts',
+  )
+  keyring.compromise(master.public)
+  t.match(await decision.answer(one.serial), { line: / sig02: / }, 'unless that is compromised')
+})
+
+t.test('what was signed before is given again while nothing can be signed', async (t) => {
+  const keyring = new DeskKeyring()
+  let now = new Date('2026-11-20T08:00:00')
+  keyring.time = () => now
+  const { roll, decision } = await desk(t, keyring, [known])
+  const first = lineOf(await decision.answer(one.serial))
+  now = new Date('2026-11-25T08:00:00')
+  keyring.why = 'the audit log cannot be written'
+  t.match(await decision.answer(one.serial), { line: first, why: /signed here before; the audit log/ })
+  t.match(await decision.prospect(one.serial), { kind: 'lease', why: /signed here before/ })
+  await roll.apply([{ serial: one.serial, laptop: { days: 3 } }])
+  t.match(await decision.answer(one.serial), { line: first }, 'though its leases are to be shorter now')
+  await roll.apply([{ serial: one.serial, laptop: { days: null, uuid: other.uuid } }])
+  t.match(await decision.answer(one.serial), { kind: 'nothing' }, 'but not when its uuid is another')
+  await roll.apply([{ serial: one.serial, laptop: { uuid: one.uuid } }])
+  const keep = (days: number) => roll.apply([ready(one.serial, one.uuid, inDays(days, now))])
+  await keep(2)
+  t.match(await decision.answer(one.serial), { line: first }, 'of this and a ready one what lasts longer')
+  await keep(20)
+  t.match(await decision.answer(one.serial), { from: 'stored' })
+  now = new Date('2026-12-25T08:00:00')
+  t.match(await decision.answer(one.serial), { kind: 'nothing' }, 'until it has run out')
 })
 
 t.test('an unlocker lasts as many days as were asked for, to the minute', async (t) => {
@@ -291,4 +401,172 @@ t.test('an unlocker lasts as many days as were asked for, to the minute', async 
   t.ok(given.until >= day && given.until <= inDays(1))
   t.equal(verdictOf(given.line), 'valid')
   t.match(await decision.unlocker(other.serial, 1), { why: /none came ready, and no uuid/ })
+})
+
+t.test("the uuid of an operator's list goes before the one of a delegation", async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  keyring.delegate(one.serial, other.uuid, never)
+  const stock = ready(one.serial, other.uuid, inDays(90))
+  const { roll, planner, decision } = await desk(t, keyring, [stock])
+  t.equal(planner.isAtOdds(one.serial), false)
+  t.match(
+    await decision.answer(one.serial),
+    { from: 'stored' },
+    'where there is no list, nobody knows better',
+  )
+  await roll.apply([known])
+  t.equal(planner.isAtOdds(one.serial), true)
+  const mended = await decision.answer(one.serial)
+  t.match(mended, { from: 'fresh' }, 'a ready one for the other uuid does not count any more')
+  t.equal(verdictOf(lineOf(mended)), 'valid')
+  keyring.why = 'the clock is wrong'
+  await roll.apply([{ serial: one.serial, laptop: { uuid: laptop(7).uuid } }])
+  t.match(
+    await decision.answer(one.serial),
+    { from: 'stored' },
+    'while nothing can be signed: the list may be wrong',
+  )
+  keyring.why = undefined
+  await roll.apply([{ serial: one.serial, laptop: { uuid: other.uuid.toLowerCase() } }])
+  t.equal(planner.isAtOdds(one.serial), true, 'they differ to the letter')
+  await roll.apply([{ serial: one.serial, laptop: { uuid: other.uuid } }])
+  t.equal(planner.isAtOdds(one.serial), false)
+})
+
+t.test('a key that is retired takes from no laptop what it got before', async (t) => {
+  const keyring = new DeskKeyring()
+  const stock = ready(one.serial, one.uuid, inDays(3))
+  const { roll, decision } = await desk(t, keyring, [{ ...known, ...stock }])
+  const first = await decision.answer(one.serial)
+  t.match(first, { from: 'fresh' })
+  keyring.isMaster = false
+  t.match(await decision.answer(one.serial), {
+    line: lineOf(first),
+    why: /signed here before; the keyring has/,
+  })
+  t.match(await decision.prospect(one.serial), { kind: 'lease', why: /signed here before/ })
+  t.match(await decision.unlocker(one.serial, 1), { line: lineOf(first) }, 'nor from a stick')
+  keyring.delegate(one.serial, one.uuid, inDays(10))
+  t.match(await decision.answer(one.serial), {
+    line: lineOf(first),
+    why: 'signed here before; that lasts longer than one signed here would',
+  })
+  t.equal(keyring.signed.length, 1)
+  keyring.compromise(master.public)
+  t.notMatch(await decision.answer(one.serial), { line: lineOf(first) })
+  keyring.held.clear()
+  await roll.apply([ready(one.serial, one.uuid, inDays(3), rogue)])
+  t.match(await decision.answer(one.serial), { from: 'stored' }, 'unless it is compromised')
+})
+
+t.test('a laptop with old firmware is not given the sig02 that it got before', async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  keyring.delegate(one.serial, one.uuid, never)
+  const { roll, decision } = await desk(t, keyring, [ready(one.serial, one.uuid, inDays(3))])
+  t.match(await decision.answer(one.serial), { line: / sig02: / })
+  await roll.apply([{ serial: one.serial, laptop: { old: true } }])
+  t.match(await decision.answer(one.serial), { from: 'stored', line: / sig01: / })
+  await roll.apply([{ serial: one.serial, laptop: { old: null } }])
+  t.match(await decision.answer(one.serial), { line: / sig02: / })
+  t.equal(keyring.signed.length, 1)
+})
+
+t.test('what was signed for a laptop is known after a restart whose clock says 1970', async (t) => {
+  const root = await folder(t)
+  const keyring = new DeskKeyring()
+  const first = await desk(t, keyring, [{ ...known, ...ready(one.serial, one.uuid, inDays(3)) }], { root })
+  const answer = await first.decision.answer(one.serial)
+  first.visits.note(one.serial, answer, new Date())
+  await first.visits.save()
+  await first.store.close()
+  keyring.why = 'the clock says 1970'
+  const second = await desk(t, keyring, [], { root })
+  t.match(await second.decision.answer(one.serial), {
+    line: lineOf(answer),
+    why: /signed here before; that lasts as long as/,
+  })
+  const seen = JSON.stringify(second.visits.get(one.serial))
+  t.notMatch(seen, 'act01', 'which is told nowhere')
+  await second.roll.apply([{ serial: one.serial, laptop: { uuid: other.uuid } }])
+  t.match(await second.decision.answer(one.serial), { kind: 'nothing' }, 'and is judged like any other')
+  keyring.why = undefined
+  const next = await second.decision.answer(one.serial)
+  second.visits.note(one.serial, next, new Date())
+  await second.visits.save()
+  await second.store.close()
+  keyring.why = 'the clock says 1970'
+  const third = await desk(t, keyring, [], { root })
+  t.match(await third.decision.answer(one.serial), { line: lineOf(next) }, 'the last one is kept')
+})
+
+t.test('of what is signed for laptops no more is kept than a school can have', async (t) => {
+  const { visits } = await desk(t, undefined, [])
+  for (let number = 0; number < mostLaptops + 2; number += 1) {
+    visits.keep(laptop(number).serial, { line: '', until: never })
+    if (number === 10) visits.keep(laptop(0).serial, { line: '', until: never })
+  }
+  t.equal(visits.signed(laptop(1).serial), undefined, 'the oldest gives way')
+  t.equal(visits.signed(laptop(2).serial), undefined)
+  t.ok(visits.signed(laptop(0).serial))
+  t.ok(visits.signed(laptop(3).serial))
+})
+
+t.test('a ready lease with a link of a compromised key is not given', async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  const until = inDays(30)
+  const sig02 = { line: chainedLease(one.serial, one.uuid, until, never), until }
+  const stock = { serial: one.serial, sig02 }
+  const { decision } = await desk(t, keyring, [{ ...known, stock }])
+  t.match(await decision.answer(one.serial), { from: 'stored' })
+  keyring.compromise(server.public)
+  t.match(await decision.answer(one.serial), { kind: 'nothing', why: /key of the ready one is compromised/ })
+})
+
+t.test('what is there is said to last longer only where it does', async (t) => {
+  const keyring = new DeskKeyring()
+  const { roll, decision } = await desk(t, keyring, [known, ready(one.serial, one.uuid, never)])
+  t.match(await decision.prospect(one.serial), {
+    why: 'the ready one; the ready one lasts longer than one signed here would',
+  })
+  keyring.isMaster = false
+  const until = inDays(9)
+  keyring.delegate(one.serial, one.uuid, until)
+  await roll.apply([ready(one.serial, one.uuid, until)])
+  t.match(await decision.prospect(one.serial), {
+    why: /the ready one lasts as long as one signed here would/,
+  })
+})
+
+t.test('without a keyring a clock that cannot be right does not decide what has run out', async (t) => {
+  t.same(made, built, 'the keyring knows the same day')
+  let system = new Date('2027-03-01T08:00:00Z')
+  let latest = 0
+  const clock = new Clock(
+    () => latest,
+    () => system,
+  )
+  const stock = ready(one.serial, one.uuid, '20270401T000000Z')
+  const { decision } = await desk(t, undefined, [stock], { clock })
+  const is = async (kind: string, fault?: RegExp) => {
+    t.match(await decision.answer(one.serial), { kind })
+    const said = clock.fault()
+    if (fault === undefined) t.equal(said, undefined)
+    else t.match(said, fault)
+  }
+  await is('lease')
+  latest = system.getTime()
+  system = new Date('2028-03-01T08:00:00Z')
+  await is('nothing')
+  system = new Date('2037-03-01T08:00:00Z')
+  await is('lease', /^the clock says 2037-03-01 .*more than a year after a laptop .* by 2027-03-01 /)
+  system = new Date(0)
+  await is('lease', /1970-01-01 .*before this software was made.* by 2027-03-01 /)
+  latest = 0
+  system = new Date('2037-03-01T08:00:00Z')
+  await is('nothing')
+  latest = 5_000
+  await is('nothing', undefined)
 })

@@ -41,12 +41,30 @@ t.test('an unlocker stick has a line for each laptop, of one day, and none for a
   t.notOk(isGood(week, one, inDays(7.1)))
 })
 
+t.test('a laptop that is said to be stolen while others are signed for is not on the stick', async (t) => {
+  const keyring = new DeskKeyring()
+  const { house } = await school(t, {
+    keyring,
+    changes: Array.from({ length: 40 }, (_, n) => laptop(n)).map(({ serial, uuid }) => ({
+      serial,
+      laptop: { uuid },
+    })),
+  })
+  keyring.before = async () => {
+    if (keyring.signed.length === 32) await run(house, 'stolen', { what: 'add', serial: one.serial })
+  }
+  const { out, err } = await run(house, 'export', { what: 'leases' })
+  t.notMatch(out, one.serial)
+  t.match(err, `left out: ${one.serial}: it is stolen`)
+  t.match(err + out, laptop(39).serial)
+})
+
 t.test('without a keyring the stick has the leases that came ready', async (t) => {
   const { house } = await school(t, { changes })
   const { out, err } = await run(house, 'export', { what: 'leases' })
   t.equal(out, `${changes[0]?.stock?.sig01?.line}\n`)
   t.match(err, new RegExp(`left out: ${one.serial}: `))
-  t.match(err, '1 of them came ready, and last as long as they were made for')
+  t.match(err, '1 of them were there already, and last as long as they were made for')
 })
 
 t.test(

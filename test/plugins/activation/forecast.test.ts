@@ -90,6 +90,32 @@ t.test('says what locks in a holiday, and that it goes away with the holiday in 
   t.equal(long.rows.length, 2, 'long leases last over it anyway')
 })
 
+t.test('laptops that lock before a holiday, and cannot be helped, are told', async (t) => {
+  const keyring = keyringOf()
+  const [asked, over, gone, unknown] = [laptop(1), laptop(2), laptop(3), laptop(4)]
+  const changes = [
+    ready(asked.serial, asked.uuid, momentIn(5)),
+    ready(gone.serial, gone.uuid, momentIn(-5)),
+    { serial: over.serial, laptop: {} },
+    { serial: unknown.serial, laptop: {} },
+  ]
+  keyring.delegate(over.serial, over.uuid, momentIn(300))
+  const { house, port } = await school(t, { changes, keyring, settings: { 'activation-days': '34' } })
+  for (const { serial } of [asked, over]) await ask(port, serial)
+  keyring.held.clear()
+  const call = { args: { to: '2027-01-10' }, options: { holiday: '2026-12-19' } }
+  const { out } = await house.command(['activation', 'forecast'], { ...call, json: true })
+  t.same(JSON.parse(out), [{ day: '2026-12-23', laptops: 1, why: 'the last lease that they got ends' }])
+  const { err } = await house.command(['activation', 'forecast'], call)
+  t.match(err, /^2 laptops will have locked by then: the last lease .* none can be given here$/m)
+  t.match(err, /^1 laptop could get no lease at all on that day; until when theirs last is not known$/m)
+  t.notMatch(err, /no .*laptop locks in between/)
+  const short = { args: { to: '2026-12-06' }, options: { holiday: '2026-11-30' } }
+  t.match((await house.command(['activation', 'forecast'], short)).err, /^no other laptop locks in between$/m)
+  const fine = await school(t, { changes: [ready(asked.serial, asked.uuid, momentIn(90))], keyring })
+  t.match((await fine.house.command(['activation', 'forecast'], short)).err, /^no laptop locks in between$/m)
+})
+
 t.test('what the forecast says of a holiday is what happens', async (t) => {
   const keyring = keyringOf()
   const serials = [1, 2, 3].map((number) => laptop(number))

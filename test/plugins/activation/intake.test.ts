@@ -1,13 +1,17 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { takeLaptops, takeLeases } from '../../../plugins/activation/intake/taking.js'
 import type { Service } from '../../../plugins/activation/service.js'
+import { checkLease, longestLine } from '../../../plugins/keyring/public.js'
 import { sha1sum } from '../../medium/sticks.js'
+import { lacks } from '../../support/needs.js'
 import { cli, freePorts } from '../../system/server.js'
 import { bring, bringFolder, bundleOf, listed } from './bringing.js'
 import {
+  ask,
   chainedLease,
   DeskKeyring,
   folder,
@@ -15,9 +19,11 @@ import {
   laptop,
   leaseOf,
   log,
+  master,
   ready,
   rogue,
   school,
+  server,
 } from './school.js'
 
 t.setTimeout(120_000)
@@ -66,7 +72,7 @@ t.test(
         `leases.sig: line 7: ${two.serial}: is not what 6c4dc43e89a1 signed`,
         `leases.sig: line 8: ${two.serial}: ended at TIME`,
         'leases.sig: line 9: is no "act01: SERIAL K EXPIRY signature"',
-        'leases.sig: line 10: is longer than 8192 bytes',
+        `leases.sig: line 10: is longer than ${longestLine} bytes`,
         '',
       ],
     )
@@ -164,8 +170,10 @@ t.test('what nobody can check is taken, and counted', async (t) => {
     err: 'a: 2 taken unchecked: no key of the authority is trusted here\n',
   })
   t.match(await bring(bare.house, { b: lease(one, -2) }), { exit: 65 }, 'the time is known to everybody')
-  keyring.known = []
-  t.match(await bring(house, { a: lease(three, 9) }), { err: /taken unchecked: no key of the authority/ })
+  const keyless = new DeskKeyring()
+  keyless.known = []
+  const { house: other } = await school(t, { keyring: keyless })
+  t.match(await bring(other, { a: lease(three, 9) }), { err: /taken unchecked: no key of the authority/ })
 })
 
 t.test('a uuid that came with a delegation serves to check a lease', async (t) => {
@@ -209,7 +217,7 @@ t.test('a list adds to what is known of laptops, and takes nothing away', async 
   t.match(await bring(house, { 'b.csv': `${one.serial},${three.uuid}\n${two.serial},x\n` }), {
     exit: 65,
     out: 'b.csv: 1 taken, 0 unchanged, 1 refused\n',
-    err: `b.csv: line 2: ${two.serial}: has something behind it that is no uuid\nb.csv: 1 of them with another uuid than before\n`,
+    err: `b.csv: line 2: ${two.serial}: has something behind it that is no uuid\nb.csv: 1 of them with another uuid than before: ${one.serial}\n`,
   })
   const known = await listed(house)
   t.match(known.get(one.serial), { school: 'Escuela 1', uuid: true })
@@ -327,6 +335,46 @@ t.test('what a killed server left of a directory is removed when the next one co
   t.notOk(existsSync(left))
 })
 
+t.test('a start removes it as well: there may be a private key in it', async (t) => {
+  const root = await folder(t)
+  const left = join(root, 'activation', 'incoming-0badcafe-x')
+  await mkdir(left, { recursive: true, mode: 0o700 })
+  await writeFile(join(left, 'server.pri'), 'secret')
+  await school(t, { root })
+  t.notOk(existsSync(left))
+})
+
+t.test('what cannot be removed stops neither the start nor the next import', async (t) => {
+  const root = await folder(t)
+  const left = join(root, 'activation', 'incoming-0badcafe-x')
+  await mkdir(left, { recursive: true, mode: 0o700 })
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', left], { timeout: 10_000 })
+  if (mounted.status !== 0) return lacks(t, 'needs a directory that is busy', 'this user cannot mount one')
+  t.teardown(() => void spawnSync('umount', ['-l', left], { timeout: 10_000 }))
+  const { house, port } = await school(t, { root, changes: [ready(one.serial, one.uuid, inDays(9))] })
+  t.match((await ask(port, one.serial)).text, /^act01: /)
+  t.match(await bringFolder(house, { 'laptops.csv': list }), { exit: 0 })
+})
+
+t.test('a lease of a key that is compromised is refused, though no other is known', async (t) => {
+  const keyring = new DeskKeyring()
+  const { house } = await school(t, { keyring })
+  t.match(await bring(house, { a: lease(one, 9) }), { exit: 0 })
+  keyring.compromise(master.public)
+  t.match(await bring(house, { a: lease(two, 9) }), {
+    exit: 65,
+    err: /is signed by 6c4dc43e89a1, which is compromised/,
+  })
+  keyring.compromise(server.public)
+  keyring.known = [rogue.public]
+  t.match(await bring(house, { a: chainedLease(two.serial, two.uuid, inDays(9), inDays(9)) }), {
+    exit: 65,
+    err: /which is compromised/,
+  })
+  keyring.known = []
+  t.match(await bring(house, { a: lease(three, 9, rogue) }), { exit: 0, err: /taken unchecked/ })
+})
+
 t.test(
   'of a directory what is for this server goes in, and what is not is passed over by name',
   async (t) => {
@@ -418,7 +466,12 @@ t.test('a server knows a hundred thousand laptops, and no more', async (t) => {
     apply: async (changes: readonly { serial: string }[]) =>
       void applied.push(...changes.map(({ serial }) => serial)),
   }
-  const planner = { now: () => new Date(), isGood: () => true }
+  const planner = {
+    now: () => new Date(),
+    isGood: () => true,
+    isAtOdds: () => false,
+    holder: (serial: string) => ({ serial, uuid: undefined }),
+  }
   const desk = { roll, planner, keyring: undefined, config: {}, log } as unknown as Service
   const outcome = await takeLaptops(desk, Buffer.from(list), { form: 'csv', delimiter: ',' })
   t.strictSame(applied, [one.serial, two.serial])
@@ -429,4 +482,68 @@ t.test('a server knows a hundred thousand laptops, and no more', async (t) => {
   })
   roll.size = 100_000
   t.match(await takeLeases(desk, Buffer.from(`${lease(two, 3)}\n${lease(one, 3)}`)), { taken: 1, refused: 1 })
+})
+
+t.test('a list that changes uuids names the laptops, the first twenty', async (t) => {
+  const { house } = await school(t)
+  const many = Array.from({ length: 25 }, (_, number) => laptop(number))
+  const csv = (uuidOf: (number: number) => string) =>
+    many.map(({ serial }, number) => `${serial},${uuidOf(number)}\n`).join('')
+  await bring(house, { 'a.csv': csv((number) => laptop(number).uuid) })
+  const { exit, err } = await bring(house, { 'b.csv': csv((number) => laptop(number + 100).uuid) })
+  t.equal(exit, 0)
+  const names = many.slice(0, 20).map(({ serial }) => serial)
+  t.equal(err, `b.csv: 25 of them with another uuid than before: ${names.join(', ')} and 5 more\n`)
+})
+
+t.test('a list whose uuids are not those of the delegations says so, and mends the leases', async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  keyring.delegate(one.serial, three.uuid, inDays(90))
+  keyring.delegate(two.serial, two.uuid, inDays(90))
+  const { house, port } = await school(t, { keyring })
+  const said = await bring(house, { 'laptops.csv': list })
+  t.match(said, {
+    exit: 0,
+    err: /^laptops\.csv: 1 laptop has one uuid in your list and another in its delegation: SHC00000001; .*explain SERIAL"\n$/,
+  })
+  t.match(
+    await bring(house, { 'laptops.csv': list }),
+    { out: /0 taken, 3 unchanged/, err: said.err },
+    'again',
+  )
+  t.equal(
+    (await bring(house, { 'serials.txt': `${one.serial}\n` })).err,
+    '',
+    'where no uuid is told, none differs',
+  )
+  const { text } = await ask(port, one.serial)
+  const question = { at: inDays(0), trusted: [master.public] }
+  t.equal(checkLease(text, { ...one, ...question }).verdict, 'valid')
+  keyring.takeDelegations = async () => ({ taken: [one.serial, two.serial], unchanged: 0, refused: [] })
+  const del = { 'd-lease.sig': 'del01: x\n' }
+  t.match(await bring(house, del), { exit: 0, err: /^d-lease\.sig: 1 laptop has one uuid .*: SHC00000001; / })
+  t.equal((await bring(house, { 'd-oats.sig': 'del01: x\n' })).err, '', 'no uuid is in answers of OATS')
+})
+
+t.test('leases are found behind blank lines and comments, as lines and as a bundle', async (t) => {
+  const { house } = await school(t, { keyring: new DeskKeyring() })
+  await bring(house, { 'laptops.csv': list })
+  t.match(await bring(house, { 'mine.txt': `\n \n# for the first class\n\n${lease(one, 9)}\n` }), {
+    exit: 65,
+    out: 'mine.txt: 1 taken, 0 unchanged, 1 refused\n',
+    err: /^mine\.txt: line 3: is no "act01:/,
+  })
+  t.match(await bring(house, { 'mine.txt': `\r\n\r\n${lease(one, 19)}\r\n` }), {
+    exit: 0,
+    out: 'mine.txt: 1 taken, 0 unchanged, 0 refused\n',
+  })
+  const bundle = bundleOf({ [two.serial]: lease(two, 9), [three.serial]: lease(two, 9) })
+  t.match(await bring(house, { 'mine.txt': `\n\r\n${bundle}` }), {
+    exit: 65,
+    out: 'mine.txt: 1 taken, 0 unchanged, 1 refused\n',
+    err: `mine.txt: line 4: ${three.serial}: holds a lease of ${two.serial}\n`,
+  })
+  const far = `${'# x\n'.repeat(1000)}${lease(three, 9)}\n`
+  t.match(await bring(house, { 'mine.txt': far }), { exit: 65, out: /it is nothing that is known here/ })
 })

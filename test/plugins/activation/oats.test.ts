@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { readQuestion } from '../../../plugins/activation/oats.js'
 import { checkLease, parseCanonical } from '../../../plugins/keyring/public.js'
+import { run } from './bringing.js'
 import { ask, DeskKeyring, inDays, laptop, master, school } from './school.js'
 
 const one = laptop(1)
@@ -20,6 +21,7 @@ interface Said {
   readonly status: number
   readonly text: string
   readonly length: string | null
+  readonly retryAfter: string | null
 }
 
 async function post(url: string, body: string, headers: Record<string, string> = {}): Promise<Said> {
@@ -28,7 +30,12 @@ async function post(url: string, body: string, headers: Record<string, string> =
     headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...headers },
     body,
   })
-  return { status: answer.status, text: await answer.text(), length: answer.headers.get('content-length') }
+  return {
+    status: answer.status,
+    text: await answer.text(),
+    length: answer.headers.get('content-length'),
+    retryAfter: answer.headers.get('retry-after'),
+  }
 }
 
 const form = (serial: string, nonce: string, more = ''): string =>
@@ -99,8 +106,11 @@ t.test('when less than half of its lease is left, a laptop gets the next', async
   const now = Date.now()
   keyring.time = () => new Date(now + 8 * 86_400_000)
   t.notOk('lease' in believed((await post(url, form(one.serial, '1'))).text), 'a week later')
+  for (let count = 2; count <= 8; count += 1)
+    t.equal((await post(url, form(one.serial, '2'))).status, 200, 'nor does a stranger use up its turn')
   const waited = await post(url, form(one.serial, '2'))
-  t.equal(waited.status, 429, 'not twice in ten seconds: each answer costs a signature')
+  t.equal(waited.retryAfter, '10')
+  t.equal(waited.status, 429, 'not nine times in ten seconds: each answer costs a signature')
 })
 
 t.test('a stolen laptop is told so, signed, and gets no lease', async (t) => {
@@ -108,6 +118,30 @@ t.test('a stolen laptop is told so, signed, and gets no lease', async (t) => {
   const said = believed((await post(url, form(stolen.serial, '1'))).text)
   t.equal(said.stolen, true)
   t.notOk('lease' in said)
+})
+
+t.test('a laptop that is said to be stolen while its answer is being signed gets no lease', async (t) => {
+  const keyring = new DeskKeyring()
+  const { url, house } = await school(t, { changes, keyring })
+  let count = 0
+  keyring.before = async () => {
+    count += 1
+    if (count === 2) await run(house, 'stolen', { what: 'add', serial: one.serial })
+  }
+  t.equal((await post(url, form(one.serial, '1'))).status, 503)
+  t.equal(believed((await post(url, form(one.serial, '2'))).text).stolen, true)
+})
+
+t.test('a class of a thousand is answered at once, whatever serials somebody makes up', async (t) => {
+  const keyring = new DeskKeyring()
+  const many = Array.from({ length: 1000 }, (_, n) => laptop(n))
+  const { url } = await school(t, { keyring, changes: many.map(({ serial }) => ({ serial, laptop: {} })) })
+  const ask = (numbers: number[]) =>
+    Promise.all(numbers.map(async (n) => (await post(url, form(laptop(n).serial, '1'))).status))
+  const flood = await ask(Array.from({ length: 600 }, (_, n) => 100_000 + n))
+  t.ok(flood.filter((status) => status === 200).length < 400, 'those that nobody knows wait')
+  t.ok(flood.includes(429))
+  t.ok((await ask(many.map((_, n) => n))).every((status) => status === 200))
 })
 
 t.test('nothing is ever answered unsigned', async (t) => {

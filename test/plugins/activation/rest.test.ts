@@ -1,8 +1,9 @@
+import { mock } from 'node:test'
 import t from 'tap'
 import { report, type Story } from '../../../core/api.js'
 import { checkLease } from '../../../plugins/keyring/public.js'
 import { until } from '../../system/server.js'
-import { ask, DeskKeyring, folder, inDays, laptop, master, ready, school } from './school.js'
+import { ask, DeskKeyring, folder, inDays, laptop, leaseOf, master, ready, rogue, school } from './school.js'
 
 const one = laptop(1)
 const stolen = laptop(2)
@@ -104,6 +105,49 @@ t.test('what ends soon is a warning, and holidays that nobody named are none', a
   t.same((await (await school(t, { changes })).house.status()).health, [])
 })
 
+t.test('ready leases of keys that are not known are a warning', async (t) => {
+  const foreign = laptop(4)
+  const { house, port } = await school(t, {
+    keyring: new DeskKeyring(),
+    changes: [ready(one.serial, one.uuid, end), ready(foreign.serial, foreign.uuid, end, rogue)],
+  })
+  t.match((await ask(port, foreign.serial)).text, /^act01: /, 'it is not locked for our lack of a key')
+  t.match((await house.status()).health, [
+    { what: 'keys', problem: /^the ready leases of 1 laptops are of keys that the keyring does not know, / },
+  ])
+})
+
+t.test('ready leases that are known to be bad are counted in status, and explained', async (t) => {
+  const line = leaseOf(one.serial, laptop(9).uuid, end)
+  const stock = { serial: one.serial, sig01: { line, until: end } }
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  const { house } = await school(t, {
+    keyring,
+    changes: [{ serial: one.serial, stock, laptop: { uuid: one.uuid } }],
+  })
+  const { activation } = await house.house.kernel.hooks.gather(report, {} as Story, undefined)
+  t.match(activation?.facts, { withheld: 1, ready: 0, without: 1 })
+  t.match(activation?.lines.join('\n'), /^withheld +1 laptops .*explain SERIAL/m)
+  const told = (await house.house.explain(one.serial)).activation?.lines.join('\n')
+  t.match(told, /would get nothing: no lease: the ready one was changed, or is for another uuid/)
+})
+
+t.test('a key that is compromised stays so after a restart', async (t) => {
+  const root = await folder(t)
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  const first = await school(t, { root, keyring, changes: [ready(one.serial, one.uuid, end)] })
+  t.match((await ask(first.port, one.serial)).text, /^act01: /)
+  await first.house.dispose()
+  keyring.compromise(master.public)
+  const second = await school(t, { root, keyring })
+  t.equal((await ask(second.port, one.serial)).text, '')
+  await second.house.dispose()
+  const without = await school(t, { root })
+  t.match((await ask(without.port, one.serial)).text, /^act01: /, 'without a keyring nobody says so')
+})
+
 t.test(
   'the story of one laptop says what it would get and what it last got, and holds no uuid',
   async (t) => {
@@ -185,6 +229,12 @@ t.test('list, set and group: who has which lease, and for how long', async (t) =
     (await run('group', { args: { name: 'North' }, options: { days: '0' } })).out,
     /no number of its own/,
   )
+  const leased = await school(t, { changes: [ready(one.serial, one.uuid, end)] })
+  const old = await leased.house.command(['activation', 'set'], {
+    args: { serial: one.serial },
+    options: { old: 'yes' },
+  })
+  t.match(old.out, /with sig01 only/, 'a laptop of which no list but only a lease came is known, too')
   const refused: [string, object, RegExp][] = [
     ['set', { args: { serial: one.serial } }, /nothing is to be set/],
     ['set', { args: { serial: 'SHC' }, options: { days: '3' } }, /is no serial/],
@@ -227,4 +277,63 @@ t.test('a laptop whose visit is under way when the server stops is still noted',
   await stopping
   const { house } = await school(t, { root })
   t.match((await house.command(['activation', 'list'], { json: true })).out, /"answer": ?"lease"/)
+})
+
+t.test('what a laptop got is there after a restart, and nobody is told the lease', async (t) => {
+  const root = await folder(t)
+  const keyring = new DeskKeyring()
+  const listed = [{ serial: one.serial, laptop: { uuid: one.uuid } }]
+  const first = await school(t, { root, keyring, changes: listed })
+  const { text } = await ask(first.port, one.serial)
+  t.match(text, /^act01: /)
+  await first.house.dispose()
+  keyring.why = 'the clock says 1970'
+  const { house, port } = await school(t, { root, keyring })
+  t.equal((await ask(port, one.serial)).text, text)
+  const told = [
+    (await house.command(['activation', 'list'], { json: true })).out,
+    (await house.command(['activation', 'export'], { args: { what: 'activity' } })).out,
+    JSON.stringify(await house.house.explain(one.serial)),
+  ]
+  t.match(told[2], /signed here before; that lasts as long as one signed here would/)
+  for (const one of told) t.notMatch(one, 'act01')
+})
+
+t.test('a laptop with two uuids is told in status and explained, and neither is said', async (t) => {
+  const keyring = new DeskKeyring()
+  keyring.isMaster = false
+  const laptops = Array.from({ length: 23 }, (_, number) => laptop(number))
+  for (const { serial, uuid } of laptops) keyring.delegate(serial, uuid.toLowerCase(), inDays(90))
+  const { house } = await school(t, {
+    keyring,
+    changes: laptops.map(({ serial, uuid }) => ({ serial, laptop: { uuid } })),
+  })
+  const { health } = await house.status()
+  t.match(health, [
+    {
+      what: 'uuids',
+      problem:
+        /^23 laptops have one uuid in your list and another in their delegation: SHC00000000, .*SHC00000013 and 3 more; .*explain/,
+    },
+  ])
+  t.notMatch(JSON.stringify(health), /SHC00000014/)
+  const story = (await house.house.explain(one.serial)).activation
+  t.match(story?.lines.join('\n'), /^uuid +your list has another than its delegation/m)
+  t.notMatch(JSON.stringify([health, story]), /8bf9ac40/i)
+})
+
+t.test('status says that the clock cannot be right, where no keyring does', async (t) => {
+  const root = await folder(t)
+  const first = await school(t, { root, changes: [ready(one.serial, one.uuid, end)] })
+  await ask(first.port, one.serial)
+  await first.house.dispose()
+  mock.timers.enable({ apis: ['Date'], now: Date.now() + 10 * 366 * 86_400_000 })
+  t.teardown(() => mock.timers.reset())
+  const { house, port } = await school(t, { root })
+  t.match((await ask(port, one.serial)).text, /^act01: /, 'the laptop goes by its own clock')
+  t.match((await house.status()).health, [
+    { what: 'clock', problem: /more than a year after a laptop last asked/ },
+  ])
+  mock.timers.reset()
+  t.same((await house.status()).health, [])
 })

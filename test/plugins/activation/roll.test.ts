@@ -71,6 +71,24 @@ t.test('what a killed server had begun is finished by the next, as often as it t
   t.equal(second.roll.size, many)
 })
 
+t.test('what a server that was killed had only begun to write is removed: it holds uuids', async (t) => {
+  const root = await folder(t)
+  const place = join(root, 'activation')
+  await mkdir(place, { mode: 0o700 })
+  for (const name of ['changes.jsonl.0badcafe.part', 'changes.jsonl.kept', 'other.part'])
+    await writeFile(join(place, name), 'x')
+  await rollOf(t, root)
+  t.same((await readdir(place)).sort(), ['changes.jsonl.kept', 'other.part'], 'and nothing else')
+})
+
+t.test('what cannot be removed keeps no laptop waiting', async (t) => {
+  const root = await folder(t)
+  await mkdir(join(root, 'activation', 'changes.jsonl.0badcafe.part'), { recursive: true, mode: 0o700 })
+  const { roll } = await rollOf(t, root)
+  await roll.apply(round('A').slice(0, 1))
+  t.equal(roll.size, 1)
+})
+
 t.test('a file of changes that the disk damaged is put aside, and laptops are served', async (t) => {
   const root = await folder(t)
   await mkdir(join(root, 'activation'), { mode: 0o700 })

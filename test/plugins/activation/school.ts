@@ -95,6 +95,7 @@ export const inDays = (days: number, from = new Date()): Moment =>
 export class DeskKeyring implements Keyring {
   /** Whose keys laptops know. */
   known: readonly PublicKey[] = [master.public]
+  readonly #compromised = new Set<string>()
   /** Has the master's key. */
   isMaster = true
   readonly held = new Map<string, HeldDelegation>()
@@ -111,6 +112,15 @@ export class DeskKeyring implements Keyring {
 
   trusted(role: Role): readonly PublicKey[] {
     return role === 'lease' ? this.known : []
+  }
+
+  compromise({ id }: PublicKey): void {
+    this.#compromised.add(id)
+    this.known = this.known.filter((key) => key.id !== id)
+  }
+
+  isCompromised(key: string): boolean {
+    return this.#compromised.has(key.slice(-64))
   }
 
   basis(role: 'lease' | 'oats', serial: string): Basis | undefined {

@@ -326,6 +326,17 @@ t.test('the unit that loads sticks calls a command that there is', async (t) => 
   t.notMatch(stderr, /sugar-server-usb/, 'nothing in it is unknown')
 })
 
+t.test('the rule asks of some parent that it can be pulled out, and of none that it cannot', async (t) => {
+  const rules = await readFile(join(process.cwd(), 'config', 'udev', '90-sugar-server-usb.rules'), 'utf8')
+  const lines = rules.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  // udev takes "!=" for true when any parent has another value, and each USB device has an attribute of that name, too:
+  // "removable", "fixed" or "unknown".
+  t.notMatch(lines.join('\n'), /ATTRS\{\w+\}!=/)
+  const [wanted, ...others] = lines.filter((line) => line.includes('SYSTEMD_WANTS'))
+  t.same(others, [])
+  t.match(wanted, /^ATTRS\{removable\}=="1", /)
+})
+
 t.test('a chain that ends before its lease counts until then, on a stick as anywhere', async (t) => {
   const { house } = await school(t, { keyring: new DeskKeyring() })
   const chained = chainedLease(one.serial, one.uuid, inDays(90), inDays(8))

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { entry, filled, head, linesOf, log, opened, verdictOf, write } from './audits.js'
+import { openDesk } from './desk.js'
 
 t.setTimeout(200_000)
 
@@ -179,4 +181,31 @@ t.test('a note of the end that is lost is said in the log itself', async (t) => 
     await again.close()
     t.match(await verdictOf(folder), { broken: { line: 4, what: 'cut off' } })
   }
+})
+
+t.test('a log that is gone altogether is missed where keys say that it was there', async (t) => {
+  const { service, root, close } = await openDesk(t, { keys: [['lease', 'lease']] })
+  await service.audit.append(entry('act01 1'))
+  await close()
+  const folder = join(root, 'keyring', 'audit')
+  for (const path of [log(folder), head(folder)]) rmSync(path)
+  const desk = await openDesk(t, { root })
+  t.match(
+    desk.log.map(({ msg }) => msg),
+    [/the audit log is gone, and the note of where it ended with it/],
+  )
+  await desk.ready()
+  t.match(await desk.health('audit log'), /not as it was written/)
+  t.match(await desk.service.audit.check(), { broken: { line: 1, what: 'cut off' } })
+  await desk.service.audit.append(entry('act01 2'))
+  t.match(await desk.service.audit.last(5), [
+    { n: 1, what: 'keyring head-lost' },
+    { n: 2, what: 'act01 2' },
+  ])
+  await desk.close()
+  const later = await openDesk(t, { root })
+  t.match(await later.service.audit.check(), { broken: { line: 1, what: 'cut off' } }, 'for all time')
+  const fresh = await openDesk(t)
+  t.strictSame(fresh.log, [])
+  t.strictSame(await fresh.service.audit.check(), { lines: 0 }, 'a new server misses none')
 })

@@ -113,6 +113,17 @@ t.test('a note that is behind, as after a power cut, is no fault; an older copy 
   t.strictSame(await behind.check(), { lines: 60 })
 })
 
+t.test('a note that says no time is none: the lines say when the newest signature was made', async (t) => {
+  const { folder, audit } = await filled(t, 2)
+  const newest = audit.newest() ?? ''
+  await audit.close()
+  const note = readFileSync(head(folder), 'utf8')
+  writeFileSync(head(folder), note.replace(newest, 'x'.repeat(24)))
+  const again = await opened(t, folder)
+  t.equal(again.newest(), newest)
+  t.match(again.repairs, [/note of where the audit log ends was lost/])
+})
+
 t.test('a last line that is torn is healed, and one that was told is not given up', async (t) => {
   const { folder, audit } = await filled(t, 3)
   await audit.close()

@@ -4,6 +4,8 @@ import t, { type Test } from 'tap'
 import { built } from '../../../plugins/keyring/clock/built.js'
 import { ClockGuard, type GuardSpec } from '../../../plugins/keyring/clock/guard.js'
 import { isSynchronised } from '../../../plugins/keyring/clock/synchronised.js'
+import { lease } from '../../../plugins/keyring/commands/lease.js'
+import { openDesk, xo } from './desk.js'
 import { fill, newFolder, smallDisk } from './grounds.js'
 
 const minute = 60_000
@@ -255,4 +257,29 @@ t.test('a full disk stops no signature; accepting waits for room', async (t) => 
   t.equal(server.guard.facts().unkept, undefined)
   await server.restart()
   t.equal(await server.sign(), 'signed')
+})
+
+t.test('by a clock that cannot be trusted nothing has passed: that is said first', async (t) => {
+  let time = new Date('2027-01-01T12:00:00Z')
+  const { service } = await openDesk(t, { keys: [['lease', 'lease']], now: () => time })
+  const ask = { ...xo, expiry: '20270601T000000Z', by: 'test' }
+  time = new Date('2027-03-01T12:00:00Z')
+  await service.keyring.lease(ask)
+  time = new Date('2027-01-01T12:00:00Z')
+  const behind = {
+    code: 'UNAVAILABLE',
+    message: /nothing is signed now: the clock says 2027-01-01 12:00, but/,
+  }
+  const type = (until: string) =>
+    lease(service, {
+      ...{ options: { until, bundle: false, to: '' }, signal: new AbortController().signal },
+      ...{ note: () => undefined, write: () => undefined, deliver: async () => undefined },
+      async *files() {
+        yield { path: 'list', bytes: Buffer.from(`${xo.serial},${xo.uuid}\n`) }
+      },
+    })
+  for (const until of ['2027-02-01', '2027-06-01']) await t.rejects(type(until), behind, until)
+  await t.rejects(service.keyring.lease({ ...ask, expiry: '20270201T000000Z' }), behind)
+  time = new Date('2027-03-01T12:00:00Z')
+  await t.rejects(type('2027-02-01'), { code: 'USAGE', message: '2027-02-01 has passed already' })
 })

@@ -28,6 +28,7 @@ async function house(t: Test, settings: Record<string, string> = {}, root?: stri
 }
 
 const authority = { 'keyring-role': 'authority' }
+const asLease = { options: { role: 'lease' } }
 const audited = async (house: TestHouse) => {
   const { out } = await house.command(['keyring', 'audit'], { json: true })
   return (JSON.parse(out) as { what: string; key: string }[]).map(({ what, key }) =>
@@ -42,6 +43,7 @@ t.test('keys of makekey are imported, listed, and exported byte for byte', async
   const folder = newFolder(t)
   const took = await server.command(['keyring', 'import'], {
     files: files('lease.public', 'lease.private', 'rogue.key01'),
+    ...asLease,
   })
   t.match(took, {
     ended: { exit: 0 },
@@ -50,6 +52,7 @@ t.test('keys of makekey are imported, listed, and exported byte for byte', async
   t.match(took.out, /2 taken, 0 as they were, 0 refused\n$/)
   const again = await server.command(['keyring', 'import'], {
     files: files('lease.public', 'lease.private', 'rogue.key01'),
+    ...asLease,
   })
   t.match(again, { ended: { exit: 0 }, out: /0 taken, 2 as they were, 0 refused\n$/ })
   t.match(
@@ -85,7 +88,7 @@ t.test('keys of makekey are imported, listed, and exported byte for byte', async
 t.test('export gives a private key only where that was said, and to a new file', async (t) => {
   const server = await house(t, authority)
   const folder = newFolder(t)
-  await server.command(['keyring', 'import'], { files: files('lease.private', 'rogue.public') })
+  await server.command(['keyring', 'import'], { files: files('lease.private', 'rogue.public'), ...asLease })
   const write = (key: string, options: Record<string, string>) =>
     server.command(['keyring', 'export'], { args: { key }, options })
   const key = short('lease')
@@ -123,12 +126,15 @@ t.test('import says of each file what became of it', async (t) => {
       { path: 'stick/server.pri', bytes: made('server.private') },
       { path: 'stick/server.pub', bytes: made('server.public') },
       { path: 'nameless', bytes: made('developer.private') },
+      { path: 'notes.constructor', bytes: Buffer.from('new Key()\n') },
     ],
+    ...asLease,
   })
   t.equal(took.ended.exit, 65)
   for (const says of [
     /passed over: README is no key/,
     /passed over: huge\.iso/,
+    /passed over: notes\.constructor/,
     /refused: mixed\.private and mixed\.public are halves of two different pairs/,
     /refused: a\/pem\.private is a PEM file; convert it with "openssl rsa/,
     /refused: a\/long\.public has 131072 bytes/,
@@ -157,7 +163,7 @@ t.test('import says of each file what became of it', async (t) => {
     path: `${index}.public`,
     bytes: made('lease.public'),
   }))
-  t.match(await server.command(['keyring', 'import'], { files: many }), {
+  t.match(await server.command(['keyring', 'import'], { files: many, ...asLease }), {
     ended: { code: 'REQUEST_TOO_LARGE' },
   })
 })
@@ -173,7 +179,10 @@ t.test('a school is warned of master keys on its server, and of no others', asyn
   t.notMatch(own.err, warning)
   t.match(own.err, /keyring export [0-9a-f]{12} --to server\.public/)
   t.match((await server.command(['keyring', 'import'], { files: files('lease.private') })).err, warning)
-  t.notMatch((await server.command(['keyring', 'import'], { files: files('rogue.public') })).err, warning)
+  t.notMatch(
+    (await server.command(['keyring', 'import'], { files: files('rogue.public'), ...asLease })).err,
+    warning,
+  )
   t.match(await server.command(['keyring', 'list']), { out: /master key on a school server/, err: warning })
   t.match(await server.command(['keyring', 'generate'], { args: { role: 'king' } }), {
     ended: { exit: 64, hint: /lease, oats/ },
@@ -185,7 +194,7 @@ t.test('a school is warned of master keys on its server, and of no others', asyn
 t.test('marking says what it means, and lasts', async (t) => {
   const root = newFolder(t)
   const first = await boot({ plugins: [keyring], settings: authority, root })
-  await first.command(['keyring', 'import'], { files: files('lease.private', 'region.private') })
+  await first.command(['keyring', 'import'], { files: files('lease.private', 'region.private'), ...asLease })
   const mark = (house: TestHouse, name: string, state: string) =>
     house.command(['keyring', 'mark'], { args: { key: short(name), state } })
   const leaked = await mark(first, 'region', 'compromised')
@@ -216,6 +225,7 @@ t.test('the audit log is shown, and its damage found', async (t) => {
   const server = await house(t, authority, root)
   await server.command(['keyring', 'import'], {
     files: files('lease.private', 'region.private', 'oats.private'),
+    ...asLease,
   })
   const audit = (options: Record<string, string> = {}, json = false) =>
     server.command(['keyring', 'audit'], { options, json })

@@ -70,7 +70,7 @@ t.test(
       { line: 8 },
       { line: 9 },
       { line: 10 },
-      { line: 12, reason: /longer than 8192 bytes/ },
+      { line: 12, reason: /longer than 8191 bytes/ },
     ])
     t.equal(refused.length, 9)
     for (const uuid of uuids) t.notMatch(JSON.stringify(refused), uuid)
@@ -94,6 +94,17 @@ t.test('where nothing can be judged it is said what to import first', async (t) 
   t.match(await take(mistaken, fieldFile), { taken: [], refused: [{ reason: /no trusted key/ }] })
 })
 
+t.test('delegations for another role are refused with the role that they are for', async (t) => {
+  const desk = await school(t)
+  const oats = readFileSync(join(vectors, 'delegations/d-oats.sig'), 'utf8')
+  const says = (role: string, other: string) =>
+    `is signed by ${known(role).id.slice(0, 12)}, which is trusted for ${role} and not for ${other}: take it over with --role ${role}`
+  const { taken, refused } = await take(desk, oats)
+  t.strictSame(taken, [])
+  t.match(refused[0], { line: 1, serial: xo.serial, reason: says('oats', 'lease') })
+  t.match((await take(desk, fieldFile, 'oats')).refused[0], { reason: says('lease', 'oats') })
+})
+
 t.test('a file that is none of delegations is refused before it fills the memory', async (t) => {
   const desk = await school(t)
   await t.rejects(take(desk, 'x\n'.repeat(50_000)), {
@@ -101,6 +112,10 @@ t.test('a file that is none of delegations is refused before it fills the memory
     message: /more than 10000 of the first/,
   })
   await t.rejects(take(desk, ' '.repeat((64 << 20) + 1)), { code: 'REQUEST_TOO_LARGE' })
+  await t.rejects(take(desk, '\n'.repeat(1_000_000)), {
+    code: 'REQUEST_TOO_LARGE',
+    message: /more than 500000 lines/,
+  })
 })
 
 t.test('of two delegations the one that ends later counts, while it can be signed with', async (t) => {
@@ -136,6 +151,25 @@ t.test('of two delegations the one that ends later counts, while it can be signe
   t.match(await take(desk, sooner), { taken: [xo.serial] }, 'the one held is of a key that leaked')
   t.match(service.keyring.basis('lease', xo.serial), { key: known('region').id, until: '20270401T000000Z' })
 })
+
+t.test(
+  'of two that end together the one for the newer key counts, in whatever order they come',
+  async (t) => {
+    const desk = await school(t)
+    const { service } = desk
+    await service.vault.addPair('server', made('region.private'))
+    const its = await authority(t)
+    const [old, renewed] = [
+      await signed(its, '20271231T235959Z', [xo], 'server'),
+      await signed(its, '20271231T235959Z', [xo], 'region'),
+    ]
+    t.match(await take(desk, old), { taken: [xo.serial] })
+    t.match(await take(desk, renewed), { taken: [xo.serial], unchanged: 0 })
+    t.match(await take(desk, old), { taken: [], unchanged: 1 }, 'an old stick takes nothing back')
+    await service.vault.mark(known('server').id, 'retired')
+    t.match(service.keyring.basis('lease', xo.serial), { key: known('region').id }, 'the old key may go')
+  },
+)
 
 t.test('an authority signs what is new or changed, and gives the rest as it was', async (t) => {
   let time = noon

@@ -24,6 +24,7 @@ t.test('lists of laptops are read as deployments have them', async (t) => {
     'with a byte order mark and semicolons': `\ufeff${xo.serial};${xo.uuid}\n${second.serial};${second.uuid}\n`,
     'with line ends of all kinds': `${xo.serial},${xo.uuid}\r${second.serial},${second.uuid}\r\n${xo.serial},${xo.uuid}\n`,
     'in small letters, and empty cells behind': `${xo.serial.toLowerCase()},${xo.uuid},,\n${second.serial},${second.uuid},\n`,
+    'quoted with blanks inside': `" ${xo.serial} ","${xo.uuid} "\n" ${second.serial}", "  ${second.uuid}"\n`,
     'quoted with blanks around': ` "${xo.serial}" , "${xo.uuid}" \r\n"${second.serial}", "${second.uuid}"\r\n`,
   }
   for (const [name, text] of Object.entries(forms))
@@ -67,6 +68,10 @@ t.test('what is no list is refused, whatever it is', async (t) => {
     message: /no list of laptops/,
   })
   await t.rejects(read('x'.repeat(1_000_000)), { code: 'REQUEST_INVALID' })
+  const torn = `${xo.serial},${xo.uuid}\n${second.serial},${second.uuid}"\n`
+  await t.rejects(read(torn), { code: 'REQUEST_INVALID', message: /line 2/ })
+  const told = await read(torn).catch(({ message }) => `${message}`)
+  t.notMatch(told, second.uuid.slice(0, 8), 'a quote in the wrong place tells no uuid')
   await t.rejects(read('x\n'.repeat(20_000)), { code: 'REQUEST_INVALID', message: /more than 10000 lines/ })
   t.strictSame(await read(''), { laptops: [], refused: [] })
   const bytes = fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {

@@ -106,6 +106,15 @@ t.test('an import of which it was said that it failed does not come back with th
   t.match([...again.all()], [{ serial: 'A', root: 'ab' }])
 })
 
+t.test('what an import had written when it was killed, with uuids in it, does not stay', async (t) => {
+  const desk = await school(t)
+  await desk.close()
+  const unfinished = join(desk.root, 'keyring', 'delegations.pending.new')
+  writeFileSync(unfinished, '{"count":1}\n{"uuid":')
+  await school(t, { root: desk.root, trusts: [], keys: [] })
+  t.notOk(existsSync(unfinished))
+})
+
 t.test('an import that is killed has happened or not', async (t) => {
   const laptops = madeUp(300)
   const its = await authority(t)

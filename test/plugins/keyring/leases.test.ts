@@ -70,9 +70,9 @@ t.test('a laptop boots with what a master key signs, whoever looks at it', async
   const expiry = '20270201T000000Z'
   const line = await keyring.lease({ ...xo, expiry, by })
   t.match(line, /^act01: SHC94700123 K 20270201T000000Z sig01: sha256 [0-9a-f]{64} [0-9a-f]{512}$/)
-  t.match(checkLease(`${line}\n`, laptop('lease')), { verdict: 'valid', expiry })
+  t.match(checkLease(`${line}\n`, laptop('lease')), { verdict: /^valid$/, expiry })
   const question = { serial: xo.serial, uuid: xo.uuid, at: now, trusted: [publicOf('lease')] }
-  t.match(judgeLease(line, question), { verdict: 'valid', expiry })
+  t.match(judgeLease(line, question), { verdict: /^valid$/, expiry })
   t.match(checkLease(`${line}\n`, laptop('rogue')), { verdict: 'no-match' })
   t.match(checkLease(`${line}\n`, { ...laptop('lease'), uuid: second.uuid }), { verdict: 'invalid' })
 })
@@ -114,10 +114,10 @@ t.test(
     t.equal(keyring.reach('lease'), 2)
     const line = await keyring.lease({ ...xo, expiry: '20270301T000000Z', by })
     t.equal(line.split(' ').length, 5 + 3 * 4, 'three links')
-    t.match(checkLease(`${line}\n`, laptop('lease')), { verdict: 'valid', expiry: '20270301T000000Z' })
+    t.match(checkLease(`${line}\n`, laptop('lease')), { verdict: /^valid$/, expiry: '20270301T000000Z' })
     t.match(checkLease(`${line}\n`, laptop('rogue')), { verdict: 'no-match' })
     const one = await region.service.keyring.lease({ ...second, expiry: '20270301T000000Z', by })
-    t.match(checkLease(one, laptop('lease', second)), { verdict: 'valid' }, 'one delegation does, too')
+    t.match(checkLease(one, laptop('lease', second)), { verdict: /^valid$/ }, 'one delegation does, too')
   },
 )
 
@@ -126,13 +126,13 @@ t.test('a delegation is what a laptop follows to the key of the school', async (
   const line = await delegated(authority, 'lease', 'server', '20270601T000000Z', [xo])
   t.match(line, `del01: ${xo.serial} ${xo.uuid} sig02: `)
   t.match(checkDelegation(line, laptop('lease'), known('server')), {
-    verdict: 'valid',
+    verdict: /^valid$/,
     expiry: '20270601T000000Z',
   })
   t.match(checkDelegation(line, laptop('lease'), known('rogue')), { verdict: 'invalid' })
   const next = await delegated(region, 'lease', 'server', '20270901T000000Z', [xo])
   t.match(checkDelegation(next, laptop('lease'), known('server')), {
-    verdict: 'valid',
+    verdict: /^valid$/,
     expiry: '20270901T000000Z',
   })
 })
@@ -209,7 +209,7 @@ t.test('a clock is set with the key of leases, or behind its delegation', async 
   ] as const) {
     const line = await service.keyring.resetClock(ask)
     t.match(line, `rtc01: ${xo.serial} 20000101T000312Z 0000000135 ${now} ${form}: `)
-    t.match(checkRtcReset(`${line}\n`, laptop('lease'), asked), { verdict: 'valid', time: now }, form)
+    t.match(checkRtcReset(`${line}\n`, laptop('lease'), asked), { verdict: /^valid$/, time: now }, form)
     t.match(checkRtcReset(`${line}\n`, laptop('lease'), { ...asked, nonce: '0000000136' }), {
       verdict: 'invalid',
     })
@@ -230,7 +230,7 @@ t.test('an answer of OATS is signed to the byte, and a laptop takes it', async (
     const body = Buffer.from(`["oatc-signed-resp",1,[${response},["sig",1,["${signature}\n"]]]]`)
     t.match(
       checkOats(body, laptop('oats'), 'N1'),
-      { verdict: 'valid', content: { nonce: 'N1', time: now } },
+      { verdict: /^valid$/, content: { nonce: 'N1', time: now } },
       form,
     )
     const changed = Buffer.from(body.toString().replace('"N1"', '"N2"'))
@@ -257,7 +257,7 @@ t.test('a developer key is signed by the key for that, and by none that is deleg
   const { service } = await openDesk(t, { keys: [['developer', 'developer']] })
   const line = await service.records.developerKey({ ...xo, by })
   t.match(checkDeveloperKey(`${line}\n`, laptop('developer')), {
-    verdict: 'valid',
+    verdict: /^valid$/,
     expiry: '00000000T000000Z',
   })
   t.match(checkDeveloperKey(`${line}\n`, { ...laptop('developer'), uuid: second.uuid }), {
@@ -284,7 +284,7 @@ t.test('a chain that is as long as a laptop reads ends there', async (t) => {
     t.strictSame((await desk.service.keyring.takeDelegations('lease', line, by)).refused, [])
   }
   const lease = await desk.service.keyring.lease({ ...one, expiry: until, by })
-  t.match(checkLease(lease, laptop('lease', one)), { verdict: 'valid' }, 'seven links')
+  t.match(checkLease(lease, laptop('lease', one)), { verdict: /^valid$/ }, 'seven links')
   await t.rejects(delegated(desk, 'lease', 'region', until, [one]), {
     message: /has 6 links, and no more can go behind it/,
   })

@@ -37,7 +37,7 @@ async function office(
 ): Promise<Office> {
   const vault = await Vault.open(join(newFolder(t), 'keys'))
   const { key } = await vault.addPair('lease', made('lease.private'))
-  const audit = await Audit.open(join(folder, 'audit'))
+  const audit = await Audit.open(join(folder, 'audit'), { now })
   t.teardown(() => audit.close())
   const guard = await ClockGuard.open({
     ...{
@@ -109,6 +109,19 @@ t.test('while the clock cannot be right nothing is signed, not even for a trial'
     t.equal(it.asked.times, 0)
     t.strictSame(await lines(it), [])
   }
+})
+
+t.test('a clock that jumps while a signature is made lets nothing leave, and leaves no trace', async (t) => {
+  let now = noon
+  const answer = (signature: string) => {
+    now = new Date('2036-12-31T12:00:00Z')
+    return signature
+  }
+  const it = await office(t, { now: () => now, answer })
+  await t.rejects(it.notary.signature(it.order()), { code: 'UNAVAILABLE', message: /the clock says 2036/ })
+  t.strictSame(await lines(it), [])
+  now = noon
+  t.equal(await it.notary.obstacle(), undefined, 'put right, it is believed again')
 })
 
 t.test('a signature that does not fit its key never leaves, and is said until one fits', async (t) => {

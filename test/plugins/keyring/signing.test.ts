@@ -22,7 +22,7 @@ t.test('leases for a list of laptops, as lines and as a bundle, boot each of the
   t.equal(plain.exit, 0, plain.err)
   t.match(plain.err, `3 leases until ${compact(until)}T235959Z, 0 refused`)
   for (const one of [xo, second, third])
-    t.match(checkLease(plain.out, laptop(one, 'lease')), { verdict: 'valid' })
+    t.match(checkLease(plain.out, laptop(one, 'lease')), { verdict: /^valid$/ })
   const to = join(newFolder(t), 'lease.sig')
   const bundle = await its.run('lease', {
     file: csv,
@@ -32,7 +32,7 @@ t.test('leases for a list of laptops, as lines and as a bundle, boot each of the
   t.equal(statSync(to).mode & 0o777, 0o600)
   for (const one of [xo, second, third])
     t.match(checkStick(readFileSync(to), laptop(one, 'lease')), {
-      verdict: 'valid',
+      verdict: /^valid$/,
       expiry: `${compact(until)}T120000Z`,
     })
 })
@@ -61,7 +61,18 @@ t.test('lines of a list that name no laptop are refused, and the others get thei
   const { exit, out, err } = await its.run('lease', { file: list, options: { until: inDays(1) } })
   t.equal(exit, 65)
   t.match(err, /refused: line 2 has no serial/)
-  t.match(checkLease(out, laptop(xo, 'lease')), { verdict: 'valid' })
+  t.match(checkLease(out, laptop(xo, 'lease')), { verdict: /^valid$/ })
+})
+
+t.test('a list that names no laptop is a failure, and not an empty success', async (t) => {
+  const its = await home(t)
+  await give(its, 'lease', 'lease')
+  const to = join(newFolder(t), 'lease.sig')
+  for (const file of ['', 'serial,uuid\n'])
+    t.match(await its.run('lease', { file, options: { until: inDays(1), to } }), {
+      exit: 65,
+      err: /the list names no laptop/,
+    })
 })
 
 t.test('an authority delegates to a school, and the school signs until then', async (t) => {
@@ -82,7 +93,7 @@ t.test('an authority delegates to a school, and the school signs until then', as
   t.equal(first.exit, 0, first.err)
   t.match(first.err, '2 signed until')
   for (const one of [xo, third])
-    t.match(checkDelegation(first.out, laptop(one, 'lease'), known('server')), { verdict: 'valid' })
+    t.match(checkDelegation(first.out, laptop(one, 'lease'), known('server')), { verdict: /^valid$/ })
   t.notMatch(first.out, second.serial)
   const again = await delegate()
   t.equal(again.out, first.out, 'what is unchanged is given again as it was')
@@ -105,8 +116,14 @@ t.test('an authority delegates to a school, and the school signs until then', as
   const lease = await school.run('lease', { file: csv, options: { until: inDays(10) } })
   t.equal(lease.exit, 65)
   t.match(lease.err, new RegExp(`refused: ${second.serial}: there is no lease key here, and no delegation`))
-  for (const one of [xo, third]) t.match(checkLease(lease.out, laptop(one, 'lease')), { verdict: 'valid' })
+  for (const one of [xo, third]) t.match(checkLease(lease.out, laptop(one, 'lease')), { verdict: /^valid$/ })
   t.match((await school.run('lease', { file: csv, options: { until: inDays(101) } })).err, /is beyond/)
+  t.notMatch(lease.err, /another uuid/)
+  const small = `${xo.serial},${xo.uuid.toLowerCase()}\n`
+  const other = `${xo.serial}: the list has another uuid than its delegation`
+  t.match((await school.run('lease', { file: small, options: { until: inDays(10) } })).err, other)
+  const reset = { current: '19700101T000000Z', nonce: '1' }
+  t.match((await school.run('rtcreset', { file: small, options: reset })).err, other)
 
   const { lines, all } = await school.told()
   t.match(lines.join('\n'), `signs leases for 2 laptops with delegations; the first ends ${until}`)
@@ -115,6 +132,10 @@ t.test('an authority delegates to a school, and the school signs until then', as
   t.equal((await school.house.house.explain(second.serial)).keyring, undefined)
   for (const text of [all, JSON.stringify(story), listed.out, taken.err, lease.err, lease.out])
     for (const { uuid } of [xo, second, third]) t.notMatch(text, uuid)
+
+  const mark = (state: string) => school.run('mark', { args: { key: known('server').id, state } })
+  t.match((await mark('retired')).err, /2 laptops have no delegation for lease that counts any more/)
+  t.notMatch((await mark('active')).err, /have no delegation/)
 })
 
 t.test('the clock of a laptop is set for a list with that laptop alone', async (t) => {
@@ -127,7 +148,7 @@ t.test('the clock of a laptop is set for a list with that laptop alone', async (
   })
   t.equal(exit, 0, err)
   const asked = { clock: '20000101T000312Z', nonce: '0000000135' }
-  t.match(checkRtcReset(out, laptop(xo, 'lease'), asked), { verdict: 'valid' })
+  t.match(checkRtcReset(out, laptop(xo, 'lease'), asked), { verdict: /^valid$/ })
 })
 
 t.test('developer keys are signed where somebody switched that on, and nowhere else', async (t) => {
@@ -144,5 +165,30 @@ t.test('developer keys are signed where somebody switched that on, and nowhere e
   t.equal(exit, 0, err)
   t.equal(out.split('\n').length, 4)
   for (const one of [xo, second, third])
-    t.match(checkDeveloperKey(out, laptop(one, 'developer')), { verdict: 'valid' })
+    t.match(checkDeveloperKey(out, laptop(one, 'developer')), { verdict: /^valid$/ })
+})
+
+t.test('of the keys of a school those that sign are shown, the older one for its delegations', async (t) => {
+  const its = await home(t, { 'keyring-role': 'authority' })
+  await give(its, 'lease', 'lease')
+  const key = join(newFolder(t), 'server.public')
+  writeFileSync(key, made('server.public'))
+  const { out } = await its.run('delegate', { file: csv, options: { key } })
+  const school = await home(t)
+  await give(school, 'lease', 'lease', 'public')
+  await give(school, 'server', 'server')
+  t.equal((await school.run('take-delegations', { file: out })).exit, 0)
+  await give(school, 'server', 'region')
+  const row = (name: string, signs: string) =>
+    new RegExp(`^server +${known(name).id.slice(0, 12)} +\\w+ +${signs} +\\d{4}-`, 'm')
+  const shown = await school.run('list')
+  t.match(shown.out, row('server', 'for 3 laptops'))
+  t.match(shown.out, row('region', 'yes'))
+  t.match(JSON.parse((await school.run('list', { json: true })).out), [
+    { role: 'lease', signs: false },
+    { id: known('server').id, signs: true, laptops: 3 },
+    { id: known('region').id, signs: true, laptops: 0 },
+  ])
+  await school.run('mark', { args: { key: known('server').id, state: 'retired' } })
+  t.match((await school.run('list')).out, row('server', 'no'))
 })

@@ -60,6 +60,17 @@ t.test('keyring verify', async (t) => {
     )
   })
 
+  await t.test('takes a date for its first second', async (t) => {
+    const on = (date: string) =>
+      cli(t, ['keyring', 'verify', v1, '--at', date, ...trust('lease'), '--uuid', ana.uuid, '--json'], {
+        home,
+      })
+    const first = await on('2030-01-01')
+    t.match(JSON.parse(first.out), { at: '20300101T000000Z', accepted: true }, 'in which the lease ends')
+    t.match(JSON.parse((await on('2030-01-02')).out), { at: '20300102T000000Z', accepted: false })
+    t.match(await on('2030-02-30'), { code: 64, err: /--at 2030-02-30 is neither a date nor a time/ })
+  })
+
   await t.test('gives the facts as JSON', async (t) => {
     const { code, out } = await verify(v1, ...trust('lease'), '--uuid', ana.uuid, '--json')
     t.equal(code, 0)
@@ -169,8 +180,8 @@ t.test('keyring verify', async (t) => {
       [[...good, '--serial', 'SHC9470012'], /--serial SHC9470012 is no serial/],
       [[...trust('lease'), '--uuid', `${ana.uuid}0`], /--uuid is no uuid of a laptop/],
       [[...good, ...laptops], /cannot be given both/],
-      [[...good, '--at', 'tomorrow'], /--at tomorrow is no time YYYYMMDDThhmmssZ/],
-      [[...good, '--at', '00000000T000000Z'], /is no time/],
+      [[...good, '--at', 'tomorrow'], /--at tomorrow is neither a date nor a time YYYYMMDDThhmmssZ/],
+      [[...good, '--at', '00000000T000000Z'], /is neither a date nor a time/],
       [['--trust', pathOf('keys/lease.private')], /lease\.private is no public key: it is no "key01:" line/],
       [['--trust', pathOf('README.md')], /README\.md is no public key/],
       [[...good, '--nonce', '1'], /--nonce is for a file of another kind than this one, which is: leases/],

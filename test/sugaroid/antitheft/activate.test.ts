@@ -60,7 +60,7 @@ test('what counts is when the first link of the chain runs out', async (t) => {
   t.equal(code, 0)
   t.match(JSON.parse(out), {
     outcome: 'activated',
-    verdict: 'valid',
+    verdict: /^valid$/,
     serial,
     server: { port: school.port },
     expiry: '20290601T000000Z',
@@ -177,7 +177,7 @@ test('a laptop that has lost the time asks for it, and takes only the answer to 
   const reset = () => activate(t, school, '--key', key, '--rtcreset', '--at', clock, '--json')
   const first = await reset()
   t.equal(first.code, 0)
-  t.match(JSON.parse(first.out), { outcome: 'activated', time: now, verdict: 'valid' })
+  t.match(JSON.parse(first.out), { outcome: 'activated', time: now, verdict: /^valid$/ })
   const second = await reset()
   t.equal(second.code, 76, 'the same answer again is of no use')
   t.match(JSON.parse(second.out), { outcome: 'refused', reason: /its nonce is/ })

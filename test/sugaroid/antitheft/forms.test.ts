@@ -10,16 +10,16 @@ test('a file of delegations has one for each laptop, behind one space or two', a
   for (const line of laptops) {
     const [sn = ''] = line.split(',')
     const signee = { ...all, serial: sn }
-    t.match(checkDelegation(lease, signee, publicKey('server')), { verdict: 'valid' }, sn)
+    t.match(checkDelegation(lease, signee, publicKey('server')), { verdict: /^valid$/ }, sn)
     t.match(checkDelegation(lease, signee, publicKey('region')), { verdict: 'invalid' }, sn)
   }
   const wide = lease.toString().replaceAll('del01: ', 'del01:  ')
-  t.match(checkDelegation(wide, all, publicKey('server')), { verdict: 'valid' })
+  t.match(checkDelegation(wide, all, publicKey('server')), { verdict: /^valid$/ })
   const late = { ...all, now: '20300101T000001Z' }
   t.match(checkDelegation(lease, late, publicKey('server')), { verdict: 'invalid', reason: /ran out/ })
   const nobody = { ...all, serial: 'SHC00000000' }
   t.match(checkDelegation(lease, nobody, publicKey('server')), { verdict: 'no-match' })
-  t.match(checkDelegation(vector('delegations/d-oats.sig'), all, publicKey('server')), { verdict: 'valid' })
+  t.match(checkDelegation(vector('delegations/d-oats.sig'), all, publicKey('server')), { verdict: /^valid$/ })
   const lone = sig01('lease', `key01: ${publicKey('server').hex}\n`)
   t.match(checkDelegation(lone, all, publicKey('server')), { verdict: 'invalid' })
   t.match(checkDelegation(`del01: ${serial} ${uuid} ${lone}`, all, publicKey('server')), {
@@ -30,8 +30,8 @@ test('a file of delegations has one for each laptop, behind one space or two', a
 test('a stick has bare lines or a bundle as laptops write them', async (t) => {
   const bundle = vector('cjson/leases.cjson')
   t.same([...readBundle(bundle).keys()], ['CSN74805706', 'SHC94700123', 'SHF80600A54'])
-  t.match(checkStick(bundle, laptop('lease')), { verdict: 'valid', expiry: '20300101T000000Z' })
-  t.match(checkStick(vector('leases/v1.sig'), laptop('lease')), { verdict: 'valid' })
+  t.match(checkStick(bundle, laptop('lease')), { verdict: /^valid$/, expiry: '20300101T000000Z' })
+  t.match(checkStick(vector('leases/v1.sig'), laptop('lease')), { verdict: /^valid$/ })
   const nobody = { ...laptop('lease'), serial: 'SHC00000000' }
   t.match(checkStick(bundle, nobody), { verdict: 'no-match', reason: 'no lease in it is for SHC00000000' })
   const verdictOf = (text: string) => checkStick(Buffer.from(text), laptop('lease'))

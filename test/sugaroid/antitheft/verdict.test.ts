@@ -96,9 +96,9 @@ test('a lease counts until the first of all that it rests on runs out', async (t
     ['server', never],
   ] as const
   const long = `act01: ${serial} K 20300101T000000Z ${sig02(chain, payload('20300101T000000Z'))}`
-  t.match(expiryOf(long), { verdict: 'valid', expiry: '20280101T000000Z' }, 'the delegation runs out first')
+  t.match(expiryOf(long), { verdict: /^valid$/, expiry: '20280101T000000Z' }, 'the delegation runs out first')
   const endless = `act01: ${serial} K ${never} ${sig01('lease', payload(never))}`
-  t.match(expiryOf(endless), { verdict: 'valid', expiry: never })
+  t.match(expiryOf(endless), { verdict: /^valid$/, expiry: never })
 })
 
 test('a file is read line by line, and what is no lease ends it', async (t) => {
@@ -131,7 +131,7 @@ test('a laptop whose clock is before 2007 takes no lease', async (t) => {
   const at = (clock: string) => checkLease(vector('leases/v1.sig'), { ...laptop('lease'), now: clock })
   t.match(at('19700101T000000Z'), { verdict: 'invalid', reason: /19700101T000000Z: before 2007/ })
   t.match(at('20061231T235959Z'), { verdict: 'invalid' })
-  t.match(at('20070101T000000Z'), { verdict: 'valid' })
+  t.match(at('20070101T000000Z'), { verdict: /^valid$/ })
 })
 
 test('a signature must have a salt of 8 bytes, and any of three hashes', async (t) => {
@@ -140,8 +140,8 @@ test('a signature must have a salt of 8 bytes, and any of three hashes', async (
   for (const saltLength of [0, 7, 9, 20, 32]) {
     t.match(lease({ saltLength }), { verdict: 'invalid', reason: /does not fit/ }, `${saltLength} bytes`)
   }
-  t.match(lease({}), { verdict: 'valid' })
-  t.match(lease({ hash: 'sha512' }), { verdict: 'valid' })
+  t.match(lease({}), { verdict: /^valid$/ })
+  t.match(lease({ hash: 'sha512' }), { verdict: /^valid$/ })
   // OpenSSL may have been built without it, and then says so.
   const { verdict, reason } = await Promise.resolve()
     .then(() => lease({ hash: 'rmd160' }))
@@ -153,11 +153,11 @@ test('a chain is as long as a line, and no link may be swapped', async (t) => {
   const names = ['lease', 'region', 'server', 'developer', 'oats', 'rogue', 'region', 'server']
   const chain = (links: number) => names.slice(0, links).map((name) => [name, never] as const)
   const lease = (links: number) => `act01: ${serial} K ${never} ${sig02(chain(links), payload(never))}`
-  t.match(checkLease(lease(7), laptop('lease')), { verdict: 'valid', reason: /through 6 delegations/ })
+  t.match(checkLease(lease(7), laptop('lease')), { verdict: /^valid$/, reason: /through 6 delegations/ })
   t.match(checkLease(lease(8), laptop('lease')), { verdict: 'invalid', reason: /8191 bytes/ })
   t.match(checkLease(lease(2), laptop('region')), { verdict: 'no-match' }, 'a delegate is no authority')
   const whole = lease(2).replace(publicKey('lease').id, publicKey('lease').hex)
-  t.match(checkLease(whole, laptop('lease')), { verdict: 'valid' }, 'the first key may be written in full')
+  t.match(checkLease(whole, laptop('lease')), { verdict: /^valid$/ }, 'the first key may be written in full')
   const byId = lease(2).replace(publicKey('region').hex, publicKey('region').id)
   t.match(
     checkLease(byId, laptop('lease')),
@@ -205,7 +205,7 @@ test('a new time is for the clock and the nonce that asked for it', async (t) =>
   const check = (file: string | Buffer, asked?: { clock: string; nonce: string }) =>
     checkRtcReset(file, laptop('lease'), asked)
   const made = vector('rtc/rtcreset.sig')
-  t.match(check(made, { clock, nonce: '0000000135' }), { verdict: 'valid', time: '20110412T003512Z' })
+  t.match(check(made, { clock, nonce: '0000000135' }), { verdict: /^valid$/, time: '20110412T003512Z' })
   t.match(check(made, { clock, nonce: '0000000136' }), { verdict: 'invalid', reason: /nonce is 0000000135/ })
   t.match(check(made, { clock: now, nonce: '0000000135' }), {
     verdict: 'invalid',
@@ -221,6 +221,6 @@ test('a new time is for the clock and the nonce that asked for it', async (t) =>
       ],
       content,
     )
-  t.match(check(front + chain(never)), { verdict: 'valid', time: now, expiry: '20300101T000000Z' })
+  t.match(check(front + chain(never)), { verdict: /^valid$/, time: now, expiry: '20300101T000000Z' })
   t.match(check(front + chain('20300101T000000Z')), { verdict: 'invalid', reason: /its last link says 2030/ })
 })
