@@ -1,6 +1,6 @@
 // npm run docs: writes what is made from the code: the sample settings, and docs/reference/.
 // With --check it writes nothing and fails when a file differs.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { home, setUp } from './setup.mjs'
@@ -25,10 +25,15 @@ const pages = {
   'docs/reference/errors.md': errors(),
   'docs/reference/api.md': api('dist/core/api.d.ts', 'What a plugin imports from `sugar-server`.'),
   ...Object.fromEntries(
-    plugins.map(({ name }) => [
-      `docs/reference/plugin-${name}.md`,
-      api(`dist/plugins/${name}/public.d.ts`, `What a plugin imports from \`sugar-server/plugins/${name}\`.`),
-    ]),
+    plugins
+      .filter(({ name }) => existsSync(`${home}/dist/plugins/${name}/public.d.ts`))
+      .map(({ name }) => [
+        `docs/reference/plugin-${name}.md`,
+        api(
+          `dist/plugins/${name}/public.d.ts`,
+          `What a plugin imports from \`sugar-server/plugins/${name}\`.`,
+        ),
+      ]),
   ),
 }
 

@@ -26,6 +26,8 @@ const programs = {
   xz: 'xz-utils',
   bzip2: 'bzip2',
   'mkfs.ext4': 'e2fsprogs',
+  faketime: 'faketime',
+  openssl: 'openssl',
 }
 
 /** Packages without a program of their own: the system's Python needs them to run Sugar's code. */

@@ -9,6 +9,8 @@ import activation from '../../plugins/activation/plugin.js'
 import backup from '../../plugins/backup/plugin.js'
 import id from '../../plugins/id/plugin.js'
 import keyring from '../../plugins/keyring/plugin.js'
+import rsync from '../../plugins/rsync/plugin.js'
+import upgrade from '../../plugins/upgrade/plugin.js'
 import { parseServer, ports, registerLaptop } from '../../sugaroid/index.js'
 
 const home = fileURLToPath(new URL('../../..', import.meta.url))
@@ -43,7 +45,7 @@ t.test('every plugin has a manual page with all its sections', async (t) => {
 })
 
 t.test("every option and command of a plugin stands in the plugin's manual page", async (t) => {
-  for (const plugin of [id, backup, keyring, activation]) {
+  for (const plugin of [id, backup, keyring, activation, rsync, upgrade]) {
     const page = await readFile(join(home, 'plugins', plugin.name, 'README.md'), 'utf8')
     for (const option of Object.keys(plugin.options)) t.ok(page.includes(`\`${option}\` (`), option)
     for (const command of Object.keys(plugin.commands))
