@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { systemCode } from '../../../core/api.js'
 import type { BuildDoc } from '../documents.js'
@@ -20,9 +20,9 @@ const prefix = 'draft-'
  *     old-XXXX/    is what was `pub/builds/NAME` before
  *
  * A directory cannot replace another in one step, so there are two: the old one goes to `old-XXXX`, the new one to its
- * place. Whatever the moment at which the server is killed, of each build something complete is left, and the next
- * start finds out what by what there is: a draft that is not sealed goes; of one that is sealed, place() does what has
- * not been done yet. So a build that is complete and was published once is never without a complete successor.
+ * place. Whatever the moment at which the server is killed, the new one or the old one is somewhere as a whole, and the
+ * next start finds out by what there is: a draft that is not sealed goes; of one that is sealed, place() does what has
+ * not been done yet.
  */
 export class Draft {
   readonly folder: string
@@ -69,6 +69,11 @@ export class Draft {
   /** Says that all is whole and on the disk. From here on it will be published, now or at the next start. */
   async seal(build: BuildDoc): Promise<void> {
     await writeWhole(this.#seal, JSON.stringify(build))
+  }
+
+  /** All that was promised is done: what is left of it is of no use. */
+  async unseal(): Promise<void> {
+    await rm(this.#seal, { force: true })
   }
 
   /** What it was sealed with; undefined when it was not. */

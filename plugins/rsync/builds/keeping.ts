@@ -1,25 +1,19 @@
-import { rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { SystemError } from '../../../core/api.js'
 import type { Owners } from '../unpack/filter.js'
-import { start } from '../unpack/program.js'
+import { type Ended, start } from '../unpack/program.js'
 
 /** How owners, devices and setuid bits of builds are kept here; or why they cannot be. */
 export type Keeping = { readonly owners: Owners } | { readonly problem: SystemError }
 
-const probe = '.attributes'
-
-/** Tries what the file system of a directory can do. */
+/**
+ * Tries what the file system of a directory can do. It is the directory itself that gets an attribute: on a disk that is
+ * full nothing can be made, and what is published must be served all the same.
+ * @param folder one that is served to nobody
+ */
 export async function keepingIn(folder: string): Promise<Keeping> {
-  const file = join(folder, probe)
-  await writeFile(file, '', { mode: 0o600 })
-  try {
-    const args = ['-n', 'user.rsync.%stat', '-v', '100600 0,0 0:0', file]
-    if (await succeeds('setfattr', args)) return { owners: 'attributes' }
-    if (await succeeds('fakeroot', ['-v'])) return { owners: 'fakeroot' }
-  } finally {
-    await rm(file, { force: true })
-  }
+  const attribute = await run('setfattr', ['-n', 'user.rsync.%stat', '-v', '40700 0,0 0:0', folder])
+  if (attribute?.code === 0 || /No space left/.test(attribute?.said ?? '')) return { owners: 'attributes' }
+  if ((await run('fakeroot', ['-v']))?.code === 0) return { owners: 'fakeroot' }
   return {
     problem: new SystemError(
       'UNAVAILABLE',
@@ -29,13 +23,13 @@ export async function keepingIn(folder: string): Promise<Keeping> {
   }
 }
 
-async function succeeds(program: 'setfattr' | 'fakeroot', args: readonly string[]): Promise<boolean> {
+/** @returns how it ended; undefined when it is not installed */
+async function run(program: 'setfattr' | 'fakeroot', args: readonly string[]): Promise<Ended | undefined> {
   try {
     const { signal } = new AbortController()
-    const { code } = await start(program, args, { stdio: ['ignore', 'ignore', 'pipe'], signal }).ended
-    return code === 0
+    return await start(program, args, { stdio: ['ignore', 'ignore', 'pipe'], signal }).ended
   } catch (error) {
-    if (error instanceof SystemError && error.code === 'PROGRAM_MISSING') return false
+    if (error instanceof SystemError && error.code === 'PROGRAM_MISSING') return undefined
     throw error
   }
 }

@@ -7,11 +7,15 @@ import { isThere } from './disk.js'
 import { Draft } from './draft.js'
 import { type Layout, manifest, tree } from './layout.js'
 
-/**
- * Finishes what was whole when the server ended last, so that it is published.
- * @returns what is left in `making` and of no use
- */
-export async function recover(layout: Layout, catalogue: Catalogue, log: Logger): Promise<readonly string[]> {
+export interface Recovered {
+  /** What is left in `making` and of no use. */
+  readonly useless: readonly string[]
+  /** What could not be finished, and stays for the next start. */
+  readonly unfinished: readonly BuildDoc[]
+}
+
+/** Finishes what was whole when the server ended last, so that it is published. */
+export async function recover(layout: Layout, catalogue: Catalogue, log: Logger): Promise<Recovered> {
   const useless = new Set((await readdir(layout.making)).map((name) => join(layout.making, name)))
   const sealed: { draft: Draft; build: BuildDoc }[] = []
   for (const folder of useless) {
@@ -19,6 +23,7 @@ export async function recover(layout: Layout, catalogue: Catalogue, log: Logger)
     const build = Draft.is(folder) ? await draft.sealed() : undefined
     if (build !== undefined) sealed.push({ draft, build })
   }
+  const unfinished: BuildDoc[] = []
   sealed.sort((a, b) => (a.build.publishedAt < b.build.publishedAt ? -1 : 1))
   for (const { draft, build } of sealed) {
     const known = catalogue.get(build.name)
@@ -30,13 +35,14 @@ export async function recover(layout: Layout, catalogue: Catalogue, log: Logger)
       log.info({ build: build.name }, 'a build is published that was complete when the server ended')
     } catch (err) {
       useless.delete(draft.folder)
+      unfinished.push(build)
       log.error(
         { err, build: build.name },
         'a complete build cannot be published; the next start tries again',
       )
     }
   }
-  return [...useless]
+  return { useless: [...useless], unfinished }
 }
 
 /**

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rename, rm } from 'node:fs/promises'
+import { mkdtemp, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Collection, type Logger, RequestError, SystemError } from '../../../core/api.js'
 import type { BuildDoc } from '../documents.js'
@@ -26,9 +26,9 @@ import { Layout } from './layout.js'
 import { Leftovers } from './leftovers.js'
 import { make, type StockedBuild } from './making.js'
 import { digestOf } from './manifest.js'
+import { Publication } from './publication.js'
 import { compare, recover } from './recovery.js'
-import { Signposts } from './signposts.js'
-import { joinStates, tidyStates } from './states.js'
+import { tidyStates } from './states.js'
 import { Turns } from './turns.js'
 
 export interface ShelfParts {
@@ -43,13 +43,8 @@ export interface ShelfParts {
   readonly log: Logger
 }
 
-/** The module that holds all builds. */
-const everything = 'builds'
-const moduleOf = (name: string): string => `build-${name}`
-
-/** Names of turns that are not about one build; no build is called so. */
+/** The turn of refreshes; no build is called so. */
 const refreshing = ':refresh'
-const publishing = ':publish'
 
 /** Published builds. What changes one takes its turn: about each name, one thing is done at a time. */
 export class Shelf implements Builds {
@@ -59,7 +54,7 @@ export class Shelf implements Builds {
   readonly #catalogue: Catalogue
   readonly #keeping: Keeping
   readonly #leftovers: Leftovers
-  readonly #signposts: Signposts
+  readonly #publication: Publication
   readonly #turns = new Turns()
   readonly #closing = new AbortController()
   #strangers: readonly string[] = []
@@ -72,8 +67,8 @@ export class Shelf implements Builds {
     if (parts.packed.startsWith(`${parts.root}/`)) folders.push(parts.packed)
     for (const folder of folders) await makeFolder(folder)
     const catalogue = await Catalogue.open(parts.builds)
-    const signposts = await Signposts.open(layout, parts.log)
-    const shelf = new Shelf(parts, layout, catalogue, signposts, await keepingIn(layout.making))
+    const publication = await Publication.open(layout, catalogue, parts)
+    const shelf = new Shelf(parts, layout, catalogue, publication, await keepingIn(layout.making))
     await shelf.#begin()
     return shelf
   }
@@ -82,11 +77,11 @@ export class Shelf implements Builds {
     parts: ShelfParts,
     layout: Layout,
     catalogue: Catalogue,
-    signposts: Signposts,
+    publication: Publication,
     keeping: Keeping,
   ) {
     this.#parts = parts
-    this.#signposts = signposts
+    this.#publication = publication
     this.#layout = layout
     this.#limits = limitsOf(parts.treeLimit)
     this.#catalogue = catalogue
@@ -135,13 +130,9 @@ export class Shelf implements Builds {
   adopt(name: string, directory: string, from: string): Promise<Build> {
     return this.#publishDraft(name, undefined, async (draft, signal) => {
       if (this.#owners() === 'fakeroot') {
-        throw new SystemError(
-          'UNAVAILABLE',
-          'the disk of rsync-root keeps no attributes, which a build needs',
-          {
-            hint: 'have rsync-root on ext4, xfs or btrfs',
-          },
-        )
+        throw new SystemError('UNAVAILABLE', 'the disk of rsync-root keeps no attributes of files', {
+          hint: 'have rsync-root on ext4, xfs or btrfs',
+        })
       }
       const sum = await examine(directory, this.#limits, signal)
       await rename(directory, draft.build)
@@ -161,19 +152,18 @@ export class Shelf implements Builds {
     return this.#turns.take(name, async () => {
       const build = this.#catalogue.get(name)
       if (build === undefined) return false
-      await this.#parts.modules.withdraw(moduleOf(name))
+      await this.#publication.end(name)
       // Nothing is made for it: it must go on a disk that is full.
       const gone = join(this.#layout.making, `gone-${randomBytes(8).toString('hex')}`)
-      await move(this.#layout.build(name), gone, () => this.#signposts.turn(name, gone)).catch(
-        async (error) => {
-          await this.#publish(build)
-          throw explained(error, this.#layout.builds)
-        },
-      )
-      void this.#leftovers.add(gone, () => this.#isRead(name))
+      try {
+        await move(this.#layout.build(name), gone, () => this.#publication.moved(name, gone))
+      } catch (error) {
+        await this.#publication.begin(build)
+        throw explained(error, this.#layout.builds)
+      }
+      void this.#leftovers.add(gone, () => this.#publication.isRead(name))
       await this.#catalogue.remove(name)
-      await this.#publishAll()
-      await this.#dropState(build)
+      await this.#publication.refresh(build)
       this.#parts.log.info({ build: name, reason }, 'a build was removed')
       return true
     })
@@ -194,7 +184,7 @@ export class Shelf implements Builds {
         path: (name: string) => this.#layout.build(name),
         install: (build: StockedBuild, given: Progress) => this.install(build, given),
         remove: (name: string, reason: string) => this.remove(name, reason),
-        update: (build: BuildDoc) => this.#turns.take(build.name, () => this.#catalogue.put(build)),
+        update: (build: BuildDoc) => this.#turns.take(build.name, () => this.#update(build)),
       }
       const note = (line: string) => progress.note(line)
       return new Refresh(this.#parts.packed, shelf, { note, signal }, this.#parts.log).run(asked)
@@ -212,11 +202,11 @@ export class Shelf implements Builds {
 
   async #begin(): Promise<void> {
     const { log } = this.#parts
-    const useless = await recover(this.#layout, this.#catalogue, log)
+    const { useless, unfinished } = await recover(this.#layout, this.#catalogue, log)
     this.#strangers = await compare(this.#layout, this.#catalogue, log)
-    await tidyStates(this.#layout, this.#catalogue.list())
-    for (const build of this.#catalogue.list()) await this.#publish(build)
-    await this.#publishAll()
+    await tidyStates(this.#layout, [...this.#catalogue.list(), ...unfinished])
+    for (const build of this.#catalogue.list()) await this.#publication.begin(build)
+    await this.#publication.refresh()
     for (const path of useless) void this.#leftovers.add(path)
     for (const note of this.notes()) log.warn(note)
   }
@@ -251,41 +241,22 @@ export class Shelf implements Builds {
     })
   }
 
+  /** @param build what is known of it now, if it is still that one */
+  async #update(build: BuildDoc): Promise<void> {
+    if (this.#catalogue.get(build.name)?.publishedAt === build.publishedAt) await this.#catalogue.put(build)
+  }
+
   async #place(draft: Draft, build: BuildDoc): Promise<void> {
     const { name } = build
     const before = this.#catalogue.get(name)
-    await draft.place(build, (old) => this.#signposts.turn(name, old))
+    await draft.place(build, (old) => this.#publication.moved(name, old))
     await this.#catalogue.put(build)
-    await this.#publish(build)
-    await this.#publishAll()
-    if (before !== undefined) await this.#dropState(before)
-    void this.#leftovers.add(draft.folder, () => this.#isRead(name))
+    await draft.unseal()
+    await this.#publication.begin(build)
+    await this.#publication.refresh(before)
+    void this.#leftovers.add(draft.folder, () => this.#publication.isRead(name))
     const { digest, bytes, entries, from } = build
     this.#parts.log.info({ build: name, digest, bytes, entries, from }, 'a build is published')
-  }
-
-  async #publish({ name, fakeroot }: BuildDoc): Promise<void> {
-    const owners = fakeroot === undefined ? 'attributes' : { fakeroot: this.#layout.state(fakeroot) }
-    const path = await this.#signposts.put(name)
-    await this.#parts.modules.publish({ name: moduleOf(name), path, comment: `build ${name}`, owners })
-  }
-
-  async #publishAll(): Promise<void> {
-    await this.#turns.take(publishing, async () => {
-      const fakeroot = await joinStates(this.#layout, this.#catalogue.list())
-      const owners = fakeroot === undefined ? 'attributes' : { fakeroot }
-      const path = this.#layout.builds
-      await this.#parts.modules.publish({ name: everything, path, comment: 'all builds', owners })
-    })
-  }
-
-  async #dropState({ fakeroot }: BuildDoc): Promise<void> {
-    if (fakeroot !== undefined) await rm(this.#layout.state(fakeroot), { force: true })
-  }
-
-  #isRead(name: string): boolean {
-    const { modules } = this.#parts
-    return modules.active(moduleOf(name)) + modules.active(everything) > 0
   }
 
   /** @throws SystemError when no builds can be published here */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { rename, rm, symlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, rename, rm, symlink } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import type { Logger } from '../../../core/api.js'
 import { makeFolder } from './disk.js'
 import type { Layout } from './layout.js'
@@ -18,8 +18,9 @@ export class Signposts {
   readonly #links = new Map<string, string>()
 
   static async open(layout: Layout, log: Logger): Promise<Signposts> {
-    await rm(layout.signposts, { recursive: true, force: true })
     await makeFolder(layout.signposts)
+    for (const name of await readdir(layout.signposts))
+      await rm(join(layout.signposts, name), { force: true })
     return new Signposts(layout, log)
   }
 
@@ -32,8 +33,15 @@ export class Signposts {
   async put(name: string): Promise<string> {
     const known = this.#links.get(name)
     if (known !== undefined) return known
+    const build = this.#layout.build(name)
     const link = join(this.#layout.signposts, `${name}.${randomBytes(4).toString('hex')}`)
-    await symlink(this.#layout.build(name), link)
+    try {
+      await this.#link(build, link)
+    } catch (err) {
+      // On a disk that is full, what is there is served all the same.
+      this.#log.warn({ err, build: name }, 'transfers of a build cannot go on when it is replaced')
+      return build
+    }
     this.#links.set(name, link)
     return link
   }
@@ -44,11 +52,16 @@ export class Signposts {
     if (link === undefined) return
     this.#links.delete(name)
     try {
-      await symlink(to, `${link}.turned`)
+      await this.#link(to, `${link}.turned`)
       await rename(`${link}.turned`, link)
     } catch (err) {
       this.#log.warn({ err, build: name }, 'transfers of a build that was moved cannot go on')
       await rm(link, { force: true }).catch(() => undefined)
     }
+  }
+
+  /** A short one takes no room but that of its name. */
+  #link(to: string, path: string): Promise<void> {
+    return symlink(relative(this.#layout.signposts, to), path)
   }
 }

@@ -13,12 +13,13 @@ const statesOf = (builds: readonly BuildDoc[]): string[] => builds.flatMap(({ fa
  * that the disk has since the machine was started.
  */
 export async function tidyStates(layout: Layout, builds: readonly BuildDoc[]): Promise<void> {
-  const names = statesOf(builds)
-  for (const name of await readdir(layout.owners)) {
-    if (!names.includes(name)) await rm(layout.state(name), { recursive: true })
-  }
+  const names = new Set(statesOf(builds))
   const disk = `dev=${(await stat(layout.builds)).dev.toString(16)},`
-  for (const name of names) {
+  for (const name of await readdir(layout.owners)) {
+    if (!names.has(name)) {
+      await rm(layout.state(name), { recursive: true })
+      continue
+    }
     const text = await readFile(layout.state(name), 'latin1')
     const current = text.replace(/^dev=[0-9a-f]+,/gm, disk)
     if (current !== text) await writeWhole(layout.state(name), current)

@@ -71,10 +71,11 @@ export class Filter {
   #devices = 0
   /** Bytes of a content, with its padding, that are still to be handed on. */
   #passing = 0
-  /** A header, or the content of one that belongs to the next: as much of it as has come. */
-  #part: Buffer = Buffer.alloc(0)
+  /** Bytes of a header, or of the content of one that belongs to the next, which are taken together. */
   #wanted = blockSize
-  /** The header whose content `#part` is. */
+  /** As many of them as have come already, when that is not all: at the beginning of a buffer. */
+  #part = { bytes: Buffer.alloc(0), length: 0 }
+  /** The header whose content is wanted. */
   #before: Header | undefined
   #extended: Extended | undefined
   #longName: string | undefined
@@ -104,15 +105,24 @@ export class Filter {
         at += length
         continue
       }
-      const missing = this.#wanted - this.#part.length
-      const length = Math.min(rest, missing)
-      const more = chunk.subarray(at, at + length)
+      const length = Math.min(rest, this.#wanted - this.#part.length)
+      const whole = this.#gather(chunk.subarray(at, at + length))
       at += length
-      const part = this.#part.length === 0 ? more : Buffer.concat([this.#part, more])
-      if (length === missing) this.#take(part, out)
-      // A copy: a few bytes must not keep a whole chunk.
-      else this.#part = part === more ? Buffer.from(more) : part
+      if (whole !== undefined) this.#take(whole, out)
     }
+  }
+
+  /** @returns all that is wanted, when this was the rest of it */
+  #gather(more: Buffer): Buffer | undefined {
+    const part = this.#part
+    if (part.length === 0) {
+      if (more.length === this.#wanted) return more
+      part.bytes = Buffer.alloc(this.#wanted)
+    }
+    part.length += more.copy(part.bytes, part.length)
+    if (part.length < this.#wanted) return undefined
+    part.length = 0
+    return part.bytes
   }
 
   /** The tar has ended. */
@@ -135,7 +145,6 @@ export class Filter {
 
   #take(part: Buffer, out: Buffer[]): void {
     const before = this.#before
-    this.#part = Buffer.alloc(0)
     this.#wanted = blockSize
     this.#before = undefined
     if (before !== undefined) {

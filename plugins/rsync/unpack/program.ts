@@ -44,23 +44,23 @@ const niceness = 10
 /** Runs a program with none of our environment, whose variables could tell it to do something else. */
 export function start(name: ProgramName, args: readonly string[], { stdio, cwd, signal }: Run): Program {
   signal.throwIfAborted()
-  const process = spawn(name, args, {
+  const child = spawn(name, args, {
     stdio,
     ...(cwd !== undefined && { cwd }),
-    env: { PATH: globalThis.process.env.PATH, LC_ALL: 'C' },
+    env: { PATH: process.env.PATH, LC_ALL: 'C' },
   })
-  makeNice(process.pid)
+  makeNice(child.pid)
   let said = ''
-  process.stderr?.setEncoding('latin1').on('data', (text: string) => {
+  child.stderr?.setEncoding('latin1').on('data', (text: string) => {
     said = (said + text).slice(-longestSaying)
   })
-  const stop = () => process.kill('SIGKILL')
+  const stop = () => child.kill('SIGKILL')
   signal.addEventListener('abort', stop)
   // Node's own time limit would outlive a program that could not be started.
   const timer = setTimeout(stop, longest)
   const ended = new Promise<Ended>((resolve, reject) => {
-    process.once('error', (cause) => reject(missing(name, cause)))
-    process.once('close', (code: number | null) => {
+    child.once('error', (cause) => reject(missing(name, cause)))
+    child.once('close', (code: number | null) => {
       if (signal.aborted) reject(signal.reason)
       else resolve({ code, said: said.trim().replaceAll('\n', '; ') })
     })
@@ -70,7 +70,7 @@ export function start(name: ProgramName, args: readonly string[], { stdio, cwd, 
   })
   // Whoever starts it may have something else to wait for first.
   ended.catch(() => undefined)
-  return { process, ended }
+  return { process: child, ended }
 }
 
 function makeNice(pid: number | undefined): void {

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { type RequestError, SugarError, systemCode } from '../../../core/api.js'
+import { RequestError, systemCode } from '../../../core/api.js'
 import { explained, unwritten } from './fault.js'
 import { Filter, type Owners } from './filter.js'
 import type { Limits } from './limits.js'
@@ -128,17 +128,18 @@ class Work {
     yield joined(out)
   }
 
-  /** What went wrong, if anything did: the first cause, of all that follows from it. @throws SugarError */
+  /** What went wrong, if anything did: the first cause, of all that follows from it. @throws */
   check(to: string): void {
-    const refused = this.#faults.find((fault) => fault instanceof SugarError)
-    const unpacker = this.#unpacker
+    // When a program ends early, why is in what it said, and not in the broken pipe.
+    const faults = this.#faults.filter((fault) => !isBrokenPipe(fault))
+    const ours = faults.find((fault) => !(fault instanceof RequestError))
+    if (ours !== undefined) throw ours
+    const [refused] = faults
     if (refused !== undefined && !this.#isRead) throw refused
+    const unpacker = this.#unpacker
     if (this.#isRead && unpacker !== undefined && unpacker.code !== 0) throw broken(unpacker)
     if (refused !== undefined) throw refused
-    // When a program ends early, why is in what it said, and not in the broken pipe.
-    const other = this.#faults.find((fault) => !isBrokenPipe(fault))
     if (this.#tar?.code !== 0) throw unwritten(to, this.#tar ?? { code: null, said: '' })
-    if (other !== undefined) throw other
     this.isDone = true
   }
 }

@@ -4,6 +4,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
+import { boot } from '../../../../core/testing.js'
 import { lacks, needs } from '../../../support/needs.js'
 import { temporaryDirectory, until } from '../../../system/server.js'
 import { openHouse } from '../house.js'
@@ -50,7 +51,8 @@ for (const type of ['ext4', 'tmpfs'] as const) {
     if (disk === undefined) return
     const folder = join(disk, 'rsync')
     const from = await temporaryDirectory(t)
-    const house = await openHouse(t, { 'rsync-root': folder, 'rsync-packed': from })
+    const settings = { 'rsync-root': folder, 'rsync-packed': from }
+    const house = await openHouse(t, settings)
     const refresh = () => house.command(['rsync', 'refresh'])
     const list = async () => (await house.rsync('-r', '--list-only', '::build-885/root/')).out
     await pack(from, '885', packed(file('was', 2)))
@@ -75,9 +77,14 @@ for (const type of ['ext4', 'tmpfs'] as const) {
 
     const ballast = spawnSync('sh', ['-c', `cat /dev/zero > ${join(disk, 'ballast')}`])
     t.match(String(ballast.stderr), /No space left/)
-    t.match(await house.command(['rsync', 'withdraw'], { args: { name: '885' } }), { ended: { exit: 0 } })
+    await house.dispose()
+    const again = await boot({ plugins: ['rsync'], settings, root: house.root })
+    t.teardown(() => again.dispose())
+    const address = `rsync://127.0.0.1:${new URL(await again.url('rsync')).port}/build-885/root/`
+    t.equal((await house.rsync('-r', '--list-only', address)).out, before, 'nor does a start need any room')
+    t.match(await again.command(['rsync', 'withdraw'], { args: { name: '885' } }), { ended: { exit: 0 } })
     await until(async () => (await readdir(join(folder, 'making'))).length === 0, 'the build to go')
     await pack(from, '886', packed(file('new', 1)))
-    t.match(await refresh(), { out: /886 published/ }, 'there is room again')
+    t.match(await again.command(['rsync', 'refresh']), { out: /886 published/ }, 'there is room again')
   })
 }

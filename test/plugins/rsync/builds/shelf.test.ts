@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
@@ -287,7 +287,8 @@ t.test('what is left from before is cleared away, and what is not there is not s
   await pack(packedOf(house), '886')
   t.match(await refresh(house), { out: /2 published/ })
   await house.dispose()
-  await mkdir(join(folder, 'making', 'scratch-x', 'tree'), { recursive: true, mode: 0o500 })
+  await mkdir(join(folder, 'making', 'scratch-x', 'tree', 'bin'), { recursive: true })
+  await chmod(join(folder, 'making', 'scratch-x', 'tree'), 0o500)
   await mkdir(join(folder, 'making', 'draft-x', 'build'), { recursive: true })
   await writeFile(join(folder, 'making', 'draft-x', 'build.json'), '{"name": "../../x"}')
   await rename(join(folder, 'pub', 'builds', '885'), join(house.beside, 'gone'))

@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import type { TestReply } from '../../../../core/testing.js'
 import { needs } from '../../../support/needs.js'
+import { until } from '../../../system/server.js'
 import { pack, packByBuilder, smallTree } from '../builds/packing.js'
 import { tarOf } from '../builds/tars.js'
 import { openHouse, type RsyncHouse } from '../house.js'
@@ -116,6 +117,22 @@ t.test('a file that has changed is noticed, however it is called and whatever it
   t.same(await served(house), { '885.1': 'two' })
 })
 
+t.test('what is copied over a build while it is read is not published by half', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const packed = packedOf(house)
+  const noise = randomBytes(1 << 24)
+  await pack(packed, '885', { tree: gzipSync(tarOf({ name: 'noise', content: noise }), { level: 1 }) })
+  const refreshing = refresh(house)
+  await until(async () => (await readdir(join(house.root, 'rsync', 'making'))).length > 0, 'it to begin')
+  await writeFile(join(packed, '885.contents'), '{"of": "another tree"}\n')
+  t.match((await refreshing).lines, [
+    /^885 refused: 885-tree.tar.gz or 885.contents was changed while it was read/,
+  ])
+  t.same(await served(house), {})
+  t.same((await refresh(house)).lines, ['885 published'])
+})
+
 t.test('one bad build keeps no other from being published, and what was published stays', async (t) => {
   if (!has(t)) return
   const house = await openHouse(t)
@@ -224,6 +241,6 @@ t.test('what is there when the server starts is published', async (t) => {
   await pack(join(folder, 'xobuilds-packed'), '885', of('one'))
   const other = await openHouse(t, { 'rsync-root': folder })
   const isServed = async () => (await other.rsync('::')).out.includes('build-885')
-  for (let tries = 0; tries < 200 && !(await isServed()); tries += 1);
+  await until(isServed, 'the build to be served')
   t.same(await served(other), { '885': 'one' })
 })

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { sha1sum } from '../../../medium/sticks.js'
 import { needs } from '../../../support/needs.js'
-import { temporaryDirectory } from '../../../system/server.js'
+import { cli, program, temporaryDirectory } from '../../../system/server.js'
 import { pack, packByBuilder } from '../builds/packing.js'
 import { tarOf } from '../builds/tars.js'
 import { openHouse, type RsyncHouse } from '../house.js'
@@ -176,4 +176,38 @@ t.test('with security on, a known key must have signed what is on the stick', as
   t.same(await served(house), [])
   sign('school')
   t.match(await load(house, stick), { line: '1 build published (885); you can take the stick out', exit: 0 })
+})
+
+t.test('the unit that installs builds of sticks calls a command that there is', async (t) => {
+  if (!has(t)) return
+  const unit = await readFile(
+    join(process.cwd(), 'config', 'systemd', 'sugar-server-usb-builds@.service'),
+    'utf8',
+  )
+  const [, line = ''] = /^ExecStart=(.*)$/m.exec(unit) ?? []
+  const words = line.replaceAll('%i', 'sdb1').split(' ')
+  t.equal(words[0], '/usr/local/bin/sugar-server')
+  const stick = await newStick(t)
+  await pack(stick.folder, 'os885', { ...of('a'), name: '885' })
+  await stick.sum()
+  const root = join(await temporaryDirectory(t), 'root')
+  const here = new Map([
+    ['/var/lib/sugar-server', root],
+    ['/run/sugar-server-usb-builds/sdb1', stick.path],
+  ])
+  const args = words.slice(1).map((word) => here.get(word) ?? word)
+  for (const place of here.values()) t.ok(args.includes(place), 'the unit names it')
+  t.match(await cli(t, ['--plugins', 'rsync', ...args]), {
+    code: 0,
+    out: '1 build published (885); you can take the stick out\n',
+  })
+  const copy = join(await temporaryDirectory(t), 'sugar-server-usb-builds@.service')
+  await writeFile(copy, unit.replaceAll('/usr/local/bin/sugar-server', program))
+  const { status, stderr, error } = spawnSync('systemd-analyze', ['verify', copy.replace('@', '@sdb1')], {
+    encoding: 'utf8',
+  })
+  // A machine without systemd has no use for the unit either.
+  if (error !== undefined) return
+  t.equal(status, 0, stderr)
+  t.notMatch(stderr, /sugar-server-usb/, 'nothing in it is unknown')
 })
