@@ -21,6 +21,7 @@ const programs = {
   'gpg-agent': 'gpg-agent',
   gpgv: 'gpgv',
   nc: 'netcat-openbsd',
+  openssl: 'openssl',
 }
 
 /** Packages without a program of their own: the system's Python needs them to run Sugar's code. */
