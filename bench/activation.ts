@@ -31,8 +31,11 @@ if (positionals.some((name) => !names.includes(name as never)) || !(rounds >= 1)
 /** Each laptop gets one fresh lease in a round: from a server that has one core, and from one that has two. */
 async function fresh(stage: Stage): Promise<void> {
   const count = stage.laptops - warming
+  // What was signed in one round is kept, and would be given again in the next, but for a lease that lasts longer.
+  let days = 21
   const asked = async (on: 'one' | 'all') => {
-    const server = await stage.server({ on })
+    days += 7
+    const server = await stage.server({ on, options: ['--activation-days', String(days)] })
     await stage.ask(server, { first: 0, count: warming })
     const taken = await stage.ask(server, { first: warming, count })
     await server.served.end()
