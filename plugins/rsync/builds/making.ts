@@ -5,7 +5,7 @@ import type { BuildDoc, Seen } from '../documents.js'
 import type { PackedBuild, Progress } from '../public.js'
 import type { Owners } from '../unpack/filter.js'
 import type { Limits } from '../unpack/limits.js'
-import { giveAttributes, writeState } from '../unpack/own.js'
+import { giveAttributes, giveLook, writeState } from '../unpack/own.js'
 import type { Sums } from '../unpack/packed-file.js'
 import { unpackTree } from '../unpack/unpack.js'
 import { flushTree } from './disk.js'
@@ -47,6 +47,7 @@ export async function make(
   else await writeState(notes, unpacked, draft.state, signal)
   const sum = await fixUp(draft, tally)
   await copyManifest(packed.contents, draft.manifest)
+  if (owners === 'attributes') await giveLooks(draft, signal)
   await flushTree(draft.folder, signal)
   if ('stillSame' in packed) await packed.stillSame()
   const build: BuildDoc = {
@@ -56,6 +57,12 @@ export async function make(
   }
   await draft.seal(build)
   return build
+}
+
+/** A laptop may fetch a whole module. @throws as giveLook() does */
+export async function giveLooks(draft: Draft, signal: AbortSignal): Promise<void> {
+  await giveLook(draft.build, 'directory', signal)
+  await giveLook(draft.manifest, 'file', signal)
 }
 
 function checkSums(packed: PackedBuild | StockedBuild, { sha256, md5 }: Sums): void {

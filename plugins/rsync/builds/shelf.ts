@@ -16,6 +16,7 @@ import {
 import { explained } from '../unpack/fault.js'
 import type { Owners } from '../unpack/filter.js'
 import { type Limits, limitsOf } from '../unpack/limits.js'
+import { giveLook } from '../unpack/own.js'
 import { shown } from '../unpack/refusal.js'
 import { Catalogue } from './catalogue.js'
 import { flushTree, makeFolder, move } from './disk.js'
@@ -24,7 +25,7 @@ import { examine } from './foreign.js'
 import { type Keeping, keepingIn } from './keeping.js'
 import { Layout } from './layout.js'
 import { Leftovers } from './leftovers.js'
-import { make, type StockedBuild } from './making.js'
+import { giveLooks, make, type StockedBuild } from './making.js'
 import { digestOf } from './manifest.js'
 import { Publication } from './publication.js'
 import { compare, recover } from './recovery.js'
@@ -136,6 +137,7 @@ export class Shelf implements Builds {
       }
       const sum = await examine(directory, this.#limits, signal)
       await rename(directory, draft.build)
+      await giveLooks(draft, signal)
       const digest = await digestOf(draft.manifest)
       await flushTree(draft.folder, signal)
       const build = { name, digest, ...sum, publishedAt: new Date().toISOString(), from }
@@ -205,6 +207,8 @@ export class Shelf implements Builds {
     const { useless, unfinished } = await recover(this.#layout, this.#catalogue, log)
     this.#strangers = await compare(this.#layout, this.#catalogue, log)
     await tidyStates(this.#layout, [...this.#catalogue.list(), ...unfinished])
+    if ('owners' in this.#keeping && this.#keeping.owners === 'attributes')
+      await giveLook(this.#layout.builds, 'directory', this.#closing.signal)
     for (const build of this.#catalogue.list()) await this.#publication.begin(build)
     await this.#publication.refresh()
     for (const path of useless) void this.#leftovers.add(path)

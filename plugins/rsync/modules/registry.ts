@@ -56,12 +56,7 @@ export class Registry implements Modules {
   }
 
   list(): readonly Module[] {
-    const all = new Map<string, Module>()
-    for (const module of this.#claims()) {
-      const key = module.name.toLowerCase()
-      if (!all.has(key)) all.set(key, module)
-    }
-    return [...all.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+    return firstOf(this.#claims()).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   get(name: string): Module | undefined {
@@ -158,8 +153,9 @@ export class Registry implements Modules {
 
   /** What is not served although it lies below `pub` or was published, with the reason. */
   passedOver(): readonly string[] {
-    const served = new Set(this.list())
-    const hidden = [...this.#claims()]
+    const claims = [...this.#claims()]
+    const served = new Set(firstOf(claims))
+    const hidden = claims
       .filter((module) => !served.has(module))
       .map(({ name, path }) =>
         path === join(this.pub, name)
@@ -206,4 +202,14 @@ export class Registry implements Modules {
       hint: has === 'operator' ? `run "rsync withdraw ${one.name}" first` : 'choose another name',
     })
   }
+}
+
+/** Of those that rsync takes for one, the first. */
+function firstOf(claims: Iterable<Module>): Module[] {
+  const all = new Map<string, Module>()
+  for (const module of claims) {
+    const key = module.name.toLowerCase()
+    if (!all.has(key)) all.set(key, module)
+  }
+  return [...all.values()]
 }

@@ -81,6 +81,7 @@ export class Filter {
   #longName: string | undefined
   #longTarget: string | undefined
   #isOver = false
+  #isTopNamed = false
 
   constructor(spec: FilterSpec) {
     this.#spec = spec
@@ -130,6 +131,7 @@ export class Filter {
     this.#checkSize()
     if (!this.#isOver) throw refusal('the tar ends in the middle')
     if (this.tally.whole.entries === 0) throw refusal('the tar is empty')
+    if (!this.#isTopNamed) this.#spec.own('', unnamed)
     // Two empty blocks end a tar.
     out.push(Buffer.alloc(2 * blockSize))
   }
@@ -210,6 +212,7 @@ export class Filter {
     const kind = written === 'file' && name.endsWith('/') ? 'directory' : written
     if (path === '' && kind !== 'directory') throw refusal('the top of the tree is no directory')
     this.#own(path, kind, header, extended)
+    if (path === '') this.#isTopNamed = true
     const content = contentOf(path, kind, size, target)
     const isNew = path !== '' && this.#paths.enter(path, kind)
     this.#count(path, kind === 'directory' && isNew ? 1 : content, isNew)

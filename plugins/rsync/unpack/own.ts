@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { lstat, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { modeOf } from './entry.js'
 import { unwritten } from './fault.js'
 import { pathIn, statIn } from './notes.js'
 import { start } from './program.js'
@@ -21,6 +22,18 @@ export async function giveAttributes(notes: string, to: string, signal: AbortSig
   } finally {
     await file.close()
   }
+}
+
+/**
+ * Has what is not of a tree, but around it, look as anybody's would who publishes it: root's, for all to read. On the
+ * disk it is the server's alone.
+ * @throws as giveAttributes() does
+ */
+export async function giveLook(path: string, kind: 'directory' | 'file', signal: AbortSignal): Promise<void> {
+  const mode = modeOf({ kind, mode: kind === 'directory' ? 0o755 : 0o644 }).toString(8)
+  const args = ['-n', 'user.rsync.%stat', '-v', `${mode} 0,0 0:0`, '--', path]
+  const ended = await start('setfattr', args, { stdio: ['ignore', 'ignore', 'pipe'], signal }).ended
+  if (ended.code !== 0 || ended.said !== '') throw unwritten(path, ended)
 }
 
 /**

@@ -92,6 +92,28 @@ t.test('a tree of anything that a tree can hold is served as GNU tar unpacks it 
   t.equal(succeed('find', [join(house.root, 'rsync', 'pub'), '-not', '-type', 'd', '-not', '-type', 'f']), '')
 })
 
+t.test("what is around a tree looks like root's, for all to read, though no tar says so", async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  // No entry for the top, and none for the directory.
+  const tree = gzipSync(tarOf({ name: 'etc/passwd', content: 'root' }))
+  await pack(packedOf(house), 'os885', { tree, packing: 'gz', name: '\ufeff885' })
+  t.match((await refresh(house)).out, /^885 published$/m)
+  const { out } = await house.rsync('-r', '--list-only', '--no-human-readable', '::builds/')
+  const look = out.split('\n').flatMap((line) => {
+    const [mode, , , , ...path] = line.split(/\s+/)
+    return path.length === 0 ? [] : [`${mode} ${path.join(' ')}`]
+  })
+  t.same(look, [
+    'drwxr-xr-x .',
+    'drwxr-xr-x 885',
+    '-rw-r--r-- 885/contents',
+    'drwxr-xr-x 885/root',
+    'drwxr-xr-x 885/root/etc',
+    '-rw-r--r-- 885/root/etc/passwd',
+  ])
+})
+
 t.test('where the disk keeps no attributes, fakeroot keeps the owners', async (t) => {
   if (!has(t) || !needs(t, 'fakeroot', 'fakeroot')) return
   const folder = await temporaryDirectory(t)

@@ -42,6 +42,7 @@ t.test('a directory below pub is a module, from the next connection on', async (
   t.same(await names(house), ['builds'])
   await fill(join(house.pub, 'films'), { film: 'film' })
   t.same(await names(house), ['builds', 'films'])
+  t.equal(await problems(house), '', 'nothing is wrong with one that has just come')
   await fill(join(house.pub, 'books'), { book: 'book' })
   t.same(await names(house), ['books', 'builds', 'films'])
   await rename(join(house.pub, 'books'), join(house.pub, 'xo-activities'))
