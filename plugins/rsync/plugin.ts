@@ -17,7 +17,7 @@ export default definePlugin({
   commands: {
     refresh: {
       summary: 'Publish what is in "rsync-packed", and withdraw what is no longer there.',
-      args: { name: { help: 'Only the build that is published under this name.', optional: true } },
+      args: { name: { help: 'Only the build of this name, or whose files begin with it.', optional: true } },
       options: { force: flag({ help: 'Unpack again what has not changed.', default: false }) },
     },
     list: { summary: 'List modules and builds, with who fetches them now.', lists: true },

@@ -11,7 +11,7 @@ import { type Found, PackedFolder, type Tree } from './folder.js'
 import type { Outcome } from './outcome.js'
 
 export interface Asked {
-  /** Only the build that is, or is to be, published under this name. */
+  /** Only the build that is, or is to be, published under this name, or whose files begin with it. */
   readonly name?: string | undefined
   /** Whether what has not changed is unpacked again. */
   readonly force: boolean
@@ -50,18 +50,20 @@ export class Refresh {
 
   /** @throws RequestError NOT_FOUND; the reason of the signal */
   async run({ name: only, force }: Asked): Promise<readonly Outcome[]> {
-    const isMeant = (name: string) => only === undefined || only === name
+    const isMeant = (name: string, stem?: string) => only === undefined || only === name || only === stem
     const trees = await this.#folder.trees()
     const named: Named[] = []
     for (const tree of trees) {
+      const { stem } = tree
       if ('fault' in tree) {
-        if (only === undefined || this.#isFrom(tree.stem, only)) this.#refused(tree.stem, tree.fault)
+        if (isMeant(stem) || (only !== undefined && this.#isFrom(stem, only))) this.#refused(stem, tree.fault)
       } else if (tree.name !== undefined) named.push({ ...tree, name: tree.name })
+      else if (stem === only) throw unnamed(stem)
+      else if (only === undefined) this.#progress.note(`${stem} is passed over: ${unnamed(stem).message}`)
     }
     for (const name of new Set(named.map((tree) => tree.name))) {
-      if (!isMeant(name)) continue
       const [one, ...others] = named.filter((tree) => tree.name === name)
-      if (one === undefined) continue
+      if (one === undefined || !isMeant(name, one.stem)) continue
       if (others.length === 0) await this.#attempt(name, () => this.#publish(one, force))
       else this.#refused(name, twice([one, ...others]))
     }
@@ -171,6 +173,11 @@ const twice = (trees: readonly Named[]): RequestError =>
       hint: 'leave only one of them there',
     },
   )
+
+const unnamed = (stem: string): RequestError =>
+  new RequestError('NOT_FOUND', `there is no ${nameFile(stem)} that says how it is to be called`, {
+    hint: 'make it: its first line is the name under which laptops ask for the build',
+  })
 
 const unknown = (name: string, folder: string): RequestError =>
   new RequestError('NOT_FOUND', `there is no build ${name} in ${folder}, and none is published from there`, {

@@ -215,11 +215,24 @@ t.test('one build can be asked for, and what is not there is said', async (t) =>
   await pack(packed, 'bad', { name: '../x' })
   t.match(await refresh(house, { name: 'a' }), { lines: ['a published'], exit: 0 })
   t.same(Object.keys(await served(house)), ['a'])
+  await pack(packed, 'files-of-d', { name: 'd' })
+  await pack(packed, 'unnamed', { name: null })
+  t.match(await refresh(house, { name: 'files-of-d' }), { lines: ['d published'] }, 'by its files too')
+  t.match((await refresh(house, { name: 'bad' })).lines, [/^bad refused: bad\.name says .*write one name/])
+  t.match((await refresh(house, { name: 'unnamed' })).reply.ended, {
+    exit: 66,
+    message: 'there is no unnamed.name that says how it is to be called',
+  })
+  t.match((await refresh(house)).reply.err, /^unnamed is passed over: there is no unnamed\.name/m)
   const { reply } = await refresh(house, { name: 'c' })
   t.match(reply.ended, { exit: 66, message: /there is no build c in .*xobuilds-packed/ })
   await rm(packed, { recursive: true })
   t.match((await refresh(house)).reply.ended, { exit: 66, message: /there is no directory/ })
-  t.same(Object.keys(await served(house)), ['a'], 'a disk that is not mounted withdraws nothing')
+  t.same(
+    Object.keys(await served(house)).sort(),
+    ['a', 'b', 'd'],
+    'a disk that is not mounted withdraws nothing',
+  )
 })
 
 t.test('several refreshes at once come one after the other', async (t) => {
