@@ -20,7 +20,7 @@ const lf = 0x0a
 const cr = 0x0d
 
 /** A file without the mark that some editors put in front. */
-export const withoutMark = (bytes: Buffer): Buffer =>
+const withoutMark = (bytes: Buffer): Buffer =>
   bytes.subarray(0, byteOrderMark.length).equals(byteOrderMark) ? bytes.subarray(byteOrderMark.length) : bytes
 
 /** Bytes, or lines, that may say nothing at the beginning of a file. */

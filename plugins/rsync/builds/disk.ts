@@ -11,7 +11,7 @@ export async function flushTree(path: string, signal: AbortSignal): Promise<void
 }
 
 /** Has a directory's names written to the disk. */
-export async function flushFolder(path: string): Promise<void> {
+async function flushFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
   try {
     await folder.sync()

@@ -9,7 +9,7 @@ import { Roll } from '../../../plugins/activation/roll.js'
 import keyring from '../../../plugins/keyring/plugin.js'
 import { sha1sum } from '../../medium/sticks.js'
 import { needs } from '../../support/needs.js'
-import { cli, freePorts, program } from '../../system/server.js'
+import { cli, freePorts } from '../../system/server.js'
 import { bringFolder, listed, run, type Said } from './bringing.js'
 import { chainedLease, DeskKeyring, folder, inDays, laptop, leaseOf, rogue, school } from './school.js'
 
@@ -315,26 +315,6 @@ t.test('the unit that loads sticks calls a command that there is', async (t) => 
     code: 0,
     out: '1 lease taken; you can take the stick out\n',
   })
-  const copy = join(await folder(t), 'sugar-server-usb@.service')
-  await writeFile(copy, unit.replaceAll('/usr/local/bin/sugar-server', program))
-  const { status, stderr, error } = spawnSync('systemd-analyze', ['verify', copy.replace('@', '@sdb1')], {
-    encoding: 'utf8',
-  })
-  // A machine without systemd has no use for the unit either.
-  if (error !== undefined) return
-  t.equal(status, 0, stderr)
-  t.notMatch(stderr, /sugar-server-usb/, 'nothing in it is unknown')
-})
-
-t.test('the rule asks of some parent that it can be pulled out, and of none that it cannot', async (t) => {
-  const rules = await readFile(join(process.cwd(), 'config', 'udev', '90-sugar-server-usb.rules'), 'utf8')
-  const lines = rules.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
-  // udev takes "!=" for true when any parent has another value, and each USB device has an attribute of that name, too:
-  // "removable", "fixed" or "unknown".
-  t.notMatch(lines.join('\n'), /ATTRS\{\w+\}!=/)
-  const [wanted, ...others] = lines.filter((line) => line.includes('SYSTEMD_WANTS'))
-  t.same(others, [])
-  t.match(wanted, /^ATTRS\{removable\}=="1", /)
 })
 
 t.test('a chain that ends before its lease counts until then, on a stick as anywhere', async (t) => {
