@@ -4,13 +4,11 @@
  * the goal beside each. Parts may be named; `--dir` says where it is written, which is memory when not said.
  */
 import { existsSync } from 'node:fs'
-import { loadavg, tmpdir } from 'node:os'
-import { parseArgs } from 'node:util'
-import { serialOf } from './activation/laptops.js'
 import { Stage } from './activation/stage.js'
+import { play, typed } from './support/parts.js'
 import { median } from './support/process.js'
 import { inTurn, type Taken } from './support/turns.js'
-import { inSeconds, say, sayRatio, sayTimes, secondsOf } from './support/words.js'
+import { say, sayRatio, sayTimes, secondsOf } from './support/words.js'
 
 /** Laptops that ask before anything is measured. */
 const warming = 1500
@@ -18,15 +16,7 @@ const warming = 1500
 const parts = { fresh, ready, 'bios-crypto': biosCrypto }
 const names = Object.keys(parts) as (keyof typeof parts)[]
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { dir: { type: 'string' }, rounds: { type: 'string', default: '5' } },
-})
-const rounds = Number(values.rounds)
-if (positionals.some((name) => !names.includes(name as never)) || !(rounds >= 1)) {
-  console.error(`usage: npm run bench -- activation [${names.join(' | ')}] [--dir DIRECTORY] [--rounds 5]`)
-  process.exit(64)
-}
+const { chosen, rounds, where } = typed('activation', names, 5)
 
 /** Each laptop gets one fresh lease in a round: from a server that has one core, and from one that has two. */
 async function fresh(stage: Stage): Promise<void> {
@@ -114,22 +104,6 @@ function sayRate(name: string, taken: readonly Taken[], count: number): number {
   return rate
 }
 
-const memory = '/dev/shm'
-const where = values.dir ?? (existsSync(memory) ? memory : tmpdir())
-const began = performance.now()
 const stage = await Stage.open(where, 4000 + warming)
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, async () => {
-    await stage.close()
-    process.exit(1)
-  })
-}
-const load = () => loadavg()[0]?.toFixed(1)
-say('where', `${where}; load ${load()}; laptops ${serialOf(0)} to ${serialOf(2 * stage.laptops - 1)}`)
-try {
-  for (const name of names)
-    if (positionals.length === 0 || positionals.includes(name)) await parts[name](stage)
-} finally {
-  await stage.close()
-}
-say('took', `${inSeconds((performance.now() - began) / 1000)}; load ${load()}`)
+const played = chosen.map((name) => parts[name])
+await play(stage, where, played)
