@@ -85,6 +85,27 @@ export interface Progress {
   readonly signal: AbortSignal
 }
 
+/** What has come of a build that another server sends file by file. */
+export interface Arrival {
+  readonly name: string
+  /** Whole milliseconds since 1970: when it was last begun or gone on with. */
+  readonly at: number
+}
+
+/** Builds that come file by file. What has come of one stays, also when the server ends, until it is adopted or dropped. */
+export interface Arrivals {
+  list(): Promise<readonly Arrival[]>
+  /** The directory that one comes to, on the file system of the builds; made where it is not there. */
+  folder(name: string): Promise<string>
+  drop(name: string): Promise<void>
+}
+
+/**
+ * Why a build must stay.
+ * @returns words that follow its name and a colon; undefined when it may go
+ */
+export type Keeper = (name: string) => Promise<string | undefined>
+
 /**
  * Published builds, each of them complete. What would replace or remove one does so by a rename: transfers under way
  * keep what they have open.
@@ -99,16 +120,29 @@ export interface Builds {
   install(packed: PackedBuild, progress: Progress): Promise<Build>
   /**
    * Publishes a directory with `contents` and `root/` that another server sent, in `fake super` form already. It is
-   * moved, so it must be on the same file system; see `scratch`.
+   * moved, so it must be on the same file system; see `arrivals`.
    */
   adopt(name: string, directory: string, from: string): Promise<Build>
+  readonly arrivals: Arrivals
   /** A new private directory on the file system of the builds; whatever is left in it goes at the next start. */
   scratch(): Promise<string>
+  /** Asks before an operator withdraws a build. @returns takes it back */
+  keep(keeper: Keeper): () => void
   /** @returns whether it was there */
   remove(name: string, reason: string): Promise<boolean>
 }
 
 export const Builds = token<Builds>('rsync/builds@1')
+
+/** What a client asked for within a module. */
+export interface Asked {
+  readonly module: string
+  /** As rsync logs it, module and all: `builds/885/root/`; several with blanks between. Not to be trusted. */
+  readonly paths: string
+  readonly address: string
+  /** ISO 8601, UTC. */
+  readonly at: string
+}
 
 /** The end of a transfer. */
 export interface Pulled {
@@ -122,6 +156,8 @@ export interface Pulled {
 export const Rsync = {
   /** A client began to fetch a module. */
   opened: news<Omit<Pulled, 'bytes'>>('rsync/opened@1'),
+  /** What a client fetches from a module is known now; not for each module, and not always. */
+  asked: news<Asked>('rsync/asked@1'),
   /** A client's connection to a module ended. */
   pulled: news<Pulled>('rsync/pulled@1'),
 }

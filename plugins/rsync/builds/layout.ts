@@ -6,6 +6,8 @@ export class Layout {
   readonly builds: string
   /** What is not whole yet, and what is going. */
   readonly making: string
+  /** What other servers send, while it comes; it outlasts a start. */
+  readonly arriving: string
   /** State files of fakeroot. */
   readonly owners: string
   /** Links by which transfers reach builds. */
@@ -14,6 +16,7 @@ export class Layout {
   constructor(root: string) {
     this.builds = join(root, 'pub', 'builds')
     this.making = join(root, 'making')
+    this.arriving = join(root, 'arriving')
     this.owners = join(root, 'owners')
     this.signposts = join(root, 'signposts')
   }

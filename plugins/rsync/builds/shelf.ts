@@ -9,6 +9,7 @@ import {
   type Build,
   type Builds,
   buildName,
+  type Keeper,
   type Modules,
   type PackedBuild,
   type Progress,
@@ -18,6 +19,7 @@ import type { Owners } from '../unpack/filter.js'
 import { type Limits, limitsOf } from '../unpack/limits.js'
 import { giveLook } from '../unpack/own.js'
 import { shown } from '../unpack/refusal.js'
+import { Incoming } from './arrivals.js'
 import { Catalogue } from './catalogue.js'
 import { flushTree, makeFolder, move } from './disk.js'
 import { Draft } from './draft.js'
@@ -49,6 +51,7 @@ const refreshing = ':refresh'
 
 /** Published builds. What changes one takes its turn: about each name, one thing is done at a time. */
 export class Shelf implements Builds {
+  readonly arrivals: Incoming
   readonly #parts: ShelfParts
   readonly #layout: Layout
   readonly #limits: Limits
@@ -57,13 +60,14 @@ export class Shelf implements Builds {
   readonly #leftovers: Leftovers
   readonly #publication: Publication
   readonly #turns = new Turns()
+  readonly #keepers = new Set<Keeper>()
   readonly #closing = new AbortController()
   #strangers: readonly string[] = []
 
   /** Finishes or clears away what was under way when the server ended last, and publishes what is complete. */
   static async open(parts: ShelfParts): Promise<Shelf> {
     const layout = new Layout(parts.root)
-    const folders = [layout.builds, layout.making, layout.owners]
+    const folders = [layout.builds, layout.making, layout.arriving, layout.owners]
     // Elsewhere it may be on a disk that is not mounted now.
     if (parts.packed.startsWith(`${parts.root}/`)) folders.push(parts.packed)
     for (const folder of folders) await makeFolder(folder)
@@ -81,6 +85,7 @@ export class Shelf implements Builds {
     publication: Publication,
     keeping: Keeping,
   ) {
+    this.arrivals = new Incoming(layout)
     this.#parts = parts
     this.#publication = publication
     this.#layout = layout
@@ -148,6 +153,20 @@ export class Shelf implements Builds {
 
   scratch(): Promise<string> {
     return mkdtemp(join(this.#layout.making, 'scratch-'))
+  }
+
+  keep(keeper: Keeper): () => void {
+    this.#keepers.add(keeper)
+    return () => this.#keepers.delete(keeper)
+  }
+
+  /** Removes a build for an operator. @throws RequestError REFUSED when one of those who keep builds says why not */
+  async withdraw(name: string): Promise<boolean> {
+    for (const keeper of this.#keepers) {
+      const why = await keeper(name)
+      if (why !== undefined) throw new RequestError('REFUSED', `build-${name} stays: ${why}`)
+    }
+    return await this.remove(name, 'withdrawn by an operator')
   }
 
   remove(name: string, reason: string): Promise<boolean> {

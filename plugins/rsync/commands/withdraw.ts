@@ -14,7 +14,7 @@ export async function withdraw(
   }
   const build = builds.get(name) ?? builds.get(name.replace(/^build-/, ''))
   if (build === undefined) throw notOurs(name, modules.originOf(name) === 'pub')
-  await builds.remove(build.name, 'withdrawn by an operator')
+  await builds.withdraw(build.name)
   print(`the build ${build.name} is removed`)
   if (build.from === 'rsync') {
     note('it comes again with the next refresh: remove its .name from rsync-packed to have it stay away')

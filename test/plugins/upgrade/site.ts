@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { RequestError } from '../../../core/api.js'
@@ -39,6 +39,16 @@ export async function site(
       list: () => [],
       get: () => undefined,
       remove: async () => false,
+      keep: () => () => undefined,
+      arrivals: {
+        list: async () => [],
+        async folder(build) {
+          const path = join(root, 'arriving', build)
+          await mkdir(path, { recursive: true })
+          return path
+        },
+        drop: (build) => rm(join(root, 'arriving', build), { recursive: true, force: true }),
+      },
       async install({ tree, contents, digest }): Promise<Build> {
         installed.push({ digest, tree: await readFile(tree), contents: await readFile(contents, 'utf8') })
         return build

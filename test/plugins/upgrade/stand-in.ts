@@ -4,10 +4,14 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { definePlugin, type Plugin, report } from '../../../core/api.js'
 import type { TestHouse } from '../../../core/testing.js'
+import { Incoming } from '../../../plugins/rsync/builds/arrivals.js'
+import { Layout } from '../../../plugins/rsync/builds/layout.js'
 import {
+  type Asked,
   type Build,
   Builds,
   type Client,
+  type Keeper,
   type Module,
   Modules,
   type PackedBuild,
@@ -27,9 +31,12 @@ export interface StandIn {
   readonly active: Map<string, number>
   /** Called before a build is installed. */
   installing: (packed: PackedBuild, progress: Progress) => unknown
+  /** Who is asked before an operator withdraws a build. */
+  readonly keepers: Set<Keeper>
   /** A client asks for a module that is not there, from this address. */
   ask(name: string, client?: Partial<Client>): Promise<boolean>
   opened(event: Omit<Pulled, 'bytes'>): void
+  asked(event: Asked): void
   pulled(event: Pulled): void
   /** Puts a build there. */
   put(name: string, facts?: Partial<Build>): Promise<Build>
@@ -45,19 +52,23 @@ export async function standIn(t: Pick<Test, 'teardown'>): Promise<StandIn> {
   const root = await temporaryDirectory(t)
   const builds = new Map<string, Build>()
   const providers: Provider[] = []
-  let told: { opened(event: Omit<Pulled, 'bytes'>): void; pulled(event: Pulled): void } | undefined
+  const keepers = new Set<Keeper>()
+  const layout = new Layout(root)
+  let told: Pick<StandIn, 'opened' | 'asked' | 'pulled'> | undefined
   const at: StandIn = {
     plugin: undefined as never,
     builds,
     installed: [],
     removed: [],
     active: new Map(),
+    keepers,
     installing: () => undefined,
     async ask(name, { address = '10.0.0.9', signal = new AbortController().signal } = {}) {
       for (const provider of providers) if (await provider(name, { address, signal })) return true
       return false
     },
     opened: (event) => told?.opened(event),
+    asked: (event) => told?.asked(event),
     pulled: (event) => told?.pulled(event),
     async put(name, facts = {}) {
       const path = join(root, 'pub', name)
@@ -89,6 +100,11 @@ export async function standIn(t: Pick<Test, 'teardown'>): Promise<StandIn> {
       await rm(build.path, { recursive: true })
       await rename(directory, build.path)
       return build
+    },
+    arrivals: new Incoming(layout),
+    keep(keeper) {
+      keepers.add(keeper)
+      return () => keepers.delete(keeper)
     },
     async scratch() {
       await mkdir(join(root, 'making'), { recursive: true })
@@ -122,6 +138,7 @@ export async function standIn(t: Pick<Test, 'teardown'>): Promise<StandIn> {
     start(ctx) {
       told = {
         opened: (event) => ctx.tell(Rsync.opened, event),
+        asked: (event) => ctx.tell(Rsync.asked, event),
         pulled: (event) => ctx.tell(Rsync.pulled, event),
       }
       return { modules, builds: shelf }
