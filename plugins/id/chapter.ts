@@ -1,8 +1,8 @@
 import type { Chapter } from '../../core/api.js'
 import { learnerOf } from './directory.js'
+import type { Shelves } from './documents.js'
 import { isClaimedBy, keysOf, machinesOf } from './machines.js'
 import type { Learner } from './public.js'
-import type { Shelves } from './registry.js'
 
 /** Everything that registration knows of a learner: keys, laptops, disputes. */
 export async function chapterOf(shelves: Shelves, learner: Learner): Promise<Chapter> {

@@ -1,9 +1,8 @@
 import { each } from '../../core/api.js'
-import type { UserDoc } from './documents.js'
+import type { Shelves, UserDoc } from './documents.js'
 import { isSerialOfOne, isUuid, isUuidOfOne } from './identity.js'
 import { uidOf } from './key.js'
 import type { Flag, Key, Learner, Users } from './public.js'
-import type { Shelves } from './registry.js'
 
 const wholeUid = /^[0-9a-f]{40}$/
 const partOfUid = /^[0-9a-f]{6,39}$/

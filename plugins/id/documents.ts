@@ -1,4 +1,4 @@
-import type { CollectionSpec } from '../../core/api.js'
+import type { Collection, CollectionSpec } from '../../core/api.js'
 
 /** A key that registered, as it is kept. */
 export interface UserDoc {
@@ -33,6 +33,12 @@ export interface MachineDoc {
 export interface KnownDoc {
   /** `serial:SHC00000000` or `uid:` with 40 hex digits. */
   entry: string
+}
+
+/** Those of a registration. */
+export interface Shelves {
+  users: Collection<UserDoc>
+  machines: Collection<MachineDoc>
 }
 
 const users: CollectionSpec<UserDoc> = { key: 'uid', indexes: ['uuidKeys', 'aliasOf'] }

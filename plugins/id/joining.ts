@@ -1,7 +1,6 @@
 import { RequestError, type Stored } from '../../core/api.js'
-import type { MachineDoc, UserDoc } from './documents.js'
+import type { MachineDoc, Shelves, UserDoc } from './documents.js'
 import { isClaimedBy, keysOf, machinesOf } from './machines.js'
-import type { Shelves } from './registry.js'
 
 /**
  * "Same child": joins the key of a new laptop to the learner who had another before. From then on every lookup of

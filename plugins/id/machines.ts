@@ -1,6 +1,5 @@
 import type { Stored } from '../../core/api.js'
-import type { MachineDoc, UserDoc } from './documents.js'
-import type { Shelves } from './registry.js'
+import type { MachineDoc, Shelves, UserDoc } from './documents.js'
 
 /** All keys of a learner: the first one, and those that were joined to it. */
 export async function keysOf({ users }: Shelves, uid: string): Promise<Stored<UserDoc>[]> {

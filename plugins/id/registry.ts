@@ -1,15 +1,10 @@
-import { type Collection, RequestError, type Stored, StoreError } from '../../core/api.js'
+import { RequestError, type Stored, StoreError } from '../../core/api.js'
 import { Allowance } from './allowance.js'
-import type { MachineDoc, UserDoc } from './documents.js'
+import type { MachineDoc, Shelves, UserDoc } from './documents.js'
 import { isSerialOfOne } from './identity.js'
 import type { PublicKey } from './key.js'
 import { isClaimedBy } from './machines.js'
 import type { Candidate } from './public.js'
-
-export interface Shelves {
-  users: Collection<UserDoc>
-  machines: Collection<MachineDoc>
-}
 
 /** What came of a registration. */
 export interface Registered {

@@ -1,11 +1,10 @@
 import { type Call, type Collection, RequestError } from '../../../core/api.js'
 import { chapterOf } from '../chapter.js'
-import type { KnownDoc } from '../documents.js'
+import type { KnownDoc, Shelves } from '../documents.js'
 import { importUsers } from '../import/importer.js'
 import { importKnown } from '../import/known.js'
 import { join, part, removeUser } from '../joining.js'
 import type { Users } from '../public.js'
-import type { Shelves } from '../registry.js'
 import { theKey, theOne } from './resolve.js'
 
 export { chapterOf, chapterOfSeveral } from '../chapter.js'

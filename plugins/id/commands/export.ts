@@ -1,7 +1,6 @@
 import { type Call, each, printableJson } from '../../../core/api.js'
 import { writeCsv } from '../csv.js'
-import type { UserDoc } from '../documents.js'
-import type { Shelves } from '../registry.js'
+import type { Shelves, UserDoc } from '../documents.js'
 
 const columns = [
   'uid',

@@ -1,7 +1,7 @@
 import { type Call, type Column, each } from '../../../core/api.js'
 import { learnerOf } from '../directory.js'
+import type { Shelves } from '../documents.js'
 import type { Learner } from '../public.js'
-import type { Shelves } from '../registry.js'
 
 type Row = Omit<Learner, 'pubkey'>
 

@@ -1,8 +1,8 @@
 import { RequestError } from '../../../core/api.js'
 import { learnerOf } from '../directory.js'
+import type { Shelves } from '../documents.js'
 import { keysOf } from '../machines.js'
 import type { Learner, Users } from '../public.js'
-import type { Shelves } from '../registry.js'
 
 /**
  * The one learner that an operator means by a uid, the beginning of one, a serial or a uuid.

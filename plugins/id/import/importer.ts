@@ -1,11 +1,10 @@
 import { type InputFile, RequestError, StoreError } from '../../../core/api.js'
 import { readCsv } from '../csv.js'
-import type { UserDoc } from '../documents.js'
+import type { Shelves, UserDoc } from '../documents.js'
 import { isSerialOfOne, parseNickname, parseSerial, parseUuid } from '../identity.js'
 import { dispute, join } from '../joining.js'
 import { parsePublicKey } from '../key.js'
 import { isClaimedBy } from '../machines.js'
-import type { Shelves } from '../registry.js'
 import { readJsonRecords } from './json.js'
 import { type Findings, type Found, type FoundMachine, nothing, type Unread } from './records.js'
 

@@ -3,33 +3,16 @@ import { basename } from 'node:path'
 import { addAbortSignal } from 'node:stream'
 import { setImmediate as others } from 'node:timers/promises'
 import { asError, RequestError, systemCode } from '../../../core/api.js'
-import type { PublicKey } from '../wire/key.js'
 import { checkDetached } from './detached.js'
 import { checkImage } from './image.js'
 import { isZip, type Kind, kindOf, noKind } from './kind.js'
 import { openPlain, readWhole } from './plain-file.js'
 import { judgeText } from './text.js'
-import { type ForLaptop, invalid, noMatch, type Question, type Verdict } from './verdict.js'
+import { type FileQuestion, type ForLaptop, invalid, noMatch, type Verdict } from './verdict.js'
 import { readImageZip } from './zip.js'
 
 /** Bytes of a file that is read whole. */
 const largest = 64 << 20
-
-export interface FileQuestion extends Question {
-  /** The laptop; otherwise the only one in the file. */
-  readonly serial?: string | undefined
-  /** Its uuid; a secret. */
-  readonly uuid?: string | undefined
-  /** Uuids by serial: every laptop in the file is asked for. Secrets. */
-  readonly uuids?: ReadonlyMap<string, string> | undefined
-  /** For a delegation: the key that it should hand over to. */
-  readonly delegate?: PublicKey | undefined
-  /** For an answer of OATS: what was sent. */
-  readonly nonce?: string | undefined
-  /** For a detached signature: path of the file that was signed. */
-  readonly data?: string | undefined
-  readonly signal: AbortSignal
-}
 
 /** What is in a file, and what laptops make of it. */
 export interface Judgement {

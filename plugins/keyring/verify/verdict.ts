@@ -16,6 +16,23 @@ export interface LeaseQuestion extends Question {
   readonly uuid?: string
 }
 
+/** What is asked of a file. */
+export interface FileQuestion extends Question {
+  /** The laptop; otherwise the only one in the file. */
+  readonly serial?: string | undefined
+  /** Its uuid; a secret. */
+  readonly uuid?: string | undefined
+  /** Uuids by serial: every laptop in the file is asked for. Secrets. */
+  readonly uuids?: ReadonlyMap<string, string> | undefined
+  /** For a delegation: the key that it should hand over to. */
+  readonly delegate?: PublicKey | undefined
+  /** For an answer of OATS: what was sent. */
+  readonly nonce?: string | undefined
+  /** For a detached signature: path of the file that was signed. */
+  readonly data?: string | undefined
+  readonly signal: AbortSignal
+}
+
 /** What a laptop makes of a record. */
 export interface Verdict {
   /**
