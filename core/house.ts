@@ -10,7 +10,7 @@ import { asError, SugarError } from './errors.js'
 import { explain, type Story } from './explain.js'
 import { type ListenerStatus, Listeners } from './http/listeners.js'
 import { Kernel } from './kernel/kernel.js'
-import type { PluginStatus } from './kernel/member.js'
+import type { Member, PluginStatus } from './kernel/member.js'
 import { UndoStack } from './kernel/undo.js'
 import type { Plan } from './loading/plan.js'
 import type { Log } from './log/log.js'
@@ -69,6 +69,7 @@ export class House {
       log: log.logger,
       listeners: this.#listeners,
       store: () => new NedbStore(join(this.root, 'store'), log.logger),
+      failed: (member, thrown) => this.#tell(member, thrown),
     })
   }
 
@@ -85,7 +86,8 @@ export class House {
     this.#listening = listen
     try {
       await this.#prepare(listen)
-      if (listen) this.#tellBroken()
+      // What was found wanting before anything ran; the kernel tells of the others.
+      for (const member of this.kernel.members) this.#tell(member)
       this.#phase = 'start'
       if (this.#strict) this.#insist()
       await this.kernel.start()
@@ -163,13 +165,12 @@ export class House {
     await this.kernel.ready()
   }
 
-  /** Says which plugins were found wanting before anything ran; the kernel tells of the others. */
-  #tellBroken(): void {
-    for (const { name, state, problem, log } of this.kernel.members) {
-      if (problem === undefined) continue
-      const { code, hint, message } = problem
-      log.error({ code, hint }, `${name} is ${state}: ${message}`)
-    }
+  /** Logs why a plugin does not run; a command says that itself, but of what no sentence explains it needs the stack. */
+  #tell({ name, state, problem, log }: Member, err?: unknown): void {
+    const isExplained = err === undefined || err instanceof SugarError
+    if (problem === undefined || (isExplained && !this.#listening)) return
+    const { code, hint, message } = problem
+    log.error({ code, hint, err }, `${name} is ${state}: ${message}`)
   }
 
   get #strict(): boolean {

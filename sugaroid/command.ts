@@ -4,12 +4,10 @@ import { exit } from './exit.js'
 import { nearest } from './nearest.js'
 import { describeOptions, type Given, type Options, parseOptions, takeOperand } from './options.js'
 import { printable } from './printable.js'
+import type { Terminal } from './terminal.js'
 
-/** Where a command writes, whole lines without their ends: results to `print`, complaints to `warn`. */
-export interface Terminal {
-  print(line: string): void
-  warn(line: string): void
-}
+/** What exit codes mean, by their numbers. */
+export type Exits = Readonly<Record<number, string>>
 
 /** A command: `sugaroid NAME`, where NAME is the name of its file in commands/, which exports `command`. */
 export interface Command {
@@ -17,6 +15,8 @@ export interface Command {
   /** The word that stands in the help for the one argument that it takes; without, it takes options only. */
   readonly operand?: string
   readonly options: Options
+  /** What each exit code means, where it is not for all commands the same. */
+  readonly exits?: Exits
   /** Runs with the arguments after the command's name; returns the exit code. */
   run(args: readonly string[], terminal: Terminal): Promise<number>
 }
@@ -26,6 +26,7 @@ export function defineCommand<const O extends Options>(spec: {
   readonly summary: string
   readonly operand?: string
   readonly options: O
+  readonly exits?: Exits
   readonly run: (given: Given<O>, terminal: Terminal, operand: string) => Promise<number>
 }): Command {
   const { operand, options, run } = spec
@@ -65,10 +66,16 @@ async function help(names: readonly string[]): Promise<string> {
   ].join('')
 }
 
-function commandHelp(name: string, { summary, operand, options }: Command): string {
+function describeExits(exits: Exits): string {
+  const lines = Object.entries(exits).map(([code, meaning]) => `  ${code.padEnd(3)}  ${meaning}`)
+  return `\n\nexit codes:\n${lines.join('\n')}`
+}
+
+function commandHelp(name: string, { summary, operand, options, exits }: Command): string {
   const words = operand === undefined ? name : `${name} ${operand}`
   const all = { ...options, help: { help: 'print this' } }
-  return `${summary}\n\nusage: sugaroid ${words} [OPTIONS]\n\noptions:\n${describeOptions(all).trimEnd()}`
+  const usage = `usage: sugaroid ${words} [OPTIONS]\n\noptions:\n${describeOptions(all).trimEnd()}`
+  return `${summary}\n\n${usage}${exits === undefined ? '' : describeExits(exits)}`
 }
 
 async function version(): Promise<string> {

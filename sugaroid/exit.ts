@@ -2,6 +2,7 @@
 export const exit = {
   OK: 0,
   USAGE: 64,
+  DATAERR: 65,
   UNAVAILABLE: 69,
   SOFTWARE: 70,
   IOERR: 74,

@@ -1,5 +1,5 @@
-import type { Terminal } from './command.js'
 import { printable } from './printable.js'
+import type { Terminal } from './terminal.js'
 
 /** A result for people: a title, then a line for each fact, then what to do next. */
 export interface Report {

@@ -3,7 +3,6 @@ import { standardOutput } from '../control/output.js'
 import { Problems, SugarError } from '../errors.js'
 import type { House } from '../house.js'
 import type { Plan } from '../loading/plan.js'
-import type { Logger } from '../log/log.js'
 import { reportProblems } from './report.js'
 
 /**
@@ -39,7 +38,6 @@ export async function withServer<R>(
   // Imported only now: a command that the running server answers needs none of it.
   const [{ openLog }, { House }] = await Promise.all([import('../log/log.js'), import('../house.js')])
   const log = openLog('error')
-  log.logger.onChild = withoutTold
   const house = new House(plan, log)
   // Without sockets nothing else would keep the process alive while a plugin waits.
   const alive = setInterval(() => undefined, 60_000)
@@ -59,15 +57,5 @@ function tellFailed({ kernel }: House, asked: string | undefined): void {
   for (const { name, plugin, state, problem } of kernel.members) {
     if (plugin === undefined || problem === undefined || name === asked) continue
     reportProblems([{ ...problem, message: `${name} is ${state}: ${problem.message}` }], standardOutput)
-  }
-}
-
-/** Why a plugin does not run is told in a sentence; the log would say it again, and show a stack with it. */
-function withoutTold(plugin: Logger): void {
-  const log = plugin.error.bind(plugin)
-  plugin.error = (...said: Parameters<typeof log>) => {
-    const [facts] = said as [unknown]
-    const isTold = typeof facts === 'object' && facts !== null && 'code' in facts && 'err' in facts
-    if (!isTold || !(facts.err instanceof SugarError)) log(...said)
   }
 }

@@ -24,6 +24,8 @@ export interface Parts {
   listeners: Listeners
   /** Makes the house's own store; asked for only when documents are kept and no plugin provides one. */
   store: () => Store
+  /** Told which plugin cannot run, and what was thrown, before what it did is undone. */
+  failed: (member: Member, thrown: unknown) => void
 }
 
 type AnyContext = Context<Record<never, never>, Tokens, Tokens, Collections, Commands>
@@ -168,7 +170,9 @@ export class Kernel {
 
   async #drop(member: Member, state: 'unavailable' | 'blocked' | 'failed', thrown: unknown): Promise<void> {
     this.#parts.listeners.release(member.name)
-    await member.fail(state, thrown)
+    member.fail(state, thrown)
+    this.#parts.failed(member, thrown)
+    await member.dispose()
   }
 
   async #prepare(member: Member): Promise<void> {

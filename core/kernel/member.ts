@@ -69,18 +69,13 @@ export class Member {
     return { name, state, ms: Math.round(ms), ...why }
   }
 
-  /** Undoes what it did and notes why. */
-  async fail(state: 'unavailable' | 'blocked' | 'failed', thrown: unknown): Promise<void> {
+  /** Notes why it does not run. */
+  fail(state: 'unavailable' | 'blocked' | 'failed', thrown: unknown): void {
     this.state = state
     this.problem =
       thrown instanceof SugarError
         ? problemOf(thrown)
         : { code: 'PLUGIN_FAILED', message: asError(thrown).message }
-    this.log.error(
-      { code: this.problem.code, hint: this.problem.hint, err: thrown },
-      `${this.name} is ${state}: ${this.problem.message}`,
-    )
-    await this.dispose()
   }
 
   /** @returns errors of undos that failed */

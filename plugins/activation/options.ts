@@ -1,6 +1,6 @@
 import { integer, list, type Option, port } from '../../core/api.js'
-import { SchoolCalendar } from './calendar.js'
-import { parseHints } from './hints.js'
+import { SchoolCalendar } from './calendar/calendar.js'
+import { parseHints } from './doors/hints.js'
 
 type Words = Option<readonly string[]>
 

@@ -1,21 +1,23 @@
 import type { Chapter, Context, Logger, Story } from '../../core/api.js'
 import { type Keyring, parseSerial } from '../keyring/public.js'
-import { SchoolCalendar } from './calendar.js'
-import { Clock } from './clock.js'
-import { type Answer, Decision } from './decision.js'
+import { SchoolCalendar } from './calendar/calendar.js'
+import { Clock } from './calendar/clock.js'
+import { LeaseEnds } from './calendar/ends.js'
+import type { Answer } from './decision/answer.js'
+import { Decision } from './decision/decision.js'
+import { Planner } from './decision/planner.js'
+import { ClockResets } from './decision/resets.js'
 import type { collections } from './documents.js'
-import { Door } from './door.js'
-import { LeaseEnds } from './ends.js'
-import { buildsIn, parseHints } from './hints.js'
+import { Door } from './doors/door.js'
+import { buildsIn, parseHints } from './doors/hints.js'
+import { serveOats } from './doors/oats.js'
+import type { Request } from './doors/request.js'
+import { serveRest } from './doors/rest.js'
 import { Incoming } from './intake/incoming.js'
-import { serveOats } from './oats.js'
 import type { options } from './options.js'
-import { Planner } from './plan.js'
 import type { Hints } from './public.js'
-import type { Request } from './request.js'
-import { ClockResets } from './resets.js'
-import { serveRest } from './rest.js'
-import { Roll } from './roll.js'
+import { Roll } from './roll/roll.js'
+import { Visits } from './roll/visits.js'
 import {
   chapterOf,
   differingUuids,
@@ -24,9 +26,8 @@ import {
   modeOf,
   statusOf,
   strangeLeases,
-} from './status.js'
-import { type Sources, type Survey, survey } from './survey.js'
-import { Visits } from './visits.js'
+} from './survey/status.js'
+import { type Sources, type Survey, survey } from './survey/survey.js'
 
 type None = Record<never, never>
 export type ActivationContext = Pick<

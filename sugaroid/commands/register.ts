@@ -1,4 +1,4 @@
-import { defineCommand, type Terminal } from '../command.js'
+import { defineCommand } from '../command.js'
 import { UsageError } from '../errors.js'
 import { exitOf } from '../exit.js'
 import { type KeyType, keyTypes } from '../keys.js'
@@ -6,6 +6,7 @@ import { type Attempt, ports, registerLaptop } from '../laptop.js'
 import { common, homeDirectory } from '../options.js'
 import { report, reportJson } from '../report.js'
 import { authority, parseServer } from '../server.js'
+import type { Terminal } from '../terminal.js'
 
 function keyType(text: string | undefined): KeyType | undefined {
   const type = keyTypes.find((known) => known === text)

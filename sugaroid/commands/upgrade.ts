@@ -4,22 +4,35 @@ import { exit } from '../exit.js'
 import { common, homeDirectory } from '../options.js'
 import { type Report, report, reportJson } from '../report.js'
 import { authority, parseServer } from '../server.js'
-import type { Progress } from '../upgrade/fetching.js'
+import { Commentary } from '../upgrade/commentary.js'
 import { type Upgrade, upgrade, upgradePort } from '../upgrade/upgrade.js'
 
-const exits = {
-  upgraded: exit.OK,
-  refused: exit.NOPERM,
-  busy: exit.TEMPFAIL,
-  failed: exit.UNAVAILABLE,
-  differs: exit.PROTOCOL,
-} as const
+/** 128 and the number of the signal that interrupts, as shells have it. */
+const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
+type Interrupt = keyof typeof signals
 
-const steps = {
-  contents: 'Fetching the manifest; a server that has to fetch the build itself takes minutes.',
-  root: 'Fetching the tree.',
-  comparison: 'Comparing all of it with the server.',
-} as const
+const exits: Readonly<Record<Exclude<Upgrade['outcome'], 'interrupted'>, number>> = {
+  upgraded: exit.OK,
+  differs: exit.DATAERR,
+  unreachable: exit.UNAVAILABLE,
+  unwritable: exit.IOERR,
+  busy: exit.TEMPFAIL,
+  failed: exit.TEMPFAIL,
+  refused: exit.NOPERM,
+}
+
+const meanings = {
+  0: 'the build is here, and is what the server has',
+  64: 'the command line makes no sense',
+  65: 'what has come is not what the server has',
+  69: 'the server does not answer, or rsync is not installed',
+  74: 'the directory cannot be used, or not be written: a file is in the way, the disk is full',
+  75: 'try again: the server says "try again", or the line broke; what has come is not sent twice',
+  77: 'the server refuses, in other words than these',
+  130: 'interrupted (129 and 143: by a signal); what has come is not sent twice',
+}
+
+const notTwice = 'what has come is not sent twice'
 
 function describe(build: string, result: Upgrade): Report {
   switch (result.outcome) {
@@ -31,7 +44,7 @@ function describe(build: string, result: Upgrade): Report {
       }
     case 'busy':
       return {
-        title: 'The server has no build for this laptop yet.',
+        title: 'The server cannot give the build now.',
         'server says': result.said,
         advice: 'try again when it says',
       }
@@ -39,7 +52,14 @@ function describe(build: string, result: Upgrade): Report {
       return {
         title: 'The server does not give the build.',
         'server says': result.said,
-        advice: 'check the name of the build',
+        advice: 'check the name of the build; if it is right, tell these words to who keeps the server',
+      }
+    case 'unreachable':
+      return {
+        title: 'The server does not say which builds it has.',
+        rsync: `ended with ${result.code}`,
+        because: result.said,
+        advice: 'check --server, and that builds are published there',
       }
     case 'failed':
       return {
@@ -47,7 +67,21 @@ function describe(build: string, result: Upgrade): Report {
         rsync: `ended with ${result.code}`,
         because: result.said,
         'so far': result.directory,
-        advice: 'check --server, and try again: what has come is not sent twice',
+        advice: `try again: ${notTwice}`,
+      }
+    case 'unwritable':
+      return {
+        title: 'The build cannot be written here.',
+        rsync: `ended with ${result.code}`,
+        because: result.said,
+        'so far': result.directory,
+        advice: `make room there, or see that this user may write there and that the file system keeps attributes; ${notTwice}`,
+      }
+    case 'interrupted':
+      return {
+        title: 'Interrupted.',
+        'so far': result.directory,
+        advice: `go on with the same command: ${notTwice}`,
       }
     case 'differs':
       return {
@@ -61,9 +95,6 @@ function describe(build: string, result: Upgrade): Report {
   }
 }
 
-/** Milliseconds between two lines of progress. */
-const between = 2000
-
 export const command = defineCommand({
   summary: 'fetch a build of the operating system, as a laptop does that upgrades itself',
   operand: 'BUILD',
@@ -72,25 +103,32 @@ export const command = defineCommand({
     ...common,
     to: { value: 'DIR', help: 'where to put it (default: builds/BUILD in the home)' },
   },
+  exits: meanings,
   async run({ home, json, server: where, to }, terminal, build) {
     const server = parseServer(where ?? 'schoolserver', upgradePort)
-    const say = json ? terminal.warn : terminal.print
-    let told = 0
-    const progress = ({ bytes, percent }: Progress) => {
-      if (Date.now() - told < between) return
-      told = Date.now()
-      say(`  ${percent} %, ${(bytes / 1e6).toFixed(1)} MB`)
+    const commentary = new Commentary(terminal, json ? 'warn' : 'print')
+    const stop = new AbortController()
+    let interrupt: Interrupt = 'SIGINT'
+    const interrupted = (signal: NodeJS.Signals) => {
+      interrupt = signal as Interrupt
+      stop.abort()
     }
-    const result = await upgrade(build, {
-      server,
-      to: to ?? join(homeDirectory(home), 'builds', build),
-      listed: (isListed) =>
-        say(`${authority(server)} ${isListed ? 'lists' : 'does not list'} build-${build}.`),
-      begun: (what) => say(steps[what]),
-      progress,
-    })
-    if (json) reportJson(terminal, { server, build, ...result })
-    else report(terminal, describe(build, result))
-    return exits[result.outcome]
+    for (const signal of Object.keys(signals)) process.on(signal, interrupted)
+    try {
+      const result = await upgrade(build, {
+        server,
+        to: to ?? join(homeDirectory(home), 'builds', build),
+        listed: (isListed) => commentary.listed(authority(server), build, isListed),
+        begun: (what) => commentary.begun(what),
+        progress: (progress) => commentary.progress(progress),
+        signal: stop.signal,
+      })
+      if (json) reportJson(terminal, { server, build, ...result })
+      else report(terminal, describe(build, result))
+      return result.outcome === 'interrupted' ? signals[interrupt] : exits[result.outcome]
+    } finally {
+      commentary.end()
+      for (const signal of Object.keys(signals)) process.off(signal, interrupted)
+    }
   },
 })

@@ -23,33 +23,65 @@ const mostSaid = 4000
 /** rsync's own exit code for a signal. */
 const interrupted = 20
 
-/** Runs rsync against the modules of a server. Throws a MissingProgram without rsync. */
+/** Milliseconds that an rsync has to put aside what it was receiving. */
+const farewell = 5000
+
+/**
+ * Runs rsync against the modules of a server. It leads a group of its own, which ends when the signal aborts: its
+ * halves, one of which writes and one of which asks, must not be left behind. Throws a MissingProgram without rsync.
+ */
 export function fetchWith(
   args: readonly string[],
-  told: (progress: Progress) => void = () => undefined,
+  {
+    told,
+    signal,
+  }: { readonly told?: (progress: Progress) => void; readonly signal?: AbortSignal | undefined },
 ): Promise<Fetched> {
   return new Promise((resolve, reject) => {
     const { PATH = '' } = process.env
     const child = spawn('rsync', ['--contimeout=30', ...args], {
       env: { PATH, LC_ALL: 'C' },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
     })
+    let last: NodeJS.Timeout | undefined
+    const end = () => {
+      endGroup(child.pid, 'SIGTERM')
+      last = setTimeout(() => endGroup(child.pid, 'SIGKILL'), farewell)
+    }
+    if (signal?.aborted) end()
+    signal?.addEventListener('abort', end, { once: true })
+    const over = () => {
+      clearTimeout(last)
+      signal?.removeEventListener('abort', end)
+    }
     let out = ''
     let said = ''
-    child.on('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'ENOENT' ? new MissingProgram('rsync', 'rsync') : error),
-    )
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      over()
+      reject(error.code === 'ENOENT' ? new MissingProgram('rsync', 'rsync') : error)
+    })
     child.stdout.setEncoding('latin1').on('data', (text: string) => {
       if (out.length < mostOut) out += text
       const [, bytes, percent] = /([0-9]{1,15}) +([0-9]{1,3})%[^%]*$/.exec(text) ?? []
-      if (bytes !== undefined) told({ bytes: Number(bytes), percent: Number(percent) })
+      if (bytes !== undefined) told?.({ bytes: Number(bytes), percent: Number(percent) })
     })
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-mostSaid)
     })
-    child.on('close', (code, signal) => {
-      if (signal) said += `rsync was ended by ${signal}`
+    child.on('close', (code, ending) => {
+      over()
+      if (ending) said += `rsync was ended by ${ending}`
       resolve({ code: code ?? interrupted, out, said: said.trim() })
     })
   })
+}
+
+function endGroup(leader: number | undefined, signal: NodeJS.Signals): void {
+  if (leader === undefined) return
+  try {
+    process.kill(-leader, signal)
+  } catch {
+    // It has ended by itself.
+  }
 }

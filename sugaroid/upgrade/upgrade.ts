@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { HomeError, UsageError } from '../errors.js'
-import { namesIn } from '../journal/layout.js'
+import { UsageError } from '../errors.js'
 import type { Server } from '../server.js'
+import { type Ending, endingOf } from './ending.js'
 import { type Fetched, fetchWith, type Progress } from './fetching.js'
+import { checkPlace, makePlace } from './place.js'
 
 export const upgradePort = 873
 
@@ -17,9 +17,11 @@ export interface UpgradeOptions {
   readonly begun?: (what: 'contents' | 'root' | 'comparison') => void
   /** Told now and then while the tree comes. */
   readonly progress?: (progress: Progress) => void
+  /** Gives up: what runs is ended, and has ended when the call resolves. */
+  readonly signal?: AbortSignal
 }
 
-/** What became of a laptop's upgrade. */
+/** What became of a laptop's upgrade. What has come stays in `directory`, and is not sent again. */
 export type Upgrade =
   | {
       readonly outcome: 'upgraded'
@@ -27,10 +29,10 @@ export type Upgrade =
       readonly isListed: boolean
       readonly bytes: number
     }
-  /** The server said no; `said` are its words. */
-  | { readonly outcome: 'refused' | 'busy'; readonly said: string; readonly isListed: boolean }
-  /** What has come stays in `directory`, and is not sent again. */
-  | { readonly outcome: 'failed'; readonly code: number; readonly said: string; readonly directory: string }
+  /** The server does not answer, or is no rsync. `code` is rsync's. */
+  | { readonly outcome: 'unreachable'; readonly code: number; readonly said: string }
+  | (Ending & { readonly directory: string; readonly isListed: boolean })
+  | { readonly outcome: 'interrupted'; readonly directory: string }
   /** What has come is not what the server has. */
   | { readonly outcome: 'differs'; readonly differences: readonly string[]; readonly directory: string }
 
@@ -45,29 +47,29 @@ const mostDifferences = 1000
 /**
  * Fetches a build of the operating system, as a laptop does when it upgrades itself: its manifest `contents`, then the
  * tree, then compares both with the server once more. Without root's rights owners and devices are kept in attributes.
- * Throws a UsageError for what is no name of a build, a HomeError when there is something else in its place, a
- * MissingProgram without rsync.
+ * Throws a UsageError for what is no name of a build, a HomeError when it cannot come to its place, a MissingProgram
+ * without rsync.
  */
 export async function upgrade(build: string, options: UpgradeOptions): Promise<Upgrade> {
   if (!name.test(build))
     throw new UsageError(`'${build}' is no build`, 'write its name, such as 885 or 13.2.0-13')
-  const { server, begun, progress } = options
+  const { server, begun, progress, signal } = options
   const { host, port } = server
   const modules = `rsync://${host.includes(':') ? `[${host}]` : host}:${port}/`
   const directory = resolve(options.to)
-  const others = (await namesIn(directory)).filter((one) => one !== 'contents' && one !== 'root')
-  if (others.length > 0) {
-    throw new HomeError(
-      `${directory} holds something that is no build: ${others[0]}`,
-      'name another directory with --to',
-    )
+  await checkPlace(directory)
+  const listing = await fetchWith([`--timeout=${idle}`, modules], { signal })
+  const isListed = listing.code === 0 && isIn(listing.out, `build-${build}`)
+  const ended = (found: Fetched): Upgrade => {
+    if (signal?.aborted) return { outcome: 'interrupted', directory }
+    const ending = endingOf(found)
+    if (found === listing && ending.outcome === 'failed') return { ...ending, outcome: 'unreachable' }
+    return { ...ending, directory, isListed }
   }
-  const listing = await fetchWith([`--timeout=${idle}`, modules])
-  if (listing.code !== 0) return ended(listing, { directory, isListed: false })
-  const isListed = isIn(listing.out, `build-${build}`)
+  if (listing.code !== 0) return ended(listing)
   options.listed?.(isListed)
 
-  await mkdir(directory, { recursive: true })
+  await makePlace(directory)
   const from = `${modules}build-${build}/`
   // The greeting of a server would stand among what differs.
   const whole = ['--no-motd', '-aH', '--numeric-ids', ...(process.getuid?.() === 0 ? [] : ['--fake-super'])]
@@ -76,21 +78,23 @@ export async function upgrade(build: string, options: UpgradeOptions): Promise<U
     root: [...whole, '--delete', `${from}root/`, join(directory, 'root/')],
   }
   begun?.('contents')
-  const contents = await fetchWith([`--timeout=${held}`, ...pair.contents])
-  if (contents.code !== 0) return ended(contents, { directory, isListed })
+  const contents = await fetchWith([`--timeout=${held}`, ...pair.contents], { signal })
+  if (contents.code !== 0) return ended(contents)
   begun?.('root')
   let bytes = 0
   const shown = ['--info=progress2', '--no-h', '--no-i-r', '--partial', `--timeout=${idle}`]
-  const root = await fetchWith([...shown, ...pair.root], (far) => {
+  const told = (far: Progress) => {
     bytes = far.bytes
     progress?.(far)
-  })
-  if (root.code !== 0) return ended(root, { directory, isListed })
+  }
+  const root = await fetchWith([...shown, ...pair.root], { told, signal })
+  if (root.code !== 0) return ended(root)
   begun?.('comparison')
   const differences: string[] = []
   for (const one of [pair.contents, pair.root]) {
-    const found = await fetchWith([`--timeout=${held}`, '-n', '--checksum', '--itemize-changes', ...one])
-    if (found.code !== 0) return ended(found, { directory, isListed })
+    const compare = [`--timeout=${held}`, '-n', '--checksum', '--itemize-changes', ...one]
+    const found = await fetchWith(compare, { signal })
+    if (found.code !== 0) return ended(found)
     differences.push(...found.out.split('\n').filter((line) => line !== ''))
   }
   if (differences.length > 0)
@@ -101,14 +105,3 @@ export async function upgrade(build: string, options: UpgradeOptions): Promise<U
 /** Whether a list of modules, a name and a comment with a tab between, has a module. */
 const isIn = (list: string, module: string): boolean =>
   list.split('\n').some((line) => line.slice(0, line.indexOf('\t')).trimEnd() === module)
-
-/** What an rsync that did not end well means to the laptop. */
-function ended(
-  { code, said }: Fetched,
-  { directory, isListed }: { directory: string; isListed: boolean },
-): Upgrade {
-  const words = /@ERROR: ([^\r\n]*)/.exec(said)?.[1]
-  if (words === undefined)
-    return { outcome: 'failed', code, said: said.split(/[\r\n]+/).join('; '), directory }
-  return { outcome: /\btry again\b/i.test(words) ? 'busy' : 'refused', said: words, isListed }
-}

@@ -3,8 +3,8 @@ import { formatBundle, parseSerial } from '../../keyring/public.js'
 import { activity } from '../export/activity.js'
 import { type MadeOut, unlock } from '../export/leases.js'
 import { stolenOf } from '../export/stolen.js'
+import { everyone } from '../roll/everyone.js'
 import type { Service } from '../service.js'
-import { everyone } from '../survey.js'
 
 const dataError = 65
 

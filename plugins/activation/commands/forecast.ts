@@ -1,9 +1,9 @@
 import { asError, type Call, type Column, RequestError } from '../../../core/api.js'
-import { type Holiday, parseHoliday } from '../calendar.js'
-import { dayOf } from '../day.js'
-import { type Forecast, forecastOf, overHoliday, type Row } from '../forecast.js'
+import { type Holiday, parseHoliday } from '../calendar/calendar.js'
+import { dayOf } from '../calendar/day.js'
 import type { Service } from '../service.js'
-import { survey } from '../survey.js'
+import { type Forecast, forecastOf, overHoliday, type Row } from '../survey/forecast.js'
+import { survey } from '../survey/survey.js'
 
 const columns: readonly Column<Row>[] = [
   { title: 'DAY', text: ({ day }) => day },

@@ -1,9 +1,10 @@
 import type { Call, Column } from '../../../core/api.js'
-import { timeText } from '../day.js'
+import { timeText } from '../calendar/day.js'
+import { said } from '../calendar/ends.js'
 import type { Stock, Visits } from '../documents.js'
-import { said } from '../plan.js'
+import { isStolen } from '../roll/entry.js'
+import { everyone } from '../roll/everyone.js'
 import type { Service } from '../service.js'
-import { everyone, isStolen } from '../survey.js'
 
 interface Row {
   readonly serial: string

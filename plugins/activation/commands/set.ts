@@ -1,6 +1,6 @@
 import { type Call, RequestError } from '../../../core/api.js'
 import { parseSerial } from '../../keyring/public.js'
-import type { LaptopChange } from '../roll.js'
+import type { LaptopChange } from '../roll/change.js'
 import type { Service } from '../service.js'
 
 type SetCall = Pick<Call, 'print'> & {

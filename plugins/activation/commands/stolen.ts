@@ -3,8 +3,8 @@ import { parseSerial } from '../../keyring/public.js'
 import type { Theft } from '../documents.js'
 import { stolenOf } from '../export/stolen.js'
 import { alone, type Desk } from '../intake/desk.js'
-import type { Roll } from '../roll.js'
-import { isStolen } from '../survey.js'
+import { isStolen } from '../roll/entry.js'
+import type { Roll } from '../roll/roll.js'
 
 type Stolen = Pick<Call, 'print' | 'list'> & {
   args: { what: string; serial?: string | undefined }

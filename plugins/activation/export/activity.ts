@@ -1,6 +1,6 @@
 import { stringify } from 'csv-stringify/sync'
+import { everyone } from '../roll/everyone.js'
 import type { Service } from '../service.js'
-import { everyone } from '../survey.js'
 
 const columns = ['serial', 'school', 'group', 'first', 'last', 'count', 'answer', 'until'] as const
 

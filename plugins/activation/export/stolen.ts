@@ -1,6 +1,6 @@
 import type { Theft } from '../documents.js'
-import type { Roll } from '../roll.js'
-import { isStolen } from '../survey.js'
+import { isStolen } from '../roll/entry.js'
+import type { Roll } from '../roll/roll.js'
 
 /** Laptops that are stolen and not back, sorted by serial. */
 export const stolenOf = (roll: Roll): Theft[] =>

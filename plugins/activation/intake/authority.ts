@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import { RequestError } from '../../../core/api.js'
 import type { Keyring } from '../../keyring/public.js'
-import { atOdds } from '../uuids.js'
+import { atOdds } from '../roll/uuids.js'
 import type { Desk } from './desk.js'
 import type { Taken } from './taking.js'
 import { Refusals } from './tally.js'

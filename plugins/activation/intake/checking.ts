@@ -1,8 +1,8 @@
 import { checkLease, formatMoment, hasPassed, type Keyring, type Moment } from '../../keyring/public.js'
-import type { Holder } from '../standing.js'
+import { calmly } from '../breath.js'
+import type { Holder } from '../decision/standing.js'
 import type { Desk } from './desk.js'
 import type { FoundLease } from './leases.js'
-import { calmly } from './lines.js'
 import type { Reading } from './tally.js'
 
 /** A lease that may be kept. */

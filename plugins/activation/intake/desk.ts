@@ -1,8 +1,16 @@
-import type { Roll } from '../roll.js'
-import type { Service } from '../service.js'
+import type { CoreConfig, Logger } from '../../../core/api.js'
+import type { Keyring } from '../../keyring/public.js'
+import type { Planner } from '../decision/planner.js'
+import type { Roll } from '../roll/roll.js'
 
 /** What taking in needs of the plugin's service. */
-export type Desk = Pick<Service, 'roll' | 'keyring' | 'planner' | 'config' | 'log'>
+export interface Desk {
+  readonly roll: Roll
+  readonly keyring: Keyring | undefined
+  readonly planner: Planner
+  readonly config: CoreConfig
+  readonly log: Logger
+}
 
 const turns = new WeakMap<Roll, Promise<unknown>>()
 

@@ -1,5 +1,7 @@
 import { isUuid, parseSerial } from '../../keyring/public.js'
-import { calmly, lines, tooLong } from './lines.js'
+import { calmly } from '../breath.js'
+import { mostLaptops } from '../roll/entry.js'
+import { lines, tooLong } from './lines.js'
 import { isRow, type Row, rowsOfCsv, rowsOfWords } from './records.js'
 import { type Places, placesIn, type Shape } from './shape.js'
 import { type Reading, Refusals } from './tally.js'
@@ -12,9 +14,6 @@ export interface FoundLaptop {
   readonly uuid?: string
   readonly school?: string
 }
-
-/** Laptops that one file may name, and one server may know. */
-export const mostLaptops = 100_000
 
 /** Characters of a school's name. */
 const longestSchool = 200

@@ -8,7 +8,9 @@ import {
   parseLease,
   parseSerial,
 } from '../../keyring/public.js'
-import { calmly, type Line, lines, tooLong, withoutBlanks } from './lines.js'
+import { calmly } from '../breath.js'
+import { signersOf } from '../decision/standing.js'
+import { type Line, lines, tooLong, withoutBlanks } from './lines.js'
 import { type Reading, Refusals } from './tally.js'
 
 /** A lease as a file has it: its form is right, and nothing else is known of it. */
@@ -82,9 +84,5 @@ function foundIn(lease: Lease, line: number, text: string): FoundLease {
   const kind = lease.signature.version === 1 ? 'sig01' : 'sig02'
   return { line, serial: lease.serial, text, until: effectiveExpiry(lease), kind, signers: signersOf(lease) }
 }
-
-/** The keys of a lease's links, by id or whole, as it has them. */
-export const signersOf = ({ signature }: Lease): readonly string[] =>
-  signature.version === 1 ? [signature.mark.key] : signature.links.map(({ key }) => key)
 
 const serialIn = (text: string): string | undefined => parseSerial(/^act01: (\S{11}) /.exec(text)?.[1] ?? '')

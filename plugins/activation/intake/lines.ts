@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import { RequestError } from '../../../core/api.js'
 import { longestLine } from '../../keyring/public.js'
 
@@ -76,19 +75,4 @@ function place(bytes: Buffer, byte: number, from: number, before = bytes.length)
 function decoded(bytes: Buffer): string {
   const text = bytes.toString('utf8')
   return text.includes('\ufffd') ? bytes.toString('latin1') : text
-}
-
-/** Milliseconds for which laptops wait. */
-const patience = 10
-
-/** The same with pauses, in which laptops are served. */
-export async function* calmly<T>(items: Iterable<T>, signal?: AbortSignal): AsyncGenerator<T, void> {
-  let rested = performance.now()
-  for (const item of items) {
-    yield item
-    if (performance.now() - rested < patience) continue
-    await setImmediate()
-    signal?.throwIfAborted()
-    rested = performance.now()
-  }
 }

@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import t from 'tap'
-import type { Change } from '../../../plugins/activation/roll.js'
+import type { Change } from '../../../plugins/activation/roll/change.js'
 import { checkLease, parseBundle, parseLease } from '../../../plugins/keyring/public.js'
-import { bring, run } from './bringing.js'
+import { bring, run } from './intake/bringing.js'
 import { ask, DeskKeyring, folder, inDays, laptop, leaseOf, master, ready, school } from './school.js'
 
 const [one, two, three, four] = [laptop(1), laptop(2), laptop(3), laptop(4)]

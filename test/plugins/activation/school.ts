@@ -9,10 +9,11 @@ import { definePlugin, RequestError } from '../../../core/api.js'
 import { openLog } from '../../../core/log/log.js'
 import { NedbStore } from '../../../core/store/nedb/store.js'
 import { boot, type TestHouse } from '../../../core/testing.js'
-import { writeChanges } from '../../../plugins/activation/changes.js'
 import { collections } from '../../../plugins/activation/documents.js'
 import activation from '../../../plugins/activation/plugin.js'
-import { type Change, Roll } from '../../../plugins/activation/roll.js'
+import type { Change } from '../../../plugins/activation/roll/change.js'
+import { writeChanges } from '../../../plugins/activation/roll/change-file.js'
+import { Roll } from '../../../plugins/activation/roll/roll.js'
 import {
   type Basis,
   formatMoment,

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { listed, run } from './bringing.js'
+import { listed, run } from './intake/bringing.js'
 import { ask, inDays, laptop, ready, school } from './school.js'
 
 const [one, two] = [laptop(1), laptop(2)]
