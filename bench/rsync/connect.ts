@@ -37,8 +37,10 @@ const shakeHands = ({ port }: Side): Promise<Taken> =>
     const began = performance.now()
     const socket = connectTo({ port, host: '127.0.0.1', noDelay: true })
     let heard = ''
+    // As every rsync does: it greets at once, and asks when it is greeted.
+    socket.once('connect', () => socket.write('@RSYNCD: 30.0\n'))
     socket.setEncoding('latin1').on('data', (text: string) => {
-      if (heard === '') socket.write('@RSYNCD: 30.0\none\n')
+      if (heard === '') socket.write('one\n')
       heard += text
       if (heard.includes('@RSYNCD: OK')) socket.destroy()
     })

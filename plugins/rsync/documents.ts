@@ -15,12 +15,7 @@ export interface BuildDoc extends Omit<Build, 'path'> {
   /** `X` of `X-tree.tar.bz2`, for builds of `rsync-packed`. */
   readonly packedAs?: string
   /** Size and times of its packed tree when it was read: what is the same is not read again. */
-  readonly seen?: {
-    readonly size: number
-    readonly mtimeMs: number
-    readonly ctimeMs: number
-    readonly ino: number
-  }
+  readonly seen?: Seen
   /** Where the disk keeps no attributes: name of the file below `owners` that tells fakeroot whose everything is. */
   readonly fakeroot?: string
 }

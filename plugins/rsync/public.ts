@@ -95,8 +95,13 @@ export interface Arrival {
 /** Builds that come file by file. What has come of one stays, also when the server ends, until it is adopted or dropped. */
 export interface Arrivals {
   list(): Promise<readonly Arrival[]>
-  /** The directory that one comes to, on the file system of the builds; made where it is not there. */
+  /**
+   * The directory that one comes to, on the file system of the builds; made where it is not there. Counts as going on
+   * with it.
+   * @throws RequestError REQUEST_INVALID for what no build is called; SystemError NO_SPACE, NOT_WRITABLE
+   */
   folder(name: string): Promise<string>
+  /** Out of the way at once, and gone when it returns. @throws as folder() does */
   drop(name: string): Promise<void>
 }
 
@@ -115,12 +120,15 @@ export interface Builds {
   get(name: string): Build | undefined
   /**
    * Unpacks a build under limits and publishes it as the module `build-NAME`.
-   * @throws RequestError REQUEST_INVALID (hostile or broken), SystemError NO_SPACE
+   * @throws RequestError REQUEST_INVALID (hostile or broken), REFUSED (another's name differs only in case, which rsync
+   *   takes for the same; known before anything is unpacked), SystemError NO_SPACE
    */
   install(packed: PackedBuild, progress: Progress): Promise<Build>
   /**
    * Publishes a directory with `contents` and `root/` that another server sent, in `fake super` form already. It is
-   * moved, so it must be on the same file system; see `arrivals`.
+   * moved, so it must be on the same file system; see `arrivals`. When it is refused, or there is no room, it stays where
+   * it was.
+   * @throws as install() does, and SystemError UNAVAILABLE where the disk keeps no attributes
    */
   adopt(name: string, directory: string, from: string): Promise<Build>
   readonly arrivals: Arrivals

@@ -18,10 +18,13 @@ import { statusOf } from './status.js'
 type None = Record<never, never>
 export type RsyncContext = Pick<
   Context<typeof options, None, None, typeof collections, None>,
-  'config' | 'log' | 'store' | 'listen' | 'tell' | 'on' | 'every' | 'defer' | 'health'
+  'config' | 'log' | 'signal' | 'store' | 'listen' | 'tell' | 'on' | 'every' | 'defer' | 'health'
 >
 
-/** Seconds between two looks at `pub`, for those who are served by the daemon of their system. */
+/**
+ * Seconds between two looks at what is published: for those who are served by the daemon of their system, and for links
+ * that lead out.
+ */
 const lookEvery = 10
 
 const million = 1e6
@@ -58,6 +61,7 @@ export class Service {
     this.front = serve(ctx, modules)
     ctx.on('ready', () => builds.refreshAtStart())
     ctx.every(lookEvery, () => modules.note())
+    ctx.every(lookEvery, () => modules.lookForWaysOut(ctx.signal))
     ctx.health('modules', () => modules.problem())
   }
 

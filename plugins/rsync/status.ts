@@ -19,7 +19,7 @@ export function statusOf(registry: Registry, front: Front, notes: readonly strin
   const problems = [
     ...notes,
     ...registry.gone().map(({ name, path }) => `${name} is not served: ${path} is not there`),
-    ...registry.passedOver(),
+    ...registry.notes(),
   ]
   const lines = [
     `modules    ${modules.length}`,

@@ -7,6 +7,8 @@ export interface UseDoc {
   readonly installedAt: string
   /** A laptop asked for it, or fetched it. */
   readonly usedAt: string
+  /** The number of that use, counted over all builds: clocks are set, and stop without a battery. */
+  readonly rank?: number
   readonly sticky?: true
   /** The source that it came from, without passwords. */
   readonly source: string

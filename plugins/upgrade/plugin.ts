@@ -34,7 +34,8 @@ export default definePlugin({
     const { Service } = await import('./service.js')
     const service = await Service.open(ctx)
     ctx.tap(report, () => ({ upgrade: service.status() }))
-    ctx.tap(Rsync.opened, (event) => service.used(event))
+    ctx.tap(Rsync.opened, (event) => service.opened(event))
+    ctx.tap(Rsync.asked, (event) => service.asked(event))
 
     ctx.command('list', async (call) => (await commands()).list(service, call))
     ctx.command('fetch', async (call) => (await commands()).fetch(service, call))

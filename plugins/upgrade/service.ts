@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { type Chapter, type Context, RequestError, removeTree } from '../../core/api.js'
 import type { Hints } from '../activation/public.js'
 import {
-  type Build,
+  type Asked,
   type Builds,
   buildName,
   type Client,
@@ -15,8 +15,10 @@ import { Downloads } from './fetch/downloads.js'
 import type { Fetch } from './fetch/fetch.js'
 import { Fetches } from './fetch/fetches.js'
 import { hold } from './fetch/hold.js'
+import { buildsIn } from './lru/asked.js'
 import { Collector } from './lru/collector.js'
 import { Disk } from './lru/disk.js'
+import { Room } from './lru/room.js'
 import { Uses } from './lru/uses.js'
 import { Visitors } from './lru/visitors.js'
 import type { options } from './options.js'
@@ -48,6 +50,7 @@ export class Service {
   readonly uses: Uses
   readonly fetches: Fetches
   readonly collector: Collector
+  readonly room: Room
   /** Of the builds. */
   readonly disk: Disk
   readonly limit: number
@@ -68,7 +71,7 @@ export class Service {
   private constructor(ctx: UpgradeContext, disk: Disk, uses: Uses) {
     const { config, log, needs, wants } = ctx
     const { builds, modules } = needs
-    const downloads = new Downloads(join(config.root, 'upgrade'))
+    const downloads = new Downloads(join(config.root, 'upgrade'), builds.arrivals)
     const prefetch = new Prefetch(
       config['upgrade-prefetch'].map(parsePrefetch),
       () => wants.hints?.builds() ?? [],
@@ -82,25 +85,31 @@ export class Service {
     this.disk = disk
     this.limit = config['upgrade-limit'] * million
     const sweep = (all: boolean) => downloads.sweep((name) => this.fetches.get(name) !== undefined, all)
+    const limits = { limit: this.limit, keepFree: config['upgrade-keep-free'] * million }
+    this.room = new Room({ builds, disk, downloads: new Disk(downloads.root), ...limits })
     this.collector = new Collector({
-      ...{ builds, modules, uses, disk, log, limit: this.limit },
-      keepFree: config['upgrade-keep-free'] * million,
-      downloads: new Disk(downloads.root),
+      ...{ builds, modules, uses, disk, log, room: this.room, ...limits },
       wanted: (name) => prefetch.why(name),
       visitors: (module) => this.#visitors.of(module).join(', '),
       sweep: () => sweep(true),
     })
-    this.fetches = new Fetches({
-      ...{ sources: this.sources, builds, collector: this.collector, downloads, log },
-      fetched: (build, source) => this.#fetched(build, source),
-    })
+    const { sources, collector, room } = this
+    this.fetches = new Fetches({ sources, builds, collector, room, uses, downloads, log })
     this.#open(prefetch, () => sweep(false))
   }
 
   /** Notes that a laptop has begun to fetch a module. */
-  async used({ module, address, at }: Omit<Pulled, 'bytes'>): Promise<void> {
+  async opened({ module, address, at }: Omit<Pulled, 'bytes'>): Promise<void> {
     this.#visitors.came(module, address)
     if (module.startsWith(prefix)) await this.uses.used(module.slice(prefix.length), at)
+  }
+
+  /** Notes what a laptop fetches from the module of all builds. */
+  async asked({ module, paths, at }: Asked): Promise<void> {
+    if (module !== 'builds') return
+    const asked = buildsIn(paths)
+    for (const { name } of this.builds.list())
+      if (asked === 'all' || asked.has(name)) await this.uses.used(name, at)
   }
 
   /**
@@ -128,6 +137,7 @@ export class Service {
     defer(() => fetches.close())
     // Those who wait are told before their connections close.
     on('drain', () => fetches.close())
+    defer(needs.builds.keep((name) => collector.whyKept(name)))
     defer(needs.modules.provide((module, client) => this.#provide(module, client)))
     // A command with its doors shut serves no laptop.
     on('ready', () => {
@@ -137,10 +147,9 @@ export class Service {
         await collector.collect()
       })
     })
-    health('sources', () => this.#faults())
     health('room for builds', () =>
       // Who fetches nothing needs no room for it.
-      this.sources.length > 0 || collector.fetched > 0 ? collector.problem() : undefined,
+      this.sources.length > 0 || this.room.fetched > 0 ? collector.problem() : undefined,
     )
   }
 
@@ -155,23 +164,5 @@ export class Service {
 
   #prefetch(name: string): void {
     if (this.builds.get(name) === undefined && this.sources.length > 0) this.fetches.want(name)
-  }
-
-  /** The build is there already: what goes wrong here takes it from nobody. */
-  async #fetched(build: Build, source: string): Promise<void> {
-    try {
-      await this.uses.installed(build, source)
-      await this.collector.collect()
-    } catch (err) {
-      this.#ctx.log.error({ err, build: build.name }, `build-${build.name} has come, but not all was noted`)
-    }
-  }
-
-  #faults(): string | undefined {
-    const hour = 3_600_000
-    const faults = this.fetches
-      .contacts()
-      .filter(({ fault, at }) => fault !== undefined && Date.now() - Date.parse(at) < hour)
-    return faults.length === 0 ? undefined : faults.map(({ fault, at }) => `${fault} (${at})`).join('; ')
   }
 }

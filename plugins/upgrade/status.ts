@@ -9,13 +9,13 @@ const named = 20
 export function statusOf({
   sources,
   fetches,
-  collector,
+  room,
   disk,
   limit,
-}: Pick<Service, 'sources' | 'fetches' | 'collector' | 'disk' | 'limit'>): Chapter {
-  const { fetched } = collector
+}: Pick<Service, 'sources' | 'fetches' | 'room' | 'disk' | 'limit'>): Chapter {
+  const { fetched } = room
   const free = disk.freeNow()
-  const contacts = fetches.contacts()
+  const contacts = fetches.contacts.list()
   const under = fetches.all().map(({ name, stage, source, bytes, total, waiting, words }) => ({
     ...{ name, stage, source, bytes, waiting, words },
     total: total ?? null,

@@ -1,10 +1,11 @@
-import { chmod, mkdir, readdir, rename, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
-import { RequestError, removeTree } from '../../../core/api.js'
+import { randomBytes } from 'node:crypto'
+import { chmod, lstat, mkdir, readdir, rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { removeTree, systemCode } from '../../../core/api.js'
 import { type Arrival, type Arrivals, buildName } from '../public.js'
-import { shown } from '../unpack/refusal.js'
-import { isThere } from './disk.js'
+import { explained } from '../unpack/fault.js'
 import type { Layout } from './layout.js'
+import { checkName } from './naming.js'
 
 /** Builds that come from other servers, in a directory each. */
 export class Incoming implements Arrivals {
@@ -19,30 +20,38 @@ export class Incoming implements Arrivals {
     const found: Arrival[] = []
     for (const name of names) {
       // One that is adopted meanwhile has gone. rsync sets the times that can be set.
-      const about = await stat(this.#place(name)).catch(() => undefined)
-      if (about !== undefined) found.push({ name, at: Math.floor(about.ctimeMs) })
+      const about = await lstat(this.#place(name)).catch(() => undefined)
+      if (about?.isDirectory()) found.push({ name, at: Math.floor(about.ctimeMs) })
     }
     return found
   }
 
   async folder(name: string): Promise<string> {
     const folder = this.#place(name)
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-    await chmod(folder, 0o700)
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      await chmod(folder, 0o700)
+    } catch (error) {
+      throw explained(error, folder)
+    }
     return folder
   }
 
-  /** By a rename first: it may be large, and be begun anew while it goes. */
+  /** By a rename first: it may be large, and be begun anew while it goes. What a crash leaves goes at the next start. */
   async drop(name: string): Promise<void> {
     const folder = this.#place(name)
-    if (!(await isThere(folder))) return
-    const gone = join(this.#layout.making, `dropped-${basename(folder)}-${process.hrtime.bigint()}`)
-    await rename(folder, gone)
+    const gone = join(this.#layout.making, `dropped-${randomBytes(8).toString('hex')}`)
+    try {
+      await rename(folder, gone)
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return
+      throw explained(error, folder)
+    }
     await removeTree(gone)
   }
 
   #place(name: string): string {
-    if (buildName.test(name)) return join(this.#layout.arriving, name)
-    throw new RequestError('REQUEST_INVALID', `a build cannot be called ${shown(name)}`)
+    checkName(name)
+    return join(this.#layout.arriving, name)
   }
 }

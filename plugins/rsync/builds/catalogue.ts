@@ -35,6 +35,11 @@ export class Catalogue {
     this.#builds.set(build.name, build)
   }
 
+  /** Leaves out a build that is not on the disk until a start finds it there: the disk may not be mounted now. */
+  leaveOut(name: string): void {
+    this.#builds.delete(name)
+  }
+
   async remove(name: string): Promise<void> {
     this.#builds.delete(name)
     await this.#collection.remove(name)

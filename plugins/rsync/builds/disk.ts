@@ -1,4 +1,4 @@
-import { mkdir, open, rename, stat } from 'node:fs/promises'
+import { lstat, mkdir, open, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { systemCode } from '../../../core/api.js'
 import { unwritten } from '../unpack/fault.js'
@@ -28,12 +28,12 @@ export async function move(from: string, to: string, moved?: () => Promise<void>
   await flushFolder(dirname(from))
 }
 
-/** Writes a small file for this user alone: whole, or not at all. */
-export async function writeWhole(path: string, text: string): Promise<void> {
+/** Writes a file for this user alone: whole, or not at all. */
+export async function writeWhole(path: string, text: string | AsyncIterable<string>): Promise<void> {
   const part = `${path}.part`
   const file = await open(part, 'w', 0o600)
   try {
-    await file.writeFile(text)
+    await writeFile(file, text)
     await file.sync()
   } finally {
     await file.close()
@@ -44,9 +44,10 @@ export async function writeWhole(path: string, text: string): Promise<void> {
 
 export const makeFolder = (path: string): Promise<unknown> => mkdir(path, { recursive: true, mode: 0o700 })
 
+/** A link, too, is there, wherever it leads. */
 export async function isThere(path: string): Promise<boolean> {
   try {
-    await stat(path)
+    await lstat(path)
     return true
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return false

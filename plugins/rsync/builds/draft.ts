@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { systemCode } from '../../../core/api.js'
 import type { BuildDoc } from '../documents.js'
 import { buildName } from '../public.js'
@@ -8,9 +8,17 @@ import { isThere, move, writeWhole } from './disk.js'
 import { type Layout, manifest, tree } from './layout.js'
 
 const prefix = 'draft-'
+/** Of what mkdtemp() puts behind a name, with the dash before it. */
+const suffixLength = 7
+
+/** A draft that is whole and on the disk, and what it was sealed with. */
+export interface Sealed {
+  readonly draft: Draft
+  readonly build: BuildDoc
+}
 
 /**
- * A build on its way: a directory below `making`, in which
+ * A build on its way: a directory `draft-NAME-XXXXXX` below `making`, in which
  *
  *     unpacked/    is what came out of the tar
  *     notes        is whose each entry of it is
@@ -33,13 +41,28 @@ export class Draft {
     this.folder = folder
   }
 
-  static async begin(layout: Layout): Promise<Draft> {
-    return new Draft(layout, await mkdtemp(join(layout.making, prefix)))
+  static async begin(layout: Layout, name: string): Promise<Draft> {
+    return new Draft(layout, await mkdtemp(join(layout.making, `${prefix}${name}-`)))
   }
 
-  /** Whether a directory below `making` is one. */
-  static is(folder: string): boolean {
-    return basename(folder).startsWith(prefix)
+  /** Those of a build. */
+  static async of(layout: Layout, name: string): Promise<readonly Draft[]> {
+    const folders = await readdir(layout.making)
+    return folders
+      .filter((folder) => folder.slice(0, -suffixLength) === `${prefix}${name}`)
+      .map((folder) => new Draft(layout, join(layout.making, folder)))
+  }
+
+  /** Those that were sealed and have not been brought to their place, or not all that belongs to it was done. */
+  static async sealed(layout: Layout): Promise<readonly Sealed[]> {
+    const sealed: Sealed[] = []
+    for (const name of await readdir(layout.making)) {
+      if (!name.startsWith(prefix)) continue
+      const draft = new Draft(layout, join(layout.making, name))
+      const build = await draft.#sealed()
+      if (build !== undefined) sealed.push({ draft, build })
+    }
+    return sealed
   }
 
   get unpacked(): string {
@@ -76,17 +99,6 @@ export class Draft {
     await rm(this.#seal, { force: true })
   }
 
-  /** What it was sealed with; undefined when it was not. */
-  async sealed(): Promise<BuildDoc | undefined> {
-    try {
-      const build = JSON.parse(await readFile(this.#seal, 'utf8')) as BuildDoc
-      return buildName.test(build.name) ? build : undefined
-    } catch (error) {
-      if (error instanceof SyntaxError || systemCode(error) === 'ENOENT') return undefined
-      throw error
-    }
-  }
-
   /**
    * Brings a sealed draft to its place, or as much of it as is not there yet.
    * @param moved told at once where what was there has gone
@@ -106,7 +118,25 @@ export class Draft {
     await move(this.build, place)
   }
 
+  /** What it was sealed with; undefined when it was not. */
+  async #sealed(): Promise<BuildDoc | undefined> {
+    try {
+      const build: unknown = JSON.parse(await readFile(this.#seal, 'utf8'))
+      return isBuild(build) ? build : undefined
+    } catch (error) {
+      if (error instanceof SyntaxError || systemCode(error) === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
   get #seal(): string {
     return join(this.folder, 'build.json')
   }
 }
+
+const isBuild = (value: unknown): value is BuildDoc =>
+  typeof value === 'object' &&
+  value !== null &&
+  'name' in value &&
+  typeof value.name === 'string' &&
+  buildName.test(value.name)

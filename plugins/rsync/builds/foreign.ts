@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs'
-import { lstat, readdir } from 'node:fs/promises'
+import { lstat, opendir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Limits, onDisk } from '../unpack/limits.js'
 import { refusal, shown } from '../unpack/refusal.js'
@@ -12,8 +12,10 @@ import { manifest, tree } from './layout.js'
  * @throws RequestError REQUEST_INVALID
  */
 export async function examine(build: string, limits: Limits, signal: AbortSignal): Promise<Sum> {
+  if (!(await lstat(build)).isDirectory()) throw refusal('it is not a directory')
   const names = (await readdir(build)).sort()
-  if (names.join() !== [manifest, tree].join()) throw refusal('it does not hold "contents" and "root" alone')
+  if (names.length !== 2 || names[0] !== manifest || names[1] !== tree)
+    throw refusal('it does not hold "contents" and "root" alone')
   if (!(await lstat(join(build, manifest))).isFile()) throw refusal('its "contents" is not a file')
   const top = Buffer.from(join(build, tree))
   if (!(await lstat(top)).isDirectory()) throw refusal('its "root" is not a directory')
@@ -37,9 +39,10 @@ class Examination {
   async run(): Promise<Sum> {
     const waiting = [this.#top]
     for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
-      for (const name of await readdir(folder, { encoding: 'buffer' })) {
+      // By and by: one of them may hold more than memory does.
+      for await (const { name } of await opendir(folder, { encoding: 'latin1' })) {
         this.#signal.throwIfAborted()
-        const path = Buffer.concat([folder, Buffer.from('/'), name])
+        const path = Buffer.concat([folder, Buffer.from(`/${name}`, 'latin1')])
         const about = await lstat(path, { bigint: true })
         this.#check(path, about)
         if (about.isDirectory()) waiting.push(path)
@@ -53,8 +56,9 @@ class Examination {
     if (!about.isFile() && !about.isDirectory())
       throw refusal(`${shownPath} is neither a file nor a directory`)
     if ((about.mode & 0o7000n) !== 0n) throw refusal(`${shownPath} is setuid, setgid or sticky on the disk`)
-    const isCounted = about.nlink > 1n && about.isFile() && this.#seen.has(about.ino)
-    if (about.nlink > 1n) this.#seen.add(about.ino)
+    const isLinked = about.isFile() && about.nlink > 1n
+    const isCounted = isLinked && this.#seen.has(about.ino)
+    if (isLinked) this.#seen.add(about.ino)
     this.#sum.entries += 1
     if (!isCounted) this.#sum.bytes += onDisk(about.isDirectory() ? 1 : Number(about.size))
     const { entries, bytes } = this.#limits

@@ -1,9 +1,12 @@
 import { SystemError } from '../../../core/api.js'
-import type { Owners } from '../unpack/filter.js'
 import { type Ended, start } from '../unpack/program.js'
 
 /** How owners, devices and setuid bits of builds are kept here; or why they cannot be. */
-export type Keeping = { readonly owners: Owners } | { readonly problem: SystemError }
+export type Keeping =
+  | { readonly owners: 'attributes' }
+  /** `reason` is why not in attributes, and `hint` what is to be done about that. */
+  | { readonly owners: 'fakeroot'; readonly reason: string; readonly hint: string }
+  | { readonly problem: SystemError }
 
 /**
  * Tries what the file system of a directory can do. It is the directory itself that gets an attribute: on a disk that is
@@ -13,7 +16,16 @@ export type Keeping = { readonly owners: Owners } | { readonly problem: SystemEr
 export async function keepingIn(folder: string): Promise<Keeping> {
   const attribute = await run('setfattr', ['-n', 'user.rsync.%stat', '-v', '40700 0,0 0:0', folder])
   if (attribute?.code === 0 || /No space left/.test(attribute?.said ?? '')) return { owners: 'attributes' }
-  if ((await run('fakeroot', ['-v']))?.code === 0) return { owners: 'fakeroot' }
+  if ((await run('fakeroot', ['-v']))?.code === 0) {
+    const isInstalled = attribute !== undefined
+    return {
+      owners: 'fakeroot',
+      reason: isInstalled
+        ? 'the disk of rsync-root keeps no attributes'
+        : 'the program setfattr is not installed',
+      hint: isInstalled ? 'have rsync-root on ext4, xfs or btrfs' : 'install it: apt-get install attr',
+    }
+  }
   return {
     problem: new SystemError(
       'UNAVAILABLE',

@@ -1,17 +1,20 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { appendFile, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { RequestError } from '../../../core/api.js'
 import type { BuildDoc, Seen } from '../documents.js'
 import type { PackedBuild, Progress } from '../public.js'
 import type { Owners } from '../unpack/filter.js'
 import type { Limits } from '../unpack/limits.js'
-import { giveAttributes, giveLook, writeState } from '../unpack/own.js'
+import { giveAttributes, giveLook } from '../unpack/own.js'
 import type { Sums } from '../unpack/packed-file.js'
 import { unpackTree } from '../unpack/unpack.js'
 import { flushTree } from './disk.js'
 import type { Draft } from './draft.js'
 import { fixUp } from './fix-up.js'
+import { manifest } from './layout.js'
 import { copyManifest } from './manifest.js'
+import { lookLine, writeState } from './state.js'
 import { telling } from './telling.js'
 
 /** A build of `rsync-packed`, with what is known of it there. */
@@ -44,14 +47,14 @@ export async function make(
   checkSums(packed, sums)
   note(`${name}: unpacked; writing it to the disk`)
   if (owners === 'attributes') await giveAttributes(notes, unpacked, signal)
-  else await writeState(notes, unpacked, draft.state, signal)
-  const sum = await fixUp(draft, tally)
+  const fixed = await fixUp(draft, tally)
+  if (owners === 'fakeroot') await writeState(notes, fixed, draft.state, signal)
   await copyManifest(packed.contents, draft.manifest)
-  if (owners === 'attributes') await giveLooks(draft, signal)
+  await giveLooks(draft.build, owners === 'attributes' ? owners : { fakeroot: draft.state }, signal)
   await flushTree(draft.folder, signal)
   if ('stillSame' in packed) await packed.stillSame()
   const build: BuildDoc = {
-    ...{ name, digest: sums.sha256, ...sum, publishedAt: new Date().toISOString(), from },
+    ...{ name, digest: sums.sha256, ...fixed.sum, publishedAt: new Date().toISOString(), from },
     ...('packedAs' in packed && { packedAs: packed.packedAs, seen: packed.seen }),
     ...(owners === 'fakeroot' && { fakeroot: `${name}.${randomBytes(8).toString('hex')}` }),
   }
@@ -59,10 +62,23 @@ export async function make(
   return build
 }
 
-/** A laptop may fetch a whole module. @throws as giveLook() does */
-export async function giveLooks(draft: Draft, signal: AbortSignal): Promise<void> {
-  await giveLook(draft.build, 'directory', signal)
-  await giveLook(draft.manifest, 'file', signal)
+/**
+ * Has what is around a tree look as it should: a laptop may fetch a whole module.
+ * @param build the directory that holds both @throws as giveLook() does
+ */
+export async function giveLooks(
+  build: string,
+  owners: 'attributes' | { readonly fakeroot: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const around = [
+    [build, 'directory'],
+    [join(build, manifest), 'file'],
+  ] as const
+  for (const [path, kind] of around) {
+    if (owners === 'attributes') await giveLook(path, kind, signal)
+    else await appendFile(owners.fakeroot, await lookLine(path, kind))
+  }
 }
 
 function checkSums(packed: PackedBuild | StockedBuild, { sha256, md5 }: Sums): void {

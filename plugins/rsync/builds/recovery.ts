@@ -17,18 +17,11 @@ export interface Recovered {
 /** Finishes what was whole when the server ended last, so that it is published. */
 export async function recover(layout: Layout, catalogue: Catalogue, log: Logger): Promise<Recovered> {
   const useless = new Set((await readdir(layout.making)).map((name) => join(layout.making, name)))
-  const sealed: { draft: Draft; build: BuildDoc }[] = []
-  for (const folder of useless) {
-    const draft = new Draft(layout, folder)
-    const build = Draft.is(folder) ? await draft.sealed() : undefined
-    if (build !== undefined) sealed.push({ draft, build })
-  }
   const unfinished: BuildDoc[] = []
+  // There are two of one name only when the server ended just as the second was sealed.
+  const sealed = [...(await Draft.sealed(layout))]
   sealed.sort((a, b) => (a.build.publishedAt < b.build.publishedAt ? -1 : 1))
   for (const { draft, build } of sealed) {
-    const known = catalogue.get(build.name)
-    // Its store was full, say, and the build was made anew since.
-    if (known !== undefined && known.publishedAt > build.publishedAt) continue
     try {
       await draft.place(build, async () => undefined)
       await catalogue.put(build)
@@ -46,8 +39,8 @@ export async function recover(layout: Layout, catalogue: Catalogue, log: Logger)
 }
 
 /**
- * Compares the catalogue with the disk. Builds that are not there, or not whole, are forgotten.
- * @returns what an operator should know, one sentence each
+ * Compares the catalogue with the disk. Builds that are not there, or not whole, are left out.
+ * @returns the names of what is there and in no catalogue
  */
 export async function compare(layout: Layout, catalogue: Catalogue, log: Logger): Promise<readonly string[]> {
   for (const { name, fakeroot } of catalogue.list()) {
@@ -55,9 +48,8 @@ export async function compare(layout: Layout, catalogue: Catalogue, log: Logger)
     if (fakeroot !== undefined) parts.push(layout.state(fakeroot))
     const there = await Promise.all(parts.map(isThere))
     if (there.every(Boolean)) continue
-    log.warn({ build: name, path: layout.build(name) }, 'a build is not there any more, or not all of it')
-    await catalogue.remove(name)
+    log.warn({ build: name, path: layout.build(name) }, 'a build is not there, or not all of it')
+    catalogue.leaveOut(name)
   }
-  const names = (await readdir(layout.builds)).filter((name) => catalogue.get(name) === undefined)
-  return names.map((name) => `${layout.build(name)} is none of the builds that this server published`)
+  return (await readdir(layout.builds)).filter((name) => catalogue.get(name) === undefined)
 }

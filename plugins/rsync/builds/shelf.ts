@@ -1,38 +1,26 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rename } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Collection, type Logger, RequestError, SystemError } from '../../../core/api.js'
+import { type Collection, type Logger, printable, RequestError } from '../../../core/api.js'
 import type { BuildDoc } from '../documents.js'
 import type { Outcome } from '../packed/outcome.js'
 import { type Asked, Refresh } from '../packed/refresh.js'
-import {
-  type Build,
-  type Builds,
-  buildName,
-  type Keeper,
-  type Modules,
-  type PackedBuild,
-  type Progress,
-} from '../public.js'
+import type { Build, Builds, Keeper, Modules, PackedBuild, Progress } from '../public.js'
 import { explained } from '../unpack/fault.js'
-import type { Owners } from '../unpack/filter.js'
-import { type Limits, limitsOf } from '../unpack/limits.js'
+import { limitsOf } from '../unpack/limits.js'
 import { giveLook } from '../unpack/own.js'
-import { shown } from '../unpack/refusal.js'
 import { Incoming } from './arrivals.js'
 import { Catalogue } from './catalogue.js'
-import { flushTree, makeFolder, move } from './disk.js'
-import { Draft } from './draft.js'
-import { examine } from './foreign.js'
-import { type Keeping, keepingIn } from './keeping.js'
+import { makeFolder, move } from './disk.js'
+import { Draft, type Sealed } from './draft.js'
 import { Layout } from './layout.js'
 import { Leftovers } from './leftovers.js'
-import { giveLooks, make, type StockedBuild } from './making.js'
-import { digestOf } from './manifest.js'
+import type { StockedBuild } from './making.js'
+import { checkAlone, checkName } from './naming.js'
 import { Publication } from './publication.js'
 import { compare, recover } from './recovery.js'
-import { tidyStates } from './states.js'
 import { Turns } from './turns.js'
+import { Workshop } from './workshop.js'
 
 export interface ShelfParts {
   /** `rsync-root`; it is there. */
@@ -54,14 +42,14 @@ export class Shelf implements Builds {
   readonly arrivals: Incoming
   readonly #parts: ShelfParts
   readonly #layout: Layout
-  readonly #limits: Limits
   readonly #catalogue: Catalogue
-  readonly #keeping: Keeping
+  readonly #workshop: Workshop
   readonly #leftovers: Leftovers
   readonly #publication: Publication
   readonly #turns = new Turns()
   readonly #keepers = new Set<Keeper>()
   readonly #closing = new AbortController()
+  /** Names in `pub/builds` that were in no catalogue when the server started. */
   #strangers: readonly string[] = []
 
   /** Finishes or clears away what was under way when the server ended last, and publishes what is complete. */
@@ -73,26 +61,30 @@ export class Shelf implements Builds {
     for (const folder of folders) await makeFolder(folder)
     const catalogue = await Catalogue.open(parts.builds)
     const publication = await Publication.open(layout, catalogue, parts)
-    const shelf = new Shelf(parts, layout, catalogue, publication, await keepingIn(layout.making))
+    const leftovers = new Leftovers(parts.log)
+    const workshop = await Workshop.open(layout, limitsOf(parts.treeLimit), leftovers)
+    const shelf = new Shelf(parts, { layout, catalogue, publication, leftovers, workshop })
     await shelf.#begin()
     return shelf
   }
 
   private constructor(
     parts: ShelfParts,
-    layout: Layout,
-    catalogue: Catalogue,
-    publication: Publication,
-    keeping: Keeping,
+    own: {
+      readonly layout: Layout
+      readonly catalogue: Catalogue
+      readonly publication: Publication
+      readonly leftovers: Leftovers
+      readonly workshop: Workshop
+    },
   ) {
-    this.arrivals = new Incoming(layout)
     this.#parts = parts
-    this.#publication = publication
-    this.#layout = layout
-    this.#limits = limitsOf(parts.treeLimit)
-    this.#catalogue = catalogue
-    this.#keeping = keeping
-    this.#leftovers = new Leftovers(parts.log)
+    this.#layout = own.layout
+    this.#catalogue = own.catalogue
+    this.#publication = own.publication
+    this.#leftovers = own.leftovers
+    this.#workshop = own.workshop
+    this.arrivals = new Incoming(own.layout)
   }
 
   /** Gives up what is under way. What is published stays as it is. */
@@ -109,12 +101,14 @@ export class Shelf implements Builds {
 
   /** What an operator should know, one sentence each. */
   notes(): readonly string[] {
-    const keeping = this.#keeping
-    if ('problem' in keeping)
-      return [`${keeping.problem.message}; ${keeping.problem.hint}`, ...this.#strangers]
-    const isFallback = keeping.owners === 'fakeroot'
-    const how = 'the disk of rsync-root keeps no attributes, so fakeroot keeps the owners of files in builds'
-    return [...(isFallback ? [how] : []), ...this.#strangers]
+    const strangers = this.#strangers
+      .filter((name) => this.#catalogue.get(name) === undefined)
+      .map(
+        (name) =>
+          `${printable(this.#layout.build(name))} is none of the builds that this server published, and is not served: move it away`,
+      )
+    const [way, problem] = [this.#workshop.note, this.#publication.problem]
+    return [...[way, problem].filter((note) => note !== undefined), ...strangers]
   }
 
   list(): readonly Build[] {
@@ -127,32 +121,21 @@ export class Shelf implements Builds {
   }
 
   install(packed: PackedBuild | StockedBuild, progress: Progress): Promise<Build> {
-    return this.#publishDraft(packed.name, progress.signal, (draft, signal) => {
-      const note = (line: string) => progress.note(line)
-      return make(draft, packed, { owners: this.#owners(), limits: this.#limits }, { note, signal })
+    const note = (line: string) => progress.note(line)
+    return this.#publish(packed.name, progress.signal, (signal) => {
+      return this.#workshop.unpack(packed, { note, signal })
     })
   }
 
   adopt(name: string, directory: string, from: string): Promise<Build> {
-    return this.#publishDraft(name, undefined, async (draft, signal) => {
-      if (this.#owners() === 'fakeroot') {
-        throw new SystemError('UNAVAILABLE', 'the disk of rsync-root keeps no attributes of files', {
-          hint: 'have rsync-root on ext4, xfs or btrfs',
-        })
-      }
-      const sum = await examine(directory, this.#limits, signal)
-      await rename(directory, draft.build)
-      await giveLooks(draft, signal)
-      const digest = await digestOf(draft.manifest)
-      await flushTree(draft.folder, signal)
-      const build = { name, digest, ...sum, publishedAt: new Date().toISOString(), from }
-      await draft.seal(build)
-      return build
-    })
+    return this.#publish(name, undefined, (signal) => this.#workshop.adopt({ name, directory, from }, signal))
   }
 
-  scratch(): Promise<string> {
-    return mkdtemp(join(this.#layout.making, 'scratch-'))
+  async scratch(): Promise<string> {
+    const { making } = this.#layout
+    return await mkdtemp(join(making, 'scratch-')).catch((error) => {
+      throw explained(error, making)
+    })
   }
 
   keep(keeper: Keeper): () => void {
@@ -170,7 +153,7 @@ export class Shelf implements Builds {
   }
 
   remove(name: string, reason: string): Promise<boolean> {
-    return this.#turns.take(name, async () => {
+    return this.#turn(name, async () => {
       const build = this.#catalogue.get(name)
       if (build === undefined) return false
       await this.#publication.end(name)
@@ -182,8 +165,9 @@ export class Shelf implements Builds {
         await this.#publication.begin(build)
         throw explained(error, this.#layout.builds)
       }
-      void this.#leftovers.add(gone, () => this.#publication.isRead(name))
+      this.#leave(name, [gone])
       await this.#catalogue.remove(name)
+      this.#leave(name, foldersOf(await this.#outdated(name)))
       await this.#publication.refresh(build)
       this.#parts.log.info({ build: name, reason }, 'a build was removed')
       return true
@@ -205,7 +189,7 @@ export class Shelf implements Builds {
         path: (name: string) => this.#layout.build(name),
         install: (build: StockedBuild, given: Progress) => this.install(build, given),
         remove: (name: string, reason: string) => this.remove(name, reason),
-        update: (build: BuildDoc) => this.#turns.take(build.name, () => this.#update(build)),
+        update: (build: BuildDoc) => this.#turn(build.name, () => this.#update(build)),
       }
       const note = (line: string) => progress.note(line)
       return new Refresh(this.#parts.packed, shelf, { note, signal }, this.#parts.log).run(asked)
@@ -225,42 +209,31 @@ export class Shelf implements Builds {
     const { log } = this.#parts
     const { useless, unfinished } = await recover(this.#layout, this.#catalogue, log)
     this.#strangers = await compare(this.#layout, this.#catalogue, log)
-    await tidyStates(this.#layout, [...this.#catalogue.list(), ...unfinished])
-    if ('owners' in this.#keeping && this.#keeping.owners === 'attributes')
-      await giveLook(this.#layout.builds, 'directory', this.#closing.signal)
-    for (const build of this.#catalogue.list()) await this.#publication.begin(build)
-    await this.#publication.refresh()
+    if (this.#workshop.owners === 'attributes') {
+      // On a disk that is full, or whose "builds" is somebody else's, what is there is served all the same.
+      await giveLook(this.#layout.builds, 'directory', this.#closing.signal).catch((err: unknown) => {
+        log.warn({ err }, "the directory of all builds looks like this server's, and not root's")
+      })
+    }
+    await this.#publication.start(unfinished)
     for (const path of useless) void this.#leftovers.add(path)
     for (const note of this.notes()) log.warn(note)
   }
 
-  /** @param work makes a draft whole, and seals it */
-  async #publishDraft(
+  async #publish(
     name: string,
     given: AbortSignal | undefined,
-    work: (draft: Draft, signal: AbortSignal) => Promise<BuildDoc>,
+    make: (signal: AbortSignal) => Promise<Sealed>,
   ): Promise<Build> {
-    if (!buildName.test(name)) {
-      throw new RequestError('REQUEST_INVALID', `a build cannot be called ${shown(name)}`, {
-        hint: 'use 1 to 64 letters, digits, and . _ + - behind the first',
-      })
-    }
-    return this.#turns.take(name, async () => {
-      const signal = this.#until(given)
-      signal.throwIfAborted()
-      let draft: Draft | undefined
-      let build: BuildDoc
-      try {
-        draft = await Draft.begin(this.#layout)
-        build = await work(draft, signal)
-      } catch (error) {
-        // Waited for: whatever comes next may need the room.
-        if (draft !== undefined) await this.#leftovers.add(draft.folder)
-        throw signal.aborted ? signal.reason : explained(error, this.#layout.making)
-      }
+    checkName(name)
+    return this.#turn(name, async () => {
+      checkAlone(name, this.#catalogue.list())
+      const sealed = await make(this.#until(given))
       // What fails from here on is made good at the next start, with what is in the draft.
-      await this.#place(draft, build)
-      return this.#buildOf(build)
+      await this.#place(sealed).catch((error) => {
+        throw explained(error, this.#layout.builds)
+      })
+      return this.#buildOf(sealed.build)
     })
   }
 
@@ -269,23 +242,38 @@ export class Shelf implements Builds {
     if (this.#catalogue.get(build.name)?.publishedAt === build.publishedAt) await this.#catalogue.put(build)
   }
 
-  async #place(draft: Draft, build: BuildDoc): Promise<void> {
+  async #place({ draft, build }: Sealed): Promise<void> {
     const { name } = build
     const before = this.#catalogue.get(name)
+    const older = await this.#outdated(name, draft)
     await draft.place(build, (old) => this.#publication.moved(name, old))
     await this.#catalogue.put(build)
     await draft.unseal()
     await this.#publication.begin(build)
     await this.#publication.refresh(before)
-    void this.#leftovers.add(draft.folder, () => this.#publication.isRead(name))
+    this.#leave(name, foldersOf([draft, ...older]))
     const { digest, bytes, entries, from } = build
     this.#parts.log.info({ build: name, digest, bytes, entries, from }, 'a build is published')
   }
 
-  /** @throws SystemError when no builds can be published here */
-  #owners(): Owners {
-    if ('problem' in this.#keeping) throw this.#keeping.problem
-    return this.#keeping.owners
+  /**
+   * What of a build could not be placed is of no use any more, and must not be what the next start places.
+   * @param but what is meant now
+   */
+  async #outdated(name: string, but?: Draft): Promise<readonly Draft[]> {
+    const drafts = (await Draft.of(this.#layout, name)).filter(({ folder }) => folder !== but?.folder)
+    for (const draft of drafts) await draft.unseal()
+    return drafts
+  }
+
+  /** What of a build has no place any more goes when nobody can be reading it. */
+  #leave(name: string, paths: readonly string[]): void {
+    for (const path of paths) void this.#leftovers.add(path, () => this.#publication.isRead(name))
+  }
+
+  /** Names that rsync takes for one have one turn. */
+  #turn<T>(name: string, work: () => Promise<T>): Promise<T> {
+    return this.#turns.take(name.toLowerCase(), work)
   }
 
   #until(signal: AbortSignal | undefined): AbortSignal {
@@ -296,3 +284,5 @@ export class Shelf implements Builds {
     return { name, path: this.#layout.build(name), digest, bytes, entries, publishedAt, from }
   }
 }
+
+const foldersOf = (drafts: readonly Draft[]): string[] => drafts.map(({ folder }) => folder)

@@ -5,7 +5,7 @@ import type { Service } from '../service.js'
 interface Row {
   readonly name: string
   readonly path: string
-  /** Who brought it: a plugin's name for builds, otherwise `operator`, `pub` or `code`. */
+  /** Who brought it: a plugin's name for builds, otherwise `operator`, `pub` or `plugin`. */
   readonly from: string
   /** Of builds: on disk, unpacked. */
   readonly bytes: number | null
@@ -21,20 +21,32 @@ const columns: readonly Column<Row>[] = [
   { title: 'SIZE', text: ({ bytes }) => (bytes === null ? '' : `${Math.ceil(bytes / 1e6)} MB`) },
   { title: 'PUBLISHED (UTC)', text: ({ publishedAt }) => publishedAt?.slice(0, 16).replace('T', ' ') ?? '' },
   { title: 'DIRECTORY', text: ({ path, isThere }) => (isThere ? path : `${path} (is not there)`) },
-  { title: 'NOW', text: ({ clients }) => clients.map(({ address }) => address).join(' ') },
+  { title: 'NOW', text: ({ clients }) => sumOf(clients) },
 ]
 
+/** Clients that are named one by one; more are counted. */
+const named = 3
+
+/** `10.0.0.1 10.0.0.2 10.0.0.3 and 45 more` */
+function sumOf(clients: Row['clients']): string {
+  const addresses = clients.slice(0, named).map(({ address }) => address)
+  const others = clients.length - addresses.length
+  return [...addresses, ...(others === 0 ? [] : [`and ${others} more`])].join(' ')
+}
+
 /** `rsync list`: modules and builds, with who fetches them now. */
-export function list(
+export async function list(
   { modules, builds, front }: Pick<Service, 'modules' | 'builds' | 'front'>,
   call: Call,
-): void {
+): Promise<void> {
+  await modules.lookForWaysOut(call.signal)
   const gone = new Set(modules.gone().map(({ name }) => name))
   const { transfers } = front
   const rows = modules.list().map(({ name, path }): Row => {
     const build = builds.list().find((one) => `build-${one.name}` === name)
     return {
-      ...{ name, path },
+      // A build is served by a path of its own, which means nothing to an operator.
+      ...{ name, path: build?.path ?? path },
       from: build?.from ?? modules.originOf(name) ?? '',
       bytes: build?.bytes ?? null,
       publishedAt: build?.publishedAt ?? null,
@@ -45,5 +57,5 @@ export function list(
     }
   })
   call.list(rows, columns)
-  for (const one of modules.passedOver()) call.note(one)
+  for (const one of modules.notes()) call.note(one)
 }

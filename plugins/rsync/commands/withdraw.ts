@@ -1,4 +1,5 @@
 import { type Call, RequestError } from '../../../core/api.js'
+import type { Origin } from '../modules/registry.js'
 import type { Service } from '../service.js'
 
 /** `rsync withdraw NAME`: of a module or build. Transfers under way go on. */
@@ -13,17 +14,29 @@ export async function withdraw(
     return
   }
   const build = builds.get(name) ?? builds.get(name.replace(/^build-/, ''))
-  if (build === undefined) throw notOurs(name, modules.originOf(name) === 'pub')
+  if (build === undefined) throw notOurs(name, modules.get(name)?.path, modules.originOf(name))
+  const fetching = modules.active(`build-${build.name}`)
+  const fetchingAll = modules.active('builds')
   await builds.withdraw(build.name)
   print(`the build ${build.name} is removed`)
+  if (fetching > 0) note(`${clients(fetching)} fetching it, and will get the whole of it`)
+  if (fetchingAll > 0) note(`${clients(fetchingAll)} fetching from "builds", where it is missing from now on`)
   if (build.from === 'rsync') {
     note('it comes again with the next refresh: remove its .name from rsync-packed to have it stay away')
   }
 }
 
-const notOurs = (name: string, isBelowPub: boolean): RequestError =>
-  isBelowPub
-    ? new RequestError('REFUSED', `${name} is a directory below pub, and published by that`, {
-        hint: 'move the directory away',
+const clients = (count: number): string => (count === 1 ? '1 client is' : `${count} clients are`)
+
+function notOurs(name: string, path: string | undefined, origin: Origin | undefined): RequestError {
+  if (path === undefined) {
+    return new RequestError('NOT_FOUND', `nothing is published as ${name}`, {
+      hint: '"sugar-server rsync list" lists what is',
+    })
+  }
+  return origin === 'pub'
+    ? new RequestError('REFUSED', `${name} is published because it lies below pub`, {
+        hint: `move ${path} away`,
       })
-    : new RequestError('NOT_FOUND', `nothing is published as ${name}`, { hint: 'rsync list shows what is' })
+    : new RequestError('REFUSED', `${name} is published by a plugin, for as long as the server runs`)
+}

@@ -24,17 +24,13 @@ const toThird = ['sh', '-c', 'exec "$@" >&3 3>&-', 'sh']
 
 /**
  * fakeroot ends the daemon that it starts, which leaves the group, once rsync has ended: so the signal that ends rsync
- * must not end fakeroot. Both rsync and that daemon mind the signal all the same.
+ * must not end fakeroot. Both rsync and that daemon mind the signal all the same. fakeroot has a shell read the path of
+ * its state, which is therefore one without meaning to it; and the log would not know by its number the rsync that it
+ * starts.
  */
 const toFakeroot = (state: string): string[] => [
-  'sh',
-  '-c',
-  'trap "" TERM; exec "$@"',
-  'sh',
-  'fakeroot',
-  '-i',
-  state,
-  '--',
+  ...['sh', '-c', 'trap "" TERM; exec "$@" 4<"$0"', state, 'fakeroot', '-i', '/proc/self/fd/4', '--'],
+  ...['sh', '-c', 'echo "$$ works for $PPID" >&2; exec "$@" 4<&-', 'sh'],
 ]
 
 export interface Start {

@@ -7,7 +7,20 @@ import { type Opening, OpeningReader } from './opening.js'
 const mostAhead = 8192
 /** Milliseconds that one has to read why it is not served. */
 const lastWords = 5000
+/** Milliseconds in which an rsync has greeted: it does so at once. */
+const courtesy = 500
 const keepAlive = 60_000
+
+/** How a client begins. */
+export interface Approach {
+  /**
+   * Whether it has greeted, and waits to be greeted: as every rsync does. Who says all at once might be answered by us
+   * before an rsync of ours has greeted him.
+   */
+  readonly waits: Promise<boolean>
+  /** What it wants. Rejects with a RequestError for what no rsync says, and for silence; its text is for the client. */
+  readonly opening: Promise<Opening>
+}
 
 /** A connection until an rsync serves it: who it is, what it wants, and whether it is still there. */
 export class Client {
@@ -42,37 +55,49 @@ export class Client {
     return this.#gone.signal
   }
 
+  /** Whether it has said what it wants. */
+  get hasAsked(): boolean {
+    return this.#opening !== undefined
+  }
+
   /**
-   * What it wants.
-   * @param patience milliseconds
-   * @throws RequestError for what no rsync says, and for silence; its text is for the client
+   * Begins to hear it.
+   * @param patience milliseconds for it to say what it wants
    */
-  opening(patience: number): Promise<Opening> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(silence()), patience)
-      const end = () => {
+  hear(patience: number): Approach {
+    let greeted: (waits: boolean) => void = () => undefined
+    const waits = new Promise<boolean>((resolve) => {
+      greeted = resolve
+      setTimeout(resolve, Math.min(patience, courtesy), false).unref()
+    })
+    const opening = new Promise<Opening>((resolve, reject) => {
+      const fail = (error: unknown) => {
+        this.#hear = () => undefined
         clearTimeout(timer)
-        reject(silence())
+        reject(error)
       }
-      if (this.gone.aborted) return end()
-      this.gone.addEventListener('abort', end, { once: true })
+      const timer = setTimeout(() => fail(silence()), patience)
+      this.gone.addEventListener('abort', () => fail(silence()), { once: true })
       this.#hear = (chunk) => {
         try {
-          const opening = this.#reader.read(chunk)
-          if (opening === undefined) return
-          this.#opening = opening
+          this.#opening = this.#reader.read(chunk)
+          if (this.#opening === undefined) {
+            if (this.#reader.hasGreeted) greeted(true)
+            return
+          }
           this.#hear = this.#ahead
-          resolve(opening)
+          clearTimeout(timer)
+          resolve(this.#opening)
         } catch (error) {
-          this.#hear = () => undefined
-          reject(error)
+          fail(error)
         }
-        clearTimeout(timer)
       }
-      this.socket.on('data', this.#listen)
-      // It was paused when an rsync was given it too.
-      this.socket.resume()
+      if (this.gone.aborted) fail(silence())
     })
+    const over = () => greeted(false)
+    opening.then(over, over)
+    this.socket.on('data', this.#listen)
+    return { waits, opening }
   }
 
   /** Hears it no more. @returns all that it has said: whoever is given it reads from now on what it says */

@@ -42,11 +42,11 @@ const mostAhead = 32
 /**
  * The rsync daemon that clients see (docs/reference/protocols.md: Builds, The daemon protocol).
  *
- * An rsync is started for who connects, with the connection as its output: it greets. What the client says is read
+ * An rsync is started for who greets, with the connection as its output: it greets back. What the client says is read
  * here and passed on to it only when it is to serve a module that it knows; then it speaks with its client directly,
  * and is as fast as any daemon. Lists and refusals come from here. A module that was made while its client was held is
  * unknown to the rsync that greeted: there another one serves through us, as for fakeroot, for a limited bandwidth, and
- * for whom none was started because too many say nothing.
+ * for whom none was started: who says nothing at first, or all at once, or when too many have said no more.
  */
 export class Front {
   readonly server: Server
@@ -57,11 +57,12 @@ export class Front {
   readonly #seats: Seats
   readonly #holds: Holds
   readonly #transfers = new Set<Transfer>()
+  /** Rsyncs that have greeted for us. */
+  readonly #ahead = new Set<Host>()
   readonly #visits = new Set<Promise<void>>()
   readonly #clients = new Set<Client>()
   readonly #ground: Promise<Ground | undefined>
   #begin: (ground: Ground | undefined) => void = () => undefined
-  #ahead = 0
   #closing = false
   #turnedAway = 0
 
@@ -133,38 +134,39 @@ export class Front {
 
   async #visit(client: Client): Promise<void> {
     const leave = this.#newcomers.add(client.socket, client.address)
-    const comesAhead = this.#parts.bandwidth === undefined && this.#ahead < mostAhead
-    const one = comesAhead ? 1 : 0
-    this.#ahead += one
+    const { waits, opening } = client.hear(this.#parts.times.opening)
     let host: Host | undefined
-    let opening: Opening
+    let wanted: Opening
     try {
-      host = await this.#greet(client, comesAhead)
-      const said = client.opening(this.#parts.times.opening)
-      opening = await (host === undefined ? said : Promise.race([said, host.ended]))
+      host = await this.#greet(client, waits)
+      wanted = await (host === undefined ? opening : Promise.race([opening, host.ended]))
     } catch (error) {
       host?.kill()
       throw error
     } finally {
-      this.#ahead -= one
+      if (host !== undefined) this.#ahead.delete(host)
       leave()
     }
-    await this.#answer(client, opening, host).finally(() => host?.kill())
+    await this.#answer(client, wanted, host).finally(() => host?.kill())
   }
 
-  /** @returns the rsync that greets, where one comes ahead and can be had */
-  async #greet(client: Client, comesAhead: boolean): Promise<Host | undefined> {
-    const { registry, installed, log } = this.#parts
-    const ground = await this.#ground
+  /** @returns the rsync that greets, where one can be had and the client waits for it */
+  async #greet(client: Client, waits: Promise<boolean>): Promise<Host | undefined> {
+    const { registry, bandwidth, log } = this.#parts
     try {
+      const isForRsync = bandwidth === undefined && (await waits)
+      const ground = await this.#ground
       if (ground === undefined || this.#closing) throw stopping()
       if (client.gone.aborted) throw new Error('it has hung up')
-      if (comesAhead) {
-        const told = await ground.configuration.tell(registry.list())
+      const told = isForRsync ? await ground.configuration.tell(registry.list()) : undefined
+      if (told !== undefined && !client.hasAsked && this.#ahead.size < mostAhead) {
         const host = Host.start(client, 'direct', { told, hearing: ground.hearing, log })
-        if (host !== undefined) return host
+        if (host !== undefined) {
+          this.#ahead.add(host)
+          return host
+        }
       }
-      client.socket.write((await installed.manners()).greeting)
+      client.socket.write((await this.#manners()).greeting)
       return undefined
     } catch (error) {
       // With an error in place of a greeting, clients would complain of that instead.
@@ -201,11 +203,11 @@ export class Front {
   }
 
   async #transfer(client: Client, module: Module, host: Host | undefined): Promise<void> {
-    const { installed, times, log, opened, pulled } = this.#parts
+    const { times, log, opened, pulled } = this.#parts
     await access(module.path, constants.R_OK | constants.X_OK).catch(() => {
       throw new RequestError('UNAVAILABLE', `module '${module.name}' is not there now -- try again later`)
     })
-    const manners = await installed.manners()
+    const manners = await this.#manners()
     const isKnown = host?.knows(module) === true
     if (!isKnown) host?.kill()
     const transfer = isKnown
@@ -239,6 +241,17 @@ export class Front {
       host.kill()
       installed.forget()
       throw error
+    }
+  }
+
+  /** @throws RequestError for a client, when rsync does not work */
+  async #manners(): Promise<Manners> {
+    const { installed, log } = this.#parts
+    try {
+      return await installed.manners()
+    } catch (error) {
+      log.error({ err: error }, 'nobody can be served')
+      throw notStarted()
     }
   }
 

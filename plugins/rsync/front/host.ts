@@ -43,6 +43,8 @@ export class Host {
       },
       (error) => log.error({ err: error }, `rsync cannot be started for ${client.address}`),
     )
+    // It was paused when rsync was given it, too.
+    if (line === 'direct') client.socket.resume()
     return child && new Host(child, line, told, client, hearing)
   }
 

@@ -2,8 +2,9 @@ import type { Socket } from 'node:net'
 import { network } from './network.js'
 
 /**
- * Connections that have not said yet what they want, or are to hang up. When the last place is taken, the address that has the most of
- * them gives up its oldest: rsync says its two lines at once, so whoever is served waits behind nobody who is silent.
+ * Connections that have not said yet what they want, or are to hang up. When the last place is taken, the address that
+ * has the most of them gives up its oldest: rsync says its two lines at once, so whoever is served waits behind nobody
+ * who is silent.
  */
 export class Newcomers {
   readonly #most: number

@@ -31,6 +31,11 @@ export class OpeningReader {
   #protocol: number | undefined
   #early: 'none' | 'comes' | 'came' = 'none'
 
+  /** Whether it has said a greeting and nothing more. */
+  get hasGreeted(): boolean {
+    return this.#protocol !== undefined && this.#start === this.#length
+  }
+
   /**
    * @param chunk is not kept
    * @returns undefined as long as more must come

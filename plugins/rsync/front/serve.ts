@@ -42,10 +42,12 @@ export function serve(ctx: FrontContext, registry: Registry, times: Times = usua
   ctx.on('ready', async () => {
     const folder = join(config.root, 'run', 'rsync')
     const configuration = await Configuration.open(folder, log.isLevelEnabled('debug'), log)
-    const hearing = await Hearing.open(folder, log).catch((error: unknown) => {
-      log.error({ err: error }, 'what rsync says will not be in this log')
-      return undefined
-    })
+    const hearing = await Hearing.open(folder, log, (event) => ctx.tell(Rsync.asked, event)).catch(
+      (error: unknown) => {
+        log.error({ err: error }, 'what rsync says will not be in this log')
+        return undefined
+      },
+    )
     front.begin({ configuration, hearing })
     installed.manners().catch((error: unknown) => log.error({ err: error }, 'nobody can be served'))
   })

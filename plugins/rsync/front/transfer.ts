@@ -116,6 +116,9 @@ export class Transfer {
     else client.gone.addEventListener('abort', parting, { once: true })
     ended.then(() => {
       if (socket.destroyed) return
+      // What a client has said to an rsync that refused it is for nobody now; unread, it would hide that it hangs up.
+      socket.unpipe(child.stdin)
+      socket.resume()
       if (host.line === 'direct') socket.end()
       within(times.rest, () => socket.destroy())
     })

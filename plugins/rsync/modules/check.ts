@@ -18,7 +18,7 @@ export function checkModule({ name, path, comment, owners }: Module): void {
   if (!isModuleName(name)) {
     throw wrong(
       `a module cannot be called ${JSON.stringify(name.slice(0, 100))}`,
-      'use 1 to 70 letters, digits, and . _ + - behind the first, and not "global"',
+      'choose another name with --as: 1 to 70 letters, digits, and . _ + - behind the first, and not "global"',
     )
   }
   checkPath(path)

@@ -17,7 +17,9 @@ export interface Grounds {
  */
 export async function directoryOf(wanted: string, { root, pub }: Grounds): Promise<string> {
   const path = await realpath(wanted).catch((cause) => {
-    throw refused(`${wanted} cannot be published: ${reasons[systemCode(cause) ?? ''] ?? 'it cannot be read'}`)
+    const code = systemCode(cause) ?? ''
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw new RequestError('NOT_FOUND', `there is no ${wanted}`)
+    throw refused(`${wanted} cannot be published: ${reasons[code] ?? 'it cannot be read'}`)
   })
   checkPath(path)
   if (!(await stat(path)).isDirectory()) throw refused(`${path} cannot be published: it is no directory`)
@@ -32,12 +34,10 @@ export async function directoryOf(wanted: string, { root, pub }: Grounds): Promi
   return path
 }
 
-const isWithin = (path: string, folder: string): boolean =>
+export const isWithin = (path: string, folder: string): boolean =>
   path === folder || path.startsWith(folder === sep ? sep : folder + sep)
 
 const reasons: Readonly<Record<string, string>> = {
-  ENOENT: 'it does not exist',
-  ENOTDIR: 'it does not exist',
   EACCES: "the server's user may not read it",
   ELOOP: 'its links lead round in a circle',
 }

@@ -7,6 +7,7 @@ import type { Client, Module, Modules, Provider } from '../public.js'
 import { checkModule, checkPath } from './check.js'
 import { directoryOf } from './directory.js'
 import { Folders } from './folders.js'
+import { Lookout } from './lookout.js'
 import { isAlike, isModuleName, isReserved } from './names.js'
 import { SystemFile } from './system-file.js'
 
@@ -20,10 +21,10 @@ export interface RegistryParts {
 }
 
 /** Who says what a name stands for. */
-export type Origin = 'code' | 'operator' | 'pub'
+export type Origin = 'plugin' | 'operator' | 'pub'
 
 /**
- * All modules: those of other code, those that operators published, and the directories below `pub`. A name belongs to
+ * All modules: those of plugins, those that operators published, and the directories below `pub`. A name belongs to
  * who had it first; only he can have it stand for something else.
  */
 export class Registry implements Modules {
@@ -31,7 +32,8 @@ export class Registry implements Modules {
   readonly #parts: RegistryParts
   readonly #folders: Folders
   readonly #file: SystemFile
-  readonly #byCode = new Map<string, Module>()
+  readonly #lookout: Lookout
+  readonly #byPlugin = new Map<string, Module>()
   readonly #byOperator = new Map<string, Module>()
   readonly #providers = new Set<Provider>()
   readonly #visits = new Map<string, number>()
@@ -52,6 +54,7 @@ export class Registry implements Modules {
     this.#parts = parts
     this.pub = join(parts.folder, 'pub')
     this.#folders = new Folders(this.pub)
+    this.#lookout = new Lookout(this.pub)
     this.#file = new SystemFile(join(parts.folder, 'rsyncd.conf'), parts.log)
   }
 
@@ -64,20 +67,20 @@ export class Registry implements Modules {
   }
 
   originOf(name: string): Origin | undefined {
-    if (this.#byCode.has(name)) return 'code'
+    if (this.#byPlugin.has(name)) return 'plugin'
     if (this.#byOperator.has(name)) return 'operator'
     return this.get(name) === undefined ? undefined : 'pub'
   }
 
   async publish(module: Module): Promise<void> {
     checkModule(module)
-    this.#mayHave(module.name, 'code')
-    this.#byCode.set(module.name, module)
+    this.#mayHave(module.name, 'plugin')
+    this.#byPlugin.set(module.name, module)
     await this.#changed()
   }
 
   async withdraw(name: string): Promise<boolean> {
-    const wasThere = this.#byCode.delete(name)
+    const wasThere = this.#byPlugin.delete(name)
     if (wasThere) await this.#changed()
     return wasThere
   }
@@ -125,7 +128,7 @@ export class Registry implements Modules {
     checkModule(module)
     if (isReserved(name)) {
       throw new RequestError('REFUSED', `the name ${name} is kept for builds`, {
-        hint: 'choose another name',
+        hint: 'choose another name with --as',
       })
     }
     this.#mayHave(name, 'operator')
@@ -134,6 +137,7 @@ export class Registry implements Modules {
     if (known === undefined) await published.insert({ name, path })
     else await published.update(name, known.rev, { path })
     this.#byOperator.set(name, module)
+    this.#lookout.forget(path)
     await this.#changed()
     return path
   }
@@ -148,7 +152,7 @@ export class Registry implements Modules {
 
   /** Directories that are published and are not there. */
   gone(): readonly Module[] {
-    return [...this.#byOperator.values(), ...this.#byCode.values()].filter(({ path }) => !existsSync(path))
+    return [...this.#byOperator.values(), ...this.#byPlugin.values()].filter(({ path }) => !existsSync(path))
   }
 
   /** What is not served although it lies below `pub` or was published, with the reason. */
@@ -163,6 +167,23 @@ export class Registry implements Modules {
           : `${name} is not served: rsync takes its name for that of another module`,
       )
     return [...this.#folders.passedOver, ...hidden]
+  }
+
+  /** Looks for links that lead out of what is published. @param signal gives it up */
+  lookForWaysOut(signal: AbortSignal): Promise<void> {
+    return this.#lookout.look(this.list(), signal)
+  }
+
+  /** Links that lead out of a module, as found when it was last looked through; one sentence each. */
+  waysOut(name: string): readonly string[] {
+    const module = this.get(name)
+    return module === undefined ? [] : this.#lookout.sentences(module)
+  }
+
+  /** What an operator should know of what is published, and of what is not; one sentence each. */
+  notes(): readonly string[] {
+    const waysOut = this.list().flatMap((module) => this.#lookout.sentences(module))
+    return [...this.passedOver(), ...waysOut]
   }
 
   /** Has the file for the daemon of the system say what is published, from now on at each change. */
@@ -180,7 +201,7 @@ export class Registry implements Modules {
 
   /** All that might be served, who comes first first. */
   *#claims(): Generator<Module> {
-    yield* this.#byCode.values()
+    yield* this.#byPlugin.values()
     yield* this.#byOperator.values()
     yield* this.#folders.list()
   }
@@ -194,12 +215,12 @@ export class Registry implements Modules {
     const one = this.list().find((module) => isAlike(module.name, name))
     if (one === undefined) return
     const has = this.originOf(one.name)
-    // Of what code publishes, the second is passed over: it may be refused no more when it is on the disk already.
-    if (has === origin && (one.name === name || origin === 'code')) return
+    // Of what plugins publish, the second is passed over: it may be refused no more when it is on the disk already.
+    if (has === origin && (one.name === name || origin === 'plugin')) return
     const words =
       one.name === name ? 'it stands for' : `${one.name}, which rsync takes for the same, stands for`
     throw new RequestError('REFUSED', `the name ${name} is taken: ${words} ${one.path}`, {
-      hint: has === 'operator' ? `run "rsync withdraw ${one.name}" first` : 'choose another name',
+      hint: has === 'operator' ? `run "rsync withdraw ${one.name}" first` : 'choose another name with --as',
     })
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { RequestError, SystemError, systemCode } from '../../../core/api.js'
 import type { StockedBuild } from '../builds/making.js'
 import type { Seen } from '../documents.js'
+import { unreadable } from '../unpack/packed-file.js'
 import { nameFile, type TreeName, treeName } from './families.js'
 import { nameIn } from './name.js'
 import { readSmall } from './small-file.js'
@@ -17,13 +18,9 @@ export interface Found extends TreeName {
 /** One of which it is known, or why it is not. */
 export type Tree = Found | { readonly stem: string; readonly fault: unknown }
 
-/** Which file it is, and of when. @throws RequestError NOT_FOUND */
+/** Which file it is, and of when. @throws RequestError NOT_FOUND; SystemError REFUSED */
 async function lookAt(path: string): Promise<Seen> {
-  const found = await stat(path).catch((error) => {
-    if (systemCode(error) === 'ENOENT') throw new RequestError('NOT_FOUND', `there is no file ${path}`)
-    throw error
-  })
-  const { size, mtimeMs, ctimeMs, ino } = found
+  const { size, mtimeMs, ctimeMs, ino } = await stat(path).catch((error) => unreadable(error, path))
   return { size, mtimeMs, ctimeMs, ino }
 }
 
@@ -52,9 +49,16 @@ export class PackedFolder {
     )
   }
 
-  /** Whether the file is there that says how a build is to be called. */
+  /**
+   * Whether the file is there that says how a build is to be called.
+   * @throws RequestError NOT_FOUND when nothing at all is there: so looks the place of a disk that is not mounted
+   */
   async isNamed(stem: string): Promise<boolean> {
-    return (await readSmall(join(this.path, nameFile(stem)))) !== undefined
+    if ((await readSmall(join(this.path, nameFile(stem)))) !== undefined) return true
+    if ((await this.#names()).length > 0) return false
+    throw new RequestError('NOT_FOUND', `${this.path} holds nothing at all`, {
+      hint: 'mount its disk; or, when nothing is meant to be there, withdraw what is published: rsync withdraw NAME',
+    })
   }
 
   /**

@@ -9,6 +9,7 @@ import { PackedFile } from '../unpack/packed-file.js'
 import { nameFile } from './families.js'
 import { type Found, PackedFolder, type Tree } from './folder.js'
 import type { Outcome } from './outcome.js'
+import { clearStagings } from './staging.js'
 
 export interface Asked {
   /** Only the build that is, or is to be, published under this name, or whose files begin with it. */
@@ -52,6 +53,9 @@ export class Refresh {
   async run({ name: only, force }: Asked): Promise<readonly Outcome[]> {
     const isMeant = (name: string, stem?: string) => only === undefined || only === name || only === stem
     const trees = await this.#folder.trees()
+    await clearStagings(this.#folder.path).catch((err: unknown) => {
+      this.#log.warn({ err }, 'what a crash left of a copy cannot be removed')
+    })
     const named: Named[] = []
     for (const tree of trees) {
       const { stem } = tree
@@ -92,7 +96,8 @@ export class Refresh {
   async #isPublished({ name, packedAs, tree, contents, seen }: StockedBuild): Promise<boolean> {
     const known = this.#shelf.builds().find((build) => build.name === name)
     if (known === undefined) return false
-    if ((await digestOf(contents)) !== (await digestOf(join(this.#shelf.path(name), manifest)))) return false
+    const served = await digestOf(join(this.#shelf.path(name), manifest)).catch(() => undefined)
+    if ((await digestOf(contents)) !== served) return false
     if (known.packedAs === packedAs && isSame(known.seen, seen)) return true
     this.#progress.note(`${name}: looking whether it has changed`)
     if ((await this.#digestOf(tree)) !== known.digest) return false

@@ -6,6 +6,7 @@ import type { Progress } from '../public.js'
 import { isPart, nameFile, type TreeName, treeName } from './families.js'
 import { nameIn } from './name.js'
 import type { Outcome } from './outcome.js'
+import { Staging } from './staging.js'
 
 /** The directory of a stick where builds lie. */
 export const home = 'xs-xobuilds'
@@ -31,8 +32,8 @@ export interface Copied {
 }
 
 /**
- * Copies the builds of a USB stick into `rsync-packed`, as far as its manifest names all of them; each file's sum is
- * checked before it takes the place of another.
+ * Copies the builds of a USB stick into `rsync-packed`, as far as its manifest names all of them; the sums of all files
+ * of a build are checked before one of them takes the place of another.
  * @throws SugarError when the stick is not to be trusted at all, or there is no room
  */
 export async function copyBuilds(sticking: Sticking, progress: Progress): Promise<Copied> {
@@ -87,10 +88,17 @@ async function copyBuild(
     )
   }
   const name = nameIn((await medium.read(file, { limit: largestText })).toString('latin1'), file)
-  for (const part of parts) {
-    const limit = part === tree.tree ? largestTree : part === tree.contents ? largestManifest : largestText
-    note(`copying ${part}`)
-    await medium.copy(part, join(to, part), { limit, progress: telling(part, note) })
+  const staging = await Staging.begin(to)
+  try {
+    for (const part of parts) {
+      const limit = part === tree.tree ? largestTree : part === tree.contents ? largestManifest : largestText
+      note(`copying ${part}`)
+      await medium.copy(part, staging.at(part), { limit, progress: telling(part, note) })
+    }
+    // The sum of a tree that is replaced is none of the new one.
+    await staging.place(parts, parts.includes(tree.sum) ? [] : [tree.sum])
+  } finally {
+    await staging.end()
   }
   return name
 }

@@ -2,7 +2,7 @@ import { refusal, shown } from './refusal.js'
 
 /** What an extended header says of the entry behind it; what it does not say is in that entry's own header. */
 export interface Extended {
-  path?: string
+  name?: string
   target?: string
   size?: number
   uid?: number
@@ -26,10 +26,11 @@ export function parseExtended(bytes: Buffer): Extended {
     const digits = space === -1 || space - at > 7 ? '' : bytes.toString('latin1', at, space)
     const end = at + (/^[1-9]\d*$/.test(digits) ? Number(digits) : 0)
     const equals = bytes.indexOf(0x3d, space)
-    if (end > bytes.length || bytes[end - 1] !== 0x0a || equals <= space || equals >= end) {
+    const key = bytes.toString('latin1', space + 1, Math.min(equals, space + 1 + longestKey))
+    // GNU tar passes over blanks before a keyword, and would take for `path` what is none to us.
+    if (end > bytes.length || bytes[end - 1] !== 0x0a || equals >= end || !/^[^ \t]/.test(key)) {
       throw refusal('an extended header is damaged')
     }
-    const key = bytes.toString('latin1', space + 1, Math.min(equals, space + 1 + longestKey))
     if (key.startsWith('GNU.sparse.')) throw refusal('it holds a sparse file')
     if (isKnown(key)) readers[key](found, bytes.toString('latin1', equals + 1, end - 1))
     at = end
@@ -48,10 +49,10 @@ export function checkGlobal(bytes: Buffer): void {
 
 const readers = {
   path: (found: Extended, text: string) => {
-    if (text !== '') found.path = text
+    found.name = text
   },
   linkpath: (found: Extended, text: string) => {
-    if (text !== '') found.target = text
+    found.target = text
   },
   size: (found: Extended, text: string) => {
     found.size = wholeNumber(text, 'size')

@@ -1,10 +1,8 @@
 import { type Kind, type Ownership, unnamed } from './entry.js'
-import { checkGlobal, type Extended, parseExtended } from './extended.js'
-import { blockSize, type Header, parseHeader } from './header.js'
+import { blockSize } from './header.js'
 import {
   freelyPacked,
   type Limits,
-  largestExtension,
   largestId,
   longestTarget,
   longestTime,
@@ -12,8 +10,9 @@ import {
   tarOverhead,
 } from './limits.js'
 import { headerOf, type Member, paddingOf } from './member.js'
-import { pathOf } from './path.js'
+import { namesDirectory, pathOf } from './path.js'
 import { Paths } from './paths.js'
+import { Reader, type Written } from './reader.js'
 import { refusal, shown } from './refusal.js'
 import { Tally } from './tally.js'
 
@@ -55,6 +54,9 @@ const foreign: Readonly<Record<string, string>> = {
   V: 'is the label of a volume',
 }
 
+/** All of a member but what it is. */
+type Place = Pick<Member, 'path' | 'seconds' | 'nanos'>
+
 /**
  * Makes a tar that can do no harm, whoever unpacks it, of one that may be hostile: files of mode 0600, directories of
  * mode 0700, hard links among them, and nothing else; each of them within the tree, and none below a link. It reads and
@@ -65,28 +67,20 @@ const foreign: Readonly<Record<string, string>> = {
 export class Filter {
   readonly tally = new Tally()
   readonly #spec: FilterSpec
+  readonly #reader = new Reader((written, out) => this.#enter(written, out))
   readonly #paths: Paths
   /** Bytes of the tar so far. */
   #bytes = 0
   #devices = 0
-  /** Bytes of a content, with its padding, that are still to be handed on. */
-  #passing = 0
-  /** Bytes of a header, or of the content of one that belongs to the next, which are taken together. */
-  #wanted = blockSize
-  /** As many of them as have come already, when that is not all: at the beginning of a buffer. */
-  #part = { bytes: Buffer.alloc(0), length: 0 }
-  /** The header whose content is wanted. */
-  #before: Header | undefined
-  #extended: Extended | undefined
-  #longName: string | undefined
-  #longTarget: string | undefined
-  #isOver = false
+  /** Directories that have something in them and have not been named, outermost first, until they are handed on. */
+  readonly #parents: string[] = []
   #isTopNamed = false
 
   constructor(spec: FilterSpec) {
     this.#spec = spec
     this.#paths = new Paths(spec.limits, (path) => {
       this.#count(path, 1, true)
+      this.#parents.push(path)
       spec.own(path, unnamed)
     })
   }
@@ -95,41 +89,13 @@ export class Filter {
   read(chunk: Buffer, out: Buffer[]): void {
     this.#bytes += chunk.length
     this.#checkSize()
-    let at = 0
-    // What follows the end of a tar is nothing, to GNU tar as well.
-    while (at < chunk.length && !this.#isOver) {
-      const rest = chunk.length - at
-      if (this.#passing > 0) {
-        const length = Math.min(rest, this.#passing)
-        out.push(chunk.subarray(at, at + length))
-        this.#passing -= length
-        at += length
-        continue
-      }
-      const length = Math.min(rest, this.#wanted - this.#part.length)
-      const whole = this.#gather(chunk.subarray(at, at + length))
-      at += length
-      if (whole !== undefined) this.#take(whole, out)
-    }
-  }
-
-  /** @returns all that is wanted, when this was the rest of it */
-  #gather(more: Buffer): Buffer | undefined {
-    const part = this.#part
-    if (part.length === 0) {
-      if (more.length === this.#wanted) return more
-      part.bytes = Buffer.alloc(this.#wanted)
-    }
-    part.length += more.copy(part.bytes, part.length)
-    if (part.length < this.#wanted) return undefined
-    part.length = 0
-    return part.bytes
+    this.#reader.read(chunk, out)
   }
 
   /** The tar has ended. */
   end(out: Buffer[]): void {
     this.#checkSize()
-    if (!this.#isOver) throw refusal('the tar ends in the middle')
+    if (!this.#reader.isOver) throw refusal('the tar ends in the middle')
     if (this.tally.whole.entries === 0) throw refusal('the tar is empty')
     if (!this.#isTopNamed) this.#spec.own('', unnamed)
     // Two empty blocks end a tar.
@@ -145,121 +111,67 @@ export class Filter {
     }
   }
 
-  #take(part: Buffer, out: Buffer[]): void {
-    const before = this.#before
-    this.#wanted = blockSize
-    this.#before = undefined
-    if (before !== undefined) {
-      this.#extend(before, part.subarray(0, before.size))
-      return
-    }
-    const header = parseHeader(part)
-    if (header === undefined) {
-      this.#isOver = true
-      if (this.#isExtended) throw refusal('the tar ends behind an extended header')
-      return
-    }
-    if ('xgLK'.includes(header.type)) this.#await(header)
-    else this.#enter(header, out)
-  }
-
-  get #isExtended(): boolean {
-    return [this.#extended, this.#longName, this.#longTarget].some((one) => one !== undefined)
-  }
-
-  /** The content of this header says something of the next one. */
-  #await(header: Header): void {
-    const { type, size } = header
-    if (size < 1 || size > largestExtension) throw refusal(`an extended header has ${size} bytes`)
-    const known = { x: this.#extended, L: this.#longName, K: this.#longTarget }[type]
-    if (known !== undefined) throw refusal('two extended headers say the same of one entry')
-    this.#before = header
-    this.#wanted = size + paddingOf(size)
-  }
-
-  #extend({ type }: Header, content: Buffer): void {
-    if (type === 'x') this.#extended = parseExtended(content)
-    else if (type === 'g') checkGlobal(content)
-    else {
-      const text = content.toString('latin1').replace(/\0$/, '')
-      if (type === 'L') this.#longName = text
-      else this.#longTarget = text
-    }
-  }
-
-  #enter(header: Header, out: Buffer[]): void {
-    const extended = this.#extended ?? {}
-    const name = extended.path ?? this.#longName ?? header.name
-    const target = extended.target ?? this.#longTarget ?? header.target
-    this.#extended = undefined
-    this.#longName = undefined
-    this.#longTarget = undefined
-
-    const path = pathOf(name)
-    const size = extended.size ?? header.size
-    const { seconds = header.seconds, nanos = 0 } = extended
+  #enter(written: Written, out: Buffer[]): void {
+    const path = pathOf(written.name)
+    const { type, target, size, seconds, nanos } = written
     if (Math.abs(seconds) > longestTime) throw refusal(`${shown(path)} has a time that no disk can hold`)
-    if (header.type === '1') {
-      this.#link({ path, target: pathOf(target), seconds, nanos }, out)
+    const place = { path, seconds, nanos }
+    if (type === '1') {
+      this.#link(place, written, out)
       return
     }
-    const written = kinds[header.type]
-    if (written === undefined)
-      throw refusal(
-        `${shown(path)} ${foreign[header.type] ?? `is of the unknown type ${shown(header.type)}`}`,
-      )
-    // As tars did before they knew directories.
-    const kind = written === 'file' && name.endsWith('/') ? 'directory' : written
-    if (path === '' && kind !== 'directory') throw refusal('the top of the tree is no directory')
-    this.#own(path, kind, header, extended)
+    const kind = kindOf(written, path)
+    this.#own(path, kind, written)
+    const content = contentOf(path, kind, written)
     if (path === '') this.#isTopNamed = true
-    const content = contentOf(path, kind, size, target)
     const isNew = path !== '' && this.#paths.enter(path, kind)
     this.#count(path, kind === 'directory' && isNew ? 1 : content, isNew)
-    const member = { path, target: '', size: 0, seconds, nanos, mode: 0o600 }
-    if (kind === 'directory') this.#hand({ ...member, type: '5', mode: 0o700 }, out)
-    else if (kind === 'link') this.#handLink(member, target, out)
-    else this.#hand({ ...member, type: '0', size }, out)
-    this.#passing = size + paddingOf(size)
+    if (kind === 'directory') this.#hand(directoryAt(place), out)
+    else if (kind === 'link') this.#handLink(place, target, out)
+    else this.#hand(fileAt(place, size), out)
   }
 
-  #own(path: string, kind: Kind, { mode, major, minor, ...ids }: Header, extended: Extended): void {
-    const { uid = ids.uid, gid = ids.gid } = extended
+  #own(path: string, kind: Kind, { mode, uid, gid, major, minor }: Written): void {
     for (const id of [uid, gid]) {
-      if (id < 0 || id > largestId) throw refusal(`${shown(path)} belongs to ${id}, which is nobody's number`)
+      if (id > largestId) throw refusal(`${shown(path)} belongs to ${id}, which is nobody's number`)
     }
     if (kind.endsWith('device')) {
       this.#devices += 1
       const most = this.#spec.limits.devices
       if (this.#devices > most) throw refusal(`it holds more than ${most} devices`)
       // The kernel's own bounds.
-      if (major < 0 || minor < 0 || major >= 2 ** 12 || minor >= 2 ** 20)
+      if (major >= 2 ** 12 || minor >= 2 ** 20)
         throw refusal(`${shown(path)} is the device ${major},${minor}, which no kernel has`)
     }
-    this.#spec.own(path, { kind, mode: mode & 0o7777, uid, gid, major, minor })
+    // Whatever is written of links, on a Linux they have no other mode.
+    this.#spec.own(path, { kind, mode: kind === 'link' ? 0o777 : mode & 0o7777, uid, gid, major, minor })
   }
 
-  #link(
-    { path, target, ...times }: Pick<Member, 'path' | 'target' | 'seconds' | 'nanos'>,
-    out: Buffer[],
-  ): void {
+  #link(place: Place, written: Written, out: Buffer[]): void {
+    const { path } = place
+    const target = pathOf(written.target)
+    const odd = [written.name, written.target].find(namesDirectory)
+    if (odd !== undefined)
+      throw refusal(`${shown(path)} is a hard link, with ${shown(odd)} as if that were a directory`)
     this.#paths.link(path, target)
     this.#count(path, 0, true)
-    // Of a hard link, as of GNU tar, no content follows, whatever its size says.
-    this.#hand({ ...times, type: '1', path, target, size: 0, mode: 0o600 }, out)
+    this.#hand({ ...place, type: '1', target, size: 0, mode: 0o600 }, out)
   }
 
-  #handLink(member: Omit<Member, 'type'>, target: string, out: Buffer[]): void {
+  #handLink(place: Place, target: string, out: Buffer[]): void {
     if (this.#spec.owners === 'fakeroot') {
-      this.#hand({ ...member, type: '2', target: nowhere + target }, out)
+      this.#hand({ ...place, type: '2', target: nowhere + target, size: 0, mode: 0o600 }, out)
       return
     }
     const content = Buffer.from(target, 'latin1')
-    this.#hand({ ...member, type: '0', size: content.length }, out)
+    this.#hand(fileAt(place, content.length), out)
     out.push(content, Buffer.alloc(paddingOf(content.length)))
   }
 
+  /** Nothing is left to GNU tar, which would give a directory that is not named whatever mode it is started with. */
   #hand(member: Member, out: Buffer[]): void {
+    const { seconds, nanos } = member
+    for (const path of this.#parents.splice(0)) out.push(headerOf(directoryAt({ path, seconds, nanos })))
     out.push(headerOf(member))
   }
 
@@ -275,16 +187,34 @@ export class Filter {
 const tooLarge = ({ bytes }: Limits) =>
   refusal(`it would take more than ${Math.floor(bytes / 1e6)} MB, which is the limit (rsync-tree-limit)`)
 
+const directoryAt = ({ path, seconds, nanos }: Place): Member => {
+  return { type: '5', path, target: '', mode: 0o700, size: 0, seconds, nanos }
+}
+
+const fileAt = ({ path, seconds, nanos }: Place, size: number): Member => {
+  return { type: '0', path, target: '', mode: 0o600, size, seconds, nanos }
+}
+
+/** @throws RequestError for what is none, or is called as if it were another */
+function kindOf({ type, name }: Written, path: string): Kind {
+  const kind = kinds[type]
+  if (kind === undefined)
+    throw refusal(`${shown(path)} ${foreign[type] ?? `is of the unknown type ${shown(type)}`}`)
+  // As tars did before they knew directories.
+  if (kind === 'file' && name.endsWith('/')) return 'directory'
+  if (path === '' && kind !== 'directory') throw refusal('the top of the tree is no directory')
+  if (kind !== 'directory' && namesDirectory(name))
+    throw refusal(`${shown(path)}, a ${kind}, is called ${shown(name)}, as if it were a directory`)
+  return kind
+}
+
 /** Bytes of what is written for an entry. @throws RequestError */
-function contentOf(path: string, kind: Kind, size: number, target: string): number {
-  if (kind !== 'file') {
-    if (size !== 0) throw refusal(`${shown(path)}, a ${kind}, has a content`)
-    if (kind !== 'link') return 0
-    if (target === '' || target.includes('\0')) throw refusal(`the link ${shown(path)} leads nowhere`)
-    if (target.length > longestTarget - nowhere.length)
-      throw refusal(`the target of ${shown(path)} is too long`)
-    return target.length
-  }
-  if (size < 0) throw refusal(`${shown(path)} has the size ${size}`)
-  return size
+function contentOf(path: string, kind: Kind, { size, target }: Written): number {
+  if (kind === 'file') return size
+  if (size !== 0) throw refusal(`${shown(path)}, a ${kind}, has a content`)
+  if (kind !== 'link') return 0
+  if (target === '' || target.includes('\0')) throw refusal(`the link ${shown(path)} leads nowhere`)
+  if (target.length > longestTarget - nowhere.length)
+    throw refusal(`the target of ${shown(path)} is too long`)
+  return target.length
 }

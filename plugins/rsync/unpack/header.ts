@@ -31,18 +31,20 @@ export function parseHeader(block: Buffer): Header | undefined {
   }
   const type = String.fromCharCode(block[156] ?? 0)
   const isDevice = type === '3' || type === '4'
+  // Others have anything where a device's number would be.
+  if (isDevice && !isPosix(block) && !isGnu(block))
+    throw refusal('it holds a device, in a format of tar that has none')
   return {
     type,
     name: nameOf(block),
     target: textAt(block, 157, 100),
-    mode: numberAt(block, 100, 8, 'mode'),
-    uid: numberAt(block, 108, 8, 'owner'),
-    gid: numberAt(block, 116, 8, 'group'),
-    size: numberAt(block, 124, 12, 'size'),
+    mode: wholeAt(block, 100, 8, 'mode'),
+    uid: wholeAt(block, 108, 8, 'owner'),
+    gid: wholeAt(block, 116, 8, 'group'),
+    size: wholeAt(block, 124, 12, 'size'),
     seconds: numberAt(block, 136, 12, 'time'),
-    // Other headers have anything there.
-    major: isDevice ? numberAt(block, 329, 8, 'device') : 0,
-    minor: isDevice ? numberAt(block, 337, 8, 'device') : 0,
+    major: isDevice ? wholeAt(block, 329, 8, 'device') : 0,
+    minor: isDevice ? wholeAt(block, 337, 8, 'device') : 0,
   }
 }
 
@@ -63,15 +65,24 @@ export function isSummed(block: Buffer): boolean {
 /** POSIX's headers may have the beginning of a long name in a field of its own; GNU's have other things there. */
 function nameOf(block: Buffer): string {
   const name = textAt(block, 0, 100)
-  if (block.toString('latin1', 257, 263) !== 'ustar\0') return name
+  if (!isPosix(block)) return name
   const prefix = textAt(block, 345, 155)
   return prefix === '' ? name : `${prefix}/${name}`
 }
+
+const isPosix = (block: Buffer): boolean => block.toString('latin1', 257, 263) === 'ustar\0'
+const isGnu = (block: Buffer): boolean => block.toString('latin1', 257, 265) === 'ustar  \0'
 
 /** Up to its first NUL, if there is one. */
 function textAt(block: Buffer, at: number, length: number): string {
   const end = block.indexOf(0, at)
   return block.toString('latin1', at, end === -1 ? at + length : Math.min(end, at + length))
+}
+
+function wholeAt(block: Buffer, at: number, length: number, what: string): number {
+  const value = numberAt(block, at, length, what)
+  if (value < 0) throw refusal(`the ${what} in a header is ${value}`)
+  return value
 }
 
 function numberAt(block: Buffer, at: number, length: number, what: string): number {
@@ -80,19 +91,12 @@ function numberAt(block: Buffer, at: number, length: number, what: string): numb
   return value
 }
 
-/** Octal digits with spaces before and spaces or NULs behind them; none at all are 0. */
+/** Octal digits with spaces before and spaces or NULs behind them; or NULs alone, which are 0. */
+const octal = /^(?: *([0-7]+)[ \0]*|\0*)$/
+
 function octalAt(block: Buffer, at: number, length: number): number | undefined {
-  const end = at + length
-  let value = 0
-  let next = at
-  while (next < end && block[next] === 0x20) next += 1
-  for (; next < end; next += 1) {
-    const digit = (block[next] ?? 0) - 0x30
-    if (digit < 0 || digit > 7) break
-    value = value * 8 + digit
-  }
-  for (; next < end; next += 1) if (block[next] !== 0 && block[next] !== 0x20) return undefined
-  return value
+  const found = octal.exec(block.toString('latin1', at, at + length))
+  return found === null ? undefined : Number.parseInt(found[1] ?? '0', 8)
 }
 
 /** GNU's numbers of base 256: the first bit says so, the second is the sign. */

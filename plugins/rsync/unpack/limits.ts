@@ -11,8 +11,8 @@ export interface Limits {
 /** @param bytes of the disk that a tree may take */
 export const limitsOf = (bytes: number): Limits => ({
   bytes,
-  entries: 1_000_000,
-  names: 128 * 1024 * 1024,
+  entries: 500_000,
+  names: 64 * 1024 * 1024,
   devices: 10_000,
 })
 

@@ -27,23 +27,23 @@ export class Notes {
     this.#text += `${fileMark}${escaped(path)}\nuser.rsync.%stat="${statOf(ownership)}"\n\n`
   }
 
-  /** Writes what has come together, when it is worth it. */
-  async drain(): Promise<void> {
-    if (this.#text.length >= enough) await this.#write()
+  /** Whether so much has come together that it should be written. */
+  get isFull(): boolean {
+    return this.#text.length >= enough
+  }
+
+  async write(): Promise<void> {
+    const text = this.#text
+    this.#text = ''
+    await this.#file.writeFile(text)
   }
 
   async close({ isWhole }: { isWhole: boolean }): Promise<void> {
     try {
-      if (isWhole) await this.#write()
+      if (isWhole) await this.write()
     } finally {
       await this.#file.close()
     }
-  }
-
-  async #write(): Promise<void> {
-    const text = this.#text
-    this.#text = ''
-    await this.#file.writeFile(text)
   }
 }
 

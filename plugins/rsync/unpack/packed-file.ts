@@ -31,7 +31,7 @@ export class PackedFile {
   static async open(path: string): Promise<PackedFile> {
     // A fifo would have us wait for ever.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error) =>
-      fail(error, path),
+      unreadable(error, path),
     )
     const about = await file.stat()
     if (about.isFile()) return new PackedFile(file, path, about.size)
@@ -41,7 +41,9 @@ export class PackedFile {
 
   /** Its first bytes, which are read again then. */
   async head(length: number): Promise<Buffer> {
-    const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(length), 0, length, 0)
+    const { buffer, bytesRead } = await this.#file
+      .read(Buffer.alloc(length), 0, length, 0)
+      .catch((error) => unreadable(error, this.#path))
     return buffer.subarray(0, bytesRead)
   }
 
@@ -51,7 +53,7 @@ export class PackedFile {
       const buffer = Buffer.allocUnsafeSlow(chunkSize)
       const { bytesRead } = await this.#file
         .read(buffer, 0, chunkSize, this.done)
-        .catch((error) => fail(error, this.#path))
+        .catch((error) => unreadable(error, this.#path))
       if (bytesRead === 0) return
       const chunk = buffer.subarray(0, bytesRead)
       this.done += bytesRead
@@ -72,7 +74,8 @@ export class PackedFile {
   }
 }
 
-function fail(error: unknown, path: string): never {
+/** Says why a file cannot be read. @throws RequestError NOT_FOUND; SystemError DAMAGED, REFUSED */
+export function unreadable(error: unknown, path: string): never {
   const code = systemCode(error)
   if (code === 'ENOENT') throw new RequestError('NOT_FOUND', `there is no file ${path}`)
   if (code === 'EIO') {

@@ -24,6 +24,9 @@ export function pathOf(written: string): string {
   return path
 }
 
+/** Whether it is written as only directories can be: `a/`, `a/.`, `.`. To GNU tar, anything else of that name is a fault. */
+export const namesDirectory = (written: string): boolean => /(?:^|\/)\.?$/.test(written)
+
 const isPlain = (written: string): boolean => !/\0|(?:^|\/)\.{0,2}(?:\/|$)/.test(written)
 
 function normal(written: string): string {

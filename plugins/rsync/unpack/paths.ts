@@ -35,6 +35,8 @@ export class Paths {
       return true
     }
     if (before.kind !== kind) throw refusal(`${shown(path)} is in it twice, as ${before.kind} and as ${kind}`)
+    // Which of two that lead out of a tree GNU tar leaves there is chance: it makes them last, by their inodes.
+    if (kind === 'link') throw refusal(`${shown(path)} is in it twice, both times as a link`)
     if (before.isLinked) throw refusal(`${shown(path)} is in it again, behind a hard link to it`)
     return false
   }

@@ -121,7 +121,7 @@ class Work {
     for await (const chunk of chunks) {
       this.#filter.read(chunk, out)
       if (out.length > 0) yield joined(out)
-      await this.#notes.drain()
+      if (this.#notes.isFull) await this.#notes.write()
     }
     this.#isRead = true
     this.#filter.end(out)

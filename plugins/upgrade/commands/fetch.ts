@@ -37,9 +37,13 @@ export async function fetch(
 /** @returns undefined when whoever waits has given up */
 function ended(under: Fetch, signal: AbortSignal): Promise<Build | undefined> {
   return new Promise((resolve, reject) => {
-    const giveUp = () => resolve(undefined)
+    let forget: () => unknown = () => undefined
+    const giveUp = () => {
+      forget()
+      resolve(undefined)
+    }
     signal.addEventListener('abort', giveUp, { once: true })
-    under.ended((end) => {
+    forget = under.ended((end) => {
       signal.removeEventListener('abort', giveUp)
       if ('build' in end) resolve(end.build)
       else reject(end.error)

@@ -1,4 +1,3 @@
-import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Call } from '../../../core/api.js'
 import type { Service } from '../service.js'
@@ -18,16 +17,14 @@ export async function stick(
 
 /** `upgrade unstick NAME`: lets it go when it is its turn. */
 export async function unstick(
-  service: Pick<Service, 'builds' | 'fetches' | 'uses'>,
+  service: Pick<Service, 'builds' | 'fetches' | 'uses' | 'collector'>,
   { args: { name }, print, note }: Naming,
 ): Promise<void> {
-  const file = join(fetchedBuild(service, name).path, 'sticky')
+  const build = fetchedBuild(service, name)
   await service.uses.stick(name, false)
   print(`build-${name} goes when it is its turn`)
-  await access(file).then(
-    () => note(`not yet: remove ${file}, too`),
-    () => undefined,
-  )
+  if ((await service.collector.stuck(build)) !== undefined)
+    note(`not yet: remove ${join(build.path, 'sticky')}, too`)
 }
 
 /** `upgrade remove NAME`: removes a build that nobody fetches now. */

@@ -9,6 +9,7 @@ interface Row {
   readonly bytes: number | null
   /** ISO 8601, UTC. */
   readonly usedAt: string | null
+  /** By the command or by its file. */
   readonly sticky: boolean
   /** Where it came from, or comes from. */
   readonly source: string
@@ -25,15 +26,18 @@ const columns: readonly Column<Row>[] = [
 
 /** `upgrade list`: builds that are here, that are being fetched, and that could not be. */
 export async function list(
-  { builds, uses, fetches }: Pick<Service, 'builds' | 'uses' | 'fetches'>,
+  { builds, uses, fetches, collector }: Pick<Service, 'builds' | 'uses' | 'fetches' | 'collector'>,
   call: Pick<Call, 'list'>,
 ): Promise<void> {
   const common = { bytes: null, usedAt: null, sticky: false }
-  const here = builds.list().map(({ name, bytes, from }): Row => {
+  const here: Row[] = []
+  for (const build of builds.list()) {
+    const { name, bytes, from } = build
     const use = uses.get(name)
     const source = use?.source ?? (from === 'rsync' ? 'rsync-packed' : from)
-    return { name, state: 'here', bytes, usedAt: use?.usedAt ?? null, sticky: use?.sticky === true, source }
-  })
+    const sticky = (await collector.stuck(build)) !== undefined
+    here.push({ name, state: 'here', bytes, usedAt: use?.usedAt ?? null, sticky, source })
+  }
   const coming = fetches
     .all()
     .map(({ name, words, source }): Row => ({ ...common, name, state: words, source }))

@@ -11,6 +11,8 @@ export class Changed extends Error {}
 export interface Wanted {
   readonly url: URL
   readonly authorization: string | undefined
+  /** See Question. */
+  readonly secure?: boolean
   /** What the build's tree must hash to, `md5:...`; it is noted with what comes. */
   readonly sum: string
   /** Bytes that it may have: as many as fit. Asked for before each try. */
@@ -54,7 +56,7 @@ export async function download(partial: Partial, wanted: Wanted): Promise<void> 
 }
 
 async function attempt(partial: Partial, wanted: Wanted): Promise<void> {
-  const { url, authorization, signal, patience } = wanted
+  const { url, authorization, secure = false, signal, patience } = wanted
   const { facts } = partial
   if (facts?.size !== undefined && partial.size === facts.size) return
   const validator = validatorOf(facts)
@@ -63,6 +65,7 @@ async function attempt(partial: Partial, wanted: Wanted): Promise<void> {
   const question: Question = {
     method: 'GET',
     authorization,
+    secure,
     signal,
     idle: patience.idle,
     headers: begun ? { Range: `bytes=${partial.size}-`, 'If-Range': validator } : {},

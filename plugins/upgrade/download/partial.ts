@@ -37,10 +37,7 @@ export class Partial {
   static async open(folder: string): Promise<Partial> {
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const facts = await readFacts(join(folder, 'facts.json'))
-    const size = await stat(join(folder, 'tree')).then(
-      (found) => found.size,
-      () => 0,
-    )
+    const size = await sizeIn(folder)
     const partial = new Partial(folder, facts, size)
     if (size > 0 && facts === undefined) await partial.discard()
     return partial
@@ -87,6 +84,13 @@ export class Partial {
     }
   }
 }
+
+/** Bytes of the partial file in a folder; 0 where there is none. */
+export const sizeIn = (folder: string): Promise<number> =>
+  stat(join(folder, 'tree')).then(
+    ({ size }) => size,
+    () => 0,
+  )
 
 async function readFacts(path: string): Promise<PartialFacts | undefined> {
   try {

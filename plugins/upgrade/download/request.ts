@@ -18,6 +18,8 @@ export interface Question {
   /** Sent to the server that was configured, and to none that it leads to. */
   readonly authorization: string | undefined
   readonly signal: AbortSignal
+  /** No sum tells whether what comes is right: it is not to come over http where https was asked. */
+  readonly secure?: boolean
   /** Milliseconds within which there must be an answer, and within which some of its body must come. */
   readonly idle: number
 }
@@ -52,15 +54,15 @@ export async function ask(address: URL, question: Question): Promise<Answer> {
         return { status, headers, body: response }
       response.destroy()
       throw new RequestError(
-        'UNAVAILABLE',
+        'REFUSED',
         `${shown(url)} comes packed (Content-Encoding: ${packed.slice(0, 40)})`,
       )
     }
     response.destroy()
-    url = target(url, headers.location)
+    url = target(url, headers.location, question.secure)
     from = reached
   }
-  throw new RequestError('UNAVAILABLE', `${shown(address)} leads on more than ${mostRedirects} times`)
+  throw new RequestError('REFUSED', `${shown(address)} leads on more than ${mostRedirects} times`)
 }
 
 /** @returns what went wrong with an answer that is not the one that is wanted, to be thrown */
@@ -68,7 +70,7 @@ export function failure(url: URL, { status, body }: Answer): Error {
   body.destroy()
   const words = `${shown(url)} answers ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd()
   const passes = status >= 500 || [408, 425, 429].includes(status)
-  return passes ? new Interrupted(words) : new RequestError('UNAVAILABLE', words)
+  return passes ? new Interrupted(words) : new RequestError('REFUSED', words)
 }
 
 export const isMissing = ({ status }: Answer): boolean => status === 404 || status === 410
@@ -114,19 +116,25 @@ export async function textAt(url: URL, question: Question, most: number): Promis
   let size = 0
   for await (const chunk of bytesOf(answer, url, question)) {
     size += chunk.length
-    if (size > most) throw new RequestError('UNAVAILABLE', `${shown(url)} is longer than ${most} bytes`)
+    if (size > most) throw new RequestError('REFUSED', `${shown(url)} is longer than ${most} bytes`)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('latin1')
 }
 
-function target(from: URL, location: string): URL {
+/** Where an answer leads. @throws RequestError when nobody should go there */
+export function target(from: URL, location: string, secure = false): URL {
   if (!URL.canParse(location, from.href))
-    throw new RequestError('UNAVAILABLE', `${shown(from)} leads to what is no address`)
+    throw new RequestError('REFUSED', `${shown(from)} leads to what is no address`)
   const url = new URL(location, from)
+  if (secure && from.protocol === 'https:' && url.protocol === 'http:')
+    throw new RequestError(
+      'REFUSED',
+      `${shown(from)} leads from https to http, where anybody may change what comes`,
+    )
   if (url.protocol === 'http:' || url.protocol === 'https:') return url
   throw new RequestError(
-    'UNAVAILABLE',
+    'REFUSED',
     `${shown(from)} leads to a ${url.protocol.slice(0, 20)} address, and only http and https are followed`,
   )
 }
@@ -188,7 +196,7 @@ const guarded =
 
 const astray = (url: URL, address: string): RequestError =>
   new RequestError(
-    'UNAVAILABLE',
+    'REFUSED',
     `it leads to ${shown(url)} (${address}), where only this machine or its own network gets`,
   )
 

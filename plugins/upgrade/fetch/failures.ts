@@ -1,24 +1,37 @@
+import { type ErrorCode, RequestError } from '../../../core/api.js'
+import { passes } from '../sources/fault.js'
+
 /** What could not be fetched, and why. */
 export interface Failure {
   readonly name: string
+  /** Words that follow the name of the build. */
   readonly why: string
+  readonly code: ErrorCode
   /** Milliseconds since 1970: when it may be tried again. */
   readonly until: number
 }
 
-/** Milliseconds for which a failure is remembered. */
+/** Milliseconds for which a failure is remembered; less where a part has come that can be gone on with. */
 const remembered = 600_000
+const rememberedPart = 60_000
+/** Characters of a reason. What is behind it must stay in what a client's user is shown. */
+const longest = 250
 const mostNames = 1000
 
 /** Failures of the last minutes, so that a class that asks again does not have each of its questions asked anew. */
 export class Failures {
   readonly #failures = new Map<string, Failure>()
 
-  note(name: string, why: string): void {
+  /** @param isPart whether something has come that can be gone on with */
+  note(name: string, { why, code, isPart }: Pick<Failure, 'why' | 'code'> & { isPart: boolean }): Failure {
     this.#failures.delete(name)
     const [oldest] = this.#failures.keys()
     if (oldest !== undefined && this.#failures.size >= mostNames) this.#failures.delete(oldest)
-    this.#failures.set(name, { name, why, until: Date.now() + remembered })
+    const until = Date.now() + (isPart ? rememberedPart : remembered)
+    const shown = why.length > longest ? `${why.slice(0, longest)} ...` : why
+    const failure = { name, why: shown, code, until }
+    this.#failures.set(name, failure)
+    return failure
   }
 
   get(name: string): Failure | undefined {
@@ -40,7 +53,13 @@ export class Failures {
   }
 }
 
-/** How long it is until then, in whole minutes. */
-export const minutesUntil = (until: number): number => Math.max(1, Math.ceil((until - Date.now()) / 60_000))
+/** What those are told who ask for it: when to ask again, or whom to tell. */
+export function errorOf({ name, why, code, until }: Failure): RequestError {
+  if (!passes({ code })) {
+    return new RequestError(code, `build-${name} ${why}`, { hint: 'tell whoever looks after the server' })
+  }
+  const left = Math.max(1, Math.ceil((until - Date.now()) / 60_000))
+  return new RequestError('UNAVAILABLE', `build-${name} ${why}; try again in ${minutes(left)}`)
+}
 
 export const minutes = (count: number): string => (count === 1 ? '1 minute' : `${count} minutes`)

@@ -13,19 +13,19 @@ const elsewhere = {
   unpacking: 'is being unpacked',
 } as const
 
-/** Minutes that are named where nobody can know. */
-const unknown = 10
+/** Bytes that are unpacked in a millisecond, on a small machine. */
+const unpacked = 5000
 
 /** A build that is being fetched, for however many wait for it. */
 export class Fetch {
   readonly name: string
-  readonly since = Date.now()
   stage: Stage = 'looking'
   /** Where it comes from, without passwords; empty while it is being looked for. */
   source = ''
   bytes = 0
   total: number | undefined
   end: End | undefined
+  /** When it began, by a clock that nobody sets, and how much was there by then. */
   #began: { at: number; bytes: number } | undefined
   readonly #waiting = new Set<(end: End) => void>()
 
@@ -47,7 +47,7 @@ export class Fetch {
   }
 
   progress(bytes: number, total: number | undefined): void {
-    this.#began ??= { at: Date.now(), bytes }
+    this.#began ??= { at: performance.now(), bytes }
     this.bytes = bytes
     this.total = total
   }
@@ -67,7 +67,8 @@ export class Fetch {
 
   /** When to come back, in words: "try again in about 10 minutes". */
   get advice(): string {
-    return `try again in about ${minutes(this.#minutesLeft())}`
+    const left = this.#minutesLeft()
+    return `try again in ${left === undefined ? 'a few minutes' : `about ${minutes(left)}`}`
   }
 
   /** Calls back when it ends, at once if it has. @returns takes it back */
@@ -83,14 +84,15 @@ export class Fetch {
     this.#waiting.clear()
   }
 
-  #minutesLeft(): number {
+  /** By how fast it came so far; undefined where nobody can know. */
+  #minutesLeft(): number | undefined {
     if (this.stage === 'looking') return 1
-    if (this.stage === 'unpacking') return 2
     const began = this.#began
-    const came = began === undefined ? 0 : this.bytes - began.bytes
-    if (began === undefined || came <= 0 || this.total === undefined) return unknown
-    const left = ((this.total - this.bytes) / came) * (Date.now() - began.at)
-    // It is unpacked after that.
-    return Math.min(24 * 60, Math.ceil(left / 60_000) + 1)
+    if (this.stage !== 'reading' || began === undefined || this.total === undefined) return undefined
+    const came = this.bytes - began.bytes
+    if (came <= 0) return undefined
+    const since = performance.now() - began.at
+    const left = ((this.total - this.bytes) / came) * since + this.total / unpacked
+    return Math.min(24 * 60, Math.max(1, Math.ceil(left / 60_000)))
   }
 }

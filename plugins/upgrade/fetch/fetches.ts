@@ -1,10 +1,14 @@
-import { type Logger, RequestError } from '../../../core/api.js'
+import { type Logger, RequestError, SugarError } from '../../../core/api.js'
 import type { Build, Builds } from '../../rsync/public.js'
 import { fullDisk } from '../full-disk.js'
 import type { Collector } from '../lru/collector.js'
+import type { Room } from '../lru/room.js'
+import type { Uses } from '../lru/uses.js'
+import { passes } from '../sources/fault.js'
 import type { Offer, Site, Source } from '../sources/source.js'
+import { Contacts } from './contacts.js'
 import type { Downloads } from './downloads.js'
-import { Failures, minutes, minutesUntil } from './failures.js'
+import { errorOf, Failures } from './failures.js'
 import { Fetch } from './fetch.js'
 import { Gate } from './gate.js'
 
@@ -17,23 +21,14 @@ const longest = 24 * 3_600_000
 /** Builds that are looked for, read or wait for their turn. */
 const most = 100
 
-/** What a source said the last time it was asked. */
-export interface Contact {
-  readonly source: string
-  /** ISO 8601, UTC. */
-  readonly at: string
-  /** What was wrong, where something was. */
-  readonly fault: string | undefined
-}
-
 export interface FetchesParts {
   readonly sources: readonly Source[]
   readonly builds: Builds
   readonly collector: Collector
+  readonly room: Room
+  readonly uses: Uses
   readonly downloads: Downloads
   readonly log: Logger
-  /** A build has come. */
-  fetched(build: Build, source: string): Promise<void>
 }
 
 /** Nobody has it. */
@@ -42,16 +37,17 @@ class Nowhere extends RequestError {}
 /** Builds that are being fetched: one fetch for each name, however many ask. */
 export class Fetches {
   readonly failures = new Failures()
+  readonly contacts: Contacts
   readonly #parts: FetchesParts
   readonly #fetches = new Map<string, Fetch>()
   readonly #tasks = new Set<Promise<void>>()
-  readonly #contacts = new Map<string, Contact>()
   readonly #asking = new Gate(askedAtOnce)
   readonly #reading = new Gate(readAtOnce)
   readonly #stop = new AbortController()
 
   constructor(parts: FetchesParts) {
     this.#parts = parts
+    this.contacts = new Contacts(parts.log)
   }
 
   get(name: string): Fetch | undefined {
@@ -62,10 +58,6 @@ export class Fetches {
     return [...this.#fetches.values()]
   }
 
-  contacts(): Contact[] {
-    return [...this.#contacts.values()]
-  }
-
   /**
    * The fetch of a build, which is begun if it is not under way.
    * @throws RequestError when it has just failed, or cannot be begun
@@ -74,11 +66,9 @@ export class Fetches {
     const under = this.#fetches.get(name)
     if (under !== undefined) return under
     if (this.#stop.signal.aborted) throw stopping()
+    this.#checkAlike(name)
     const failure = this.failures.get(name)
-    if (failure !== undefined) {
-      const later = `try again in ${minutes(minutesUntil(failure.until))}`
-      throw new RequestError('UNAVAILABLE', `build-${name} ${failure.why}; ${later}`)
-    }
+    if (failure !== undefined) throw errorOf(failure)
     if (this.#fetches.size >= most) {
       throw new RequestError(
         'TOO_MANY',
@@ -92,6 +82,16 @@ export class Fetches {
     return fetch
   }
 
+  /** @throws RequestError when rsync takes its name for that of a build that is here or comes: it could not be served */
+  #checkAlike(name: string): void {
+    const others = [...this.#parts.builds.list(), ...this.#fetches.values()].map((one) => one.name)
+    const other = others.find((one) => one.toLowerCase() === name.toLowerCase())
+    if (other === undefined || other === name) return
+    throw new RequestError('REFUSED', `build-${name} is not here, and there is build-${other}`, {
+      hint: `ask for build-${other}: names that differ in capital letters alone are one`,
+    })
+  }
+
   /** Ends what is under way; what has come of it stays for the next start. */
   async close(): Promise<void> {
     this.#stop.abort(stopping())
@@ -101,17 +101,39 @@ export class Fetches {
   /** Never rejects: whoever waits hears how it ended. */
   async #run(fetch: Fetch): Promise<void> {
     const { name } = fetch
-    const { collector, log, fetched } = this.#parts
+    const { room } = this.#parts
     try {
       const build = await this.#fetch(fetch)
-      collector.release(name)
-      await fetched(build, fetch.source)
+      room.release(name)
+      await this.#note(build, fetch.source)
       await this.#discard(name)
-      log.info({ build: name, source: fetch.source, bytes: build.bytes }, `fetched build-${name}`)
       this.#end(fetch, { build })
     } catch (thrown) {
-      collector.release(name)
+      room.release(name)
       this.#end(fetch, { error: await this.#fail(name, thrown) })
+      return
+    }
+    await this.#collect()
+  }
+
+  /** The build is there already: what goes wrong here takes it from nobody. */
+  async #note(build: Build, source: string): Promise<void> {
+    const { uses, log } = this.#parts
+    const { name, bytes } = build
+    log.info({ build: name, source, bytes }, `fetched build-${name}`)
+    try {
+      await uses.installed(build, source)
+    } catch (err) {
+      log.error({ err, build: name }, `it is not noted on the disk that build-${name} has come`)
+    }
+  }
+
+  /** It may be larger than was thought. Whoever waits for it need not wait for that. */
+  async #collect(): Promise<void> {
+    try {
+      await this.#parts.collector.collect()
+    } catch (err) {
+      this.#parts.log.error({ err }, 'builds that are beyond the limit cannot be removed')
     }
   }
 
@@ -123,13 +145,14 @@ export class Fetches {
   /** Notes a failure. @returns what whoever waits is told */
   async #fail(name: string, thrown: unknown): Promise<RequestError> {
     if (this.#stop.signal.aborted) return stopping()
-    const why = this.#why(thrown)
-    this.failures.note(name, why)
+    const { code, message } = thrown instanceof RequestError ? thrown : ours()
+    const why = thrown instanceof Nowhere ? message : `could not be fetched: ${message}`
     const err = thrown instanceof RequestError ? undefined : thrown
     this.#parts.log.warn({ build: name, err }, `build-${name} ${why}`)
-    // What broke off goes on the next time; what is too large is not kept.
-    if (!(thrown instanceof RequestError && thrown.code === 'UNAVAILABLE')) await this.#discard(name)
-    return new RequestError('UNAVAILABLE', `build-${name} ${why}; try again in 10 minutes`)
+    // What broke off goes on the next time.
+    const isPart = await this.#parts.downloads.has(name).catch(() => false)
+    if (!isPart) await this.#discard(name)
+    return errorOf(this.failures.note(name, { why, code, isPart: isPart && passes({ code }) }))
   }
 
   /** Removes what has come of a build. What cannot be removed now goes with what nobody asks for any more. */
@@ -141,19 +164,11 @@ export class Fetches {
     }
   }
 
-  #why(thrown: unknown): string {
-    if (thrown instanceof Nowhere) return thrown.message
-    if (thrown instanceof RequestError) return `could not be fetched: ${thrown.message}`
-    const full = fullDisk(thrown)
-    if (full !== undefined) return `could not be fetched: ${full.message}`
-    return 'could not be fetched: the server has a fault, which its log tells'
-  }
-
   /** Asks the sources in their order, and takes the build from the first that gives it. */
   async #fetch(fetch: Fetch): Promise<Build> {
     const { name } = fetch
     const { signal } = this.#stop
-    const faults: string[] = []
+    const faults: RequestError[] = []
     for (const source of this.#parts.sources) {
       fetch.stage = 'looking'
       fetch.source = ''
@@ -162,18 +177,38 @@ export class Fetches {
           signal.throwIfAborted()
           return source.find(name, signal)
         })
-        this.#contact(source)
+        this.contacts.note(source)
         if (offer !== undefined) return await this.#bring(fetch, source, offer)
-      } catch (error) {
-        if (signal.aborted || !(error instanceof RequestError) || error.code === 'NO_SPACE') throw error
-        this.#contact(source, error.message)
-        faults.push(error.message)
-        // What is hostile or broken is not gone on with.
-        if (error.code !== 'UNAVAILABLE') await this.#discard(name)
+      } catch (thrown) {
+        if (signal.aborted) throw thrown
+        faults.push(await this.#faultOf(name, source, thrown))
       }
     }
-    if (faults.length === 0) throw new Nowhere('NOT_FOUND', 'is not here, and at none of the sources')
-    throw new RequestError('UNAVAILABLE', faults.join('; '))
+    const [first] = faults
+    if (first === undefined) throw new Nowhere('UNAVAILABLE', 'is not here, and at none of the sources')
+    const { code } = faults.find(passes) ?? first
+    throw new RequestError(code, faults.map(({ message }) => message).join('; '))
+  }
+
+  /** Notes why a source did not give a build. @returns it for whoever waits */
+  async #faultOf(name: string, source: Source, thrown: unknown): Promise<RequestError> {
+    const full = fullDisk(thrown)
+    if (full !== undefined || (thrown instanceof RequestError && thrown.code === 'NO_SPACE')) {
+      // The next source may have a smaller one; what has come of this one takes its room.
+      await this.#discard(name)
+      return full ?? (thrown as RequestError)
+    }
+    if (thrown instanceof RequestError) {
+      this.contacts.note(source, thrown.message)
+      return thrown
+    }
+    // What the machine lacks can be had; what nobody foresaw may be the fault of what has come.
+    if (!(thrown instanceof SugarError)) await this.#discard(name)
+    this.#parts.log.error(
+      { err: thrown, build: name, source: source.shown },
+      `build-${name} cannot be published`,
+    )
+    return ours()
   }
 
   async #bring(fetch: Fetch, source: Source, offer: Offer): Promise<Build> {
@@ -208,7 +243,7 @@ export class Fetches {
   }
 
   async #site(fetch: Fetch, signal: AbortSignal): Promise<Site> {
-    const { builds, collector, downloads, log } = this.#parts
+    const { builds, collector, room, downloads, log } = this.#parts
     const { name } = fetch
     let before = 0
     return {
@@ -218,24 +253,22 @@ export class Fetches {
       signal,
       progress: (bytes, total) => {
         fetch.progress(bytes, total)
-        collector.came(name, bytes - before)
+        room.came(name, bytes - before)
       },
       unpacking: () => {
         fetch.stage = 'unpacking'
       },
-      makeRoom: (packed, unpacked) => {
-        before = fetch.bytes
-        return collector.makeRoom(name, packed, unpacked)
+      makeRoom: (packed, unpacked, here = 0) => {
+        before = fetch.bytes - here
+        return collector.makeRoom(name, { packed, unpacked, came: here }, signal)
       },
-      spare: () => collector.spare(),
+      spare: () => room.spare(),
       note: (line) => log.debug({ build: name }, line),
     }
   }
-
-  #contact({ shown: source }: Source, fault?: string): void {
-    this.#contacts.set(source, { source, at: new Date().toISOString(), fault })
-  }
 }
+
+const ours = (): RequestError => new RequestError('INTERNAL', 'the server has a fault, which its log tells')
 
 const stopping = (): RequestError =>
   new RequestError('UNAVAILABLE', 'the server is stopping; try again in about 10 minutes')

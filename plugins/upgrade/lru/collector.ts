@@ -4,6 +4,7 @@ import { type Logger, RequestError } from '../../../core/api.js'
 import type { Build, Builds, Modules } from '../../rsync/public.js'
 import { amount } from '../text.js'
 import type { Disk } from './disk.js'
+import { type Excess, noRoom, type Reserved, type Room } from './room.js'
 import type { Uses } from './uses.js'
 
 /** Milliseconds in which a build that was installed or asked for does not go. */
@@ -19,14 +20,6 @@ export interface Verdict {
   readonly usedAt: string
 }
 
-/** Room that a build which is being fetched will take. */
-interface Reserved {
-  packed: number
-  unpacked: number
-  /** What has come of it, and is no longer free. */
-  came: number
-}
-
 export interface CollectorParts {
   readonly builds: Builds
   readonly modules: Pick<Modules, 'active'>
@@ -35,10 +28,9 @@ export interface CollectorParts {
   readonly limit: number
   /** Bytes of the disk that stay free. */
   readonly keepFree: number
+  readonly room: Room
   /** Of the builds. */
   readonly disk: Disk
-  /** Where they come to while they are packed. */
-  readonly downloads: Disk
   /** Whether an operator has said that a build shall be here; in words that follow its name, or undefined. */
   wanted(name: string): string | undefined
   /** Addresses of those who fetch a module now, with commas between. */
@@ -48,129 +40,89 @@ export interface CollectorParts {
   readonly log: Logger
 }
 
-/** What is too little, in bytes; nothing is where a number is not above 0. */
-interface Excess {
-  /** Beyond the limit. */
-  over: number
-  /** On the disk of the builds. */
-  short: number
-  /** On that of packed builds, where it is another one. */
-  away: number
-}
-
 /** Removes the builds that nobody has asked for the longest, when there is too little room. */
 export class Collector {
   readonly #parts: CollectorParts
-  readonly #reserved = new Map<string, Reserved>()
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(parts: CollectorParts) {
     this.#parts = parts
   }
 
-  /** Bytes of all fetched builds. */
-  get fetched(): number {
-    return this.#fetched().reduce((sum, { bytes }) => sum + bytes, 0)
-  }
-
   /** What would go now and why, and why the others stay; in the order in which they would go. */
   async verdicts(): Promise<Verdict[]> {
-    return await this.#judge(await this.#excess())
+    return await this.#judge(await this.#parts.room.excess())
   }
 
   /** Removes what goes beyond the limits. @returns what has gone */
   collect(): Promise<Verdict[]> {
-    return this.#alone(async () => await this.#remove(await this.verdicts()))
+    return this.#alone(async () => await this.#remove(await this.#judge(await this.#excess())))
+  }
+
+  /** Why an operator may not remove a build that was fetched; undefined when he may. */
+  async whyKept(name: string): Promise<string | undefined> {
+    const build = this.#parts.room.builds().find((one) => one.name === name)
+    return build && ((await this.stuck(build)) ?? this.#inUse(name))
+  }
+
+  /** What makes a build sticky: a command or a file; undefined when it is not. */
+  async stuck({ name, path }: Build): Promise<string | undefined> {
+    if (this.#parts.uses.get(name)?.sticky === true) return 'it is sticky ("upgrade unstick" ends that)'
+    return (await isThere(join(path, 'sticky'))) ? `${join(path, 'sticky')} says so` : undefined
   }
 
   /** Removes one build for an operator. @throws RequestError REFUSED when it is in use, or shall stay */
   remove(name: string): Promise<void> {
     return this.#alone(async () => {
-      const { builds, uses, log } = this.#parts
-      const build = builds.get(name)
-      const why = (build && (await this.#stuck(build))) ?? this.#inUse(name)
+      const why = await this.whyKept(name)
       if (why !== undefined) throw new RequestError('REFUSED', `build-${name} stays: ${why}`)
-      await builds.remove(name, 'an operator said so')
-      await uses.removed(name)
-      log.info({ build: name }, `removed build-${name}: an operator said so`)
+      const build = this.#parts.builds.get(name)
+      if (build !== undefined) await this.#removeOne(build, 'an operator said so')
     })
   }
 
   /**
    * Keeps room for a build that is being fetched, in place of what was kept for it before.
-   * @param packed bytes that are still to come
    * @throws RequestError NO_SPACE when even without all that may go there is too little; then nothing goes
    */
-  makeRoom(name: string, packed: number, unpacked: number): Promise<void> {
+  makeRoom(name: string, mine: Reserved, signal: AbortSignal): Promise<void> {
     return this.#alone(async () => {
-      this.#reserved.delete(name)
-      const mine = { packed, unpacked, came: 0 }
-      let excess = await this.#excess(mine)
-      if (excess.short > 0 || excess.away > 0) {
-        await this.#parts.sweep()
-        excess = await this.#excess(mine)
-      }
+      const { room } = this.#parts
+      room.release(name)
+      const excess = await this.#excess(mine)
       const verdicts = await this.#judge(excess)
-      const going = verdicts.filter(({ keep }) => !keep).reduce((sum, { bytes }) => sum + bytes, 0)
-      const lacks = { over: excess.over - going, short: Math.max(excess.short - going, excess.away), away: 0 }
-      if (lacks.over > 0 || lacks.short > 0) throw noRoom(packed + unpacked, lacks)
+      const going = sumOf(verdicts.filter(({ keep }) => !keep))
+      const lacks = { over: excess.over - going, short: Math.max(excess.short - going, excess.away) }
+      if (lacks.over > 0 || lacks.short > 0) throw noRoom(mine, lacks)
       await this.#remove(verdicts)
-      this.#reserved.set(name, mine)
+      await room.untilFree(mine, signal)
+      room.reserve(name, mine)
     })
-  }
-
-  /** So much of a build has come since room was made for it. */
-  came(name: string, bytes: number): void {
-    const reserved = this.#reserved.get(name)
-    if (reserved !== undefined) reserved.came = bytes
-  }
-
-  release(name: string): void {
-    this.#reserved.delete(name)
-  }
-
-  /** Bytes that may be written for a build whose size nobody has told. */
-  async spare(): Promise<number> {
-    const { disk, downloads, keepFree, limit } = this.#parts
-    return Math.min((await downloads.free()) - keepFree, (await disk.free()) - keepFree, limit)
   }
 
   /** What is wrong with the room, for health. */
   async problem(): Promise<string | undefined> {
-    const { disk, keepFree, limit } = this.#parts
-    const free = await disk.free()
-    const going = (await this.verdicts()).filter(({ keep }) => !keep)
-    const room = going.reduce((sum, { bytes }) => sum + bytes, 0)
-    if (free + room < keepFree)
-      return `only ${amount(free)} are free on the disk of ${disk.folder}, and ${amount(keepFree)} are to stay free (upgrade-keep-free): no build is fetched`
-    if (this.fetched - room > limit)
-      return `fetched builds take ${amount(this.fetched)} of ${amount(limit)} (upgrade-limit), and too few of them may go`
+    const { disk, keepFree, limit, room } = this.#parts
+    const excess = await room.excess()
+    const freed = sumOf((await this.#judge(excess)).filter(({ keep }) => !keep))
+    if (excess.short > freed)
+      return `only ${amount(await disk.free())} are free on the disk of ${disk.folder}, and ${amount(keepFree)} are to stay free (upgrade-keep-free): no build is fetched`
+    if (excess.over > freed)
+      return `fetched builds take ${amount(room.fetched)} of ${amount(limit)} (upgrade-limit), and too few of them may go`
     return undefined
   }
 
-  #fetched(): Build[] {
-    return this.#parts.builds.list().filter(({ from }) => from === 'upgrade')
-  }
-
-  /** @param wanted room for one more build, besides those that are being fetched */
+  /** Beginnings of builds go before builds. */
   async #excess(wanted?: Reserved): Promise<Excess> {
-    const { limit, keepFree, disk, downloads } = this.#parts
-    const all = wanted === undefined ? [] : [wanted, ...this.#reserved.values()]
-    const sum = (of: (one: Reserved) => number) => all.reduce((total, one) => total + Math.max(0, of(one)), 0)
-    const packed = sum((one) => one.packed - one.came)
-    // A build that comes unpacked takes its room while it comes.
-    const unpacked = sum((one) => one.unpacked - Math.max(0, one.came - one.packed))
-    const shared = await disk.isThatOf(downloads)
-    return {
-      over: this.fetched + sum((one) => one.unpacked) - limit,
-      short: keepFree + unpacked + (shared ? packed : 0) - (await disk.free()),
-      away: shared ? 0 : keepFree + packed - (await downloads.free()),
-    }
+    const { room, sweep } = this.#parts
+    const excess = await room.excess(wanted)
+    if (excess.short <= 0 && excess.away <= 0) return excess
+    await sweep()
+    return await room.excess(wanted)
   }
 
   async #judge({ over, short }: Excess): Promise<Verdict[]> {
-    const { limit, keepFree, uses } = this.#parts
-    uses.calm()
+    const { limit, keepFree } = this.#parts
     const verdicts: Verdict[] = []
     const stays: Verdict[] = []
     let gone = 0
@@ -193,16 +145,20 @@ export class Collector {
 
   /** The one that was used the longest ago comes first. */
   #byUse(): { build: Build; usedAt: string }[] {
-    return this.#fetched()
-      .map((build) => ({ build, usedAt: this.#parts.uses.get(build.name)?.usedAt ?? build.publishedAt }))
+    const { uses, room } = this.#parts
+    return room
+      .builds()
+      .map((build) => ({ build, usedAt: uses.get(build.name)?.usedAt ?? build.publishedAt }))
       .sort(
         (one, other) =>
-          Date.parse(one.usedAt) - Date.parse(other.usedAt) || one.build.name.localeCompare(other.build.name),
+          uses.rankOf(one.build.name) - uses.rankOf(other.build.name) ||
+          Date.parse(one.usedAt) - Date.parse(other.usedAt) ||
+          one.build.name.localeCompare(other.build.name),
       )
   }
 
   async #reasonToKeep(build: Build, usedAt: string): Promise<string | undefined> {
-    const stuck = (await this.#stuck(build)) ?? this.#parts.wanted(build.name)
+    const stuck = (await this.stuck(build)) ?? this.#parts.wanted(build.name)
     if (stuck !== undefined) return stuck
     const now = Date.now()
     for (const [what, at] of [
@@ -215,11 +171,6 @@ export class Collector {
     return this.#inUse(build.name)
   }
 
-  async #stuck({ name, path }: Build): Promise<string | undefined> {
-    if (this.#parts.uses.get(name)?.sticky === true) return 'it is sticky ("upgrade unstick" ends that)'
-    return (await isThere(join(path, 'sticky'))) ? `${join(path, 'sticky')} says so` : undefined
-  }
-
   #inUse(name: string): string | undefined {
     const { modules, visitors } = this.#parts
     for (const module of [`build-${name}`, 'builds']) {
@@ -229,19 +180,26 @@ export class Collector {
   }
 
   async #remove(verdicts: readonly Verdict[]): Promise<Verdict[]> {
-    const { builds, uses, log } = this.#parts
     const gone: Verdict[] = []
     for (const verdict of verdicts) {
-      const { name, keep, why, bytes } = verdict
       // Somebody may have come while others were removed.
-      if (keep || this.#inUse(name) !== undefined) continue
-      if (await builds.remove(name, why)) {
-        log.info({ build: name, bytes, why }, `removed build-${name}: ${why}`)
-        gone.push(verdict)
-      }
-      await uses.removed(name)
+      if (verdict.keep || this.#inUse(verdict.name) !== undefined) continue
+      if (await this.#removeOne(verdict, verdict.why)) gone.push(verdict)
     }
     return gone
+  }
+
+  /** @returns whether it was there */
+  async #removeOne({ name, bytes }: Pick<Build, 'name' | 'bytes'>, why: string): Promise<boolean> {
+    const { builds, uses, log, disk, room } = this.#parts
+    const free = await disk.free()
+    const wasThere = await builds.remove(name, why)
+    if (wasThere) {
+      room.gone(bytes, free)
+      log.info({ build: name, bytes, why }, `removed build-${name}: ${why}`)
+    }
+    await uses.removed(name)
+    return wasThere
   }
 
   #alone<T>(task: () => Promise<T>): Promise<T> {
@@ -251,17 +209,10 @@ export class Collector {
   }
 }
 
+const sumOf = (verdicts: readonly Verdict[]): number => verdicts.reduce((sum, { bytes }) => sum + bytes, 0)
+
 const isThere = (path: string): Promise<boolean> =>
   access(path).then(
     () => true,
     () => false,
   )
-
-const noRoom = (bytes: number, { over, short }: Excess): RequestError => {
-  const where = short > 0 ? 'on the disk of the server' : 'of what the server may use for builds'
-  const lack = amount(Math.max(over, short))
-  return new RequestError(
-    'NO_SPACE',
-    `it needs about ${amount(bytes)}, and there is ${lack} too little ${where}`,
-  )
-}

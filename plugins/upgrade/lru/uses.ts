@@ -5,22 +5,22 @@ import type { UseDoc } from '../documents.js'
 /** Milliseconds between two writes of when a build was used: a class that fetches one is not worth a write each. */
 const between = 60_000
 
-/** A time, or now where it lies ahead. */
-const calmed = (iso: string): string =>
-  Date.parse(iso) > Date.now() + between ? new Date(Date.now()).toISOString() : iso
-
 /** Waits for a write that nothing depends on: what a full disk does not take is mended at the next start. */
 const unlessFull = (write: Promise<unknown>): Promise<unknown> =>
   write.catch((error: unknown) => {
     if (!(error instanceof StoreError)) throw error
   })
 
+type Use = Pick<UseDoc, 'usedAt' | 'rank'>
+
 /** When fetched builds were last of use; in memory too, to the moment. */
 export class Uses {
   readonly #store: Collection<UseDoc>
   readonly #docs = new Map<string, Stored<UseDoc>>()
   /** Newer than what is written. */
-  readonly #usedAt = new Map<string, string>()
+  readonly #newer = new Map<string, Use>()
+  /** Of the last use of any. */
+  #rank = 0
   readonly #turns = new Map<string, Promise<unknown>>()
 
   private constructor(store: Collection<UseDoc>) {
@@ -30,11 +30,13 @@ export class Uses {
   /** Reads what is known, and mends it after a crash: builds of which nothing is known, and notes of what has gone. */
   static async open(store: Collection<UseDoc>, builds: Pick<Builds, 'get' | 'list'>): Promise<Uses> {
     const uses = new Uses(store)
-    for await (const doc of each(store)) uses.#docs.set(doc.name, doc)
-    for (const build of builds.list()) {
-      if (build.from === 'upgrade' && !uses.#docs.has(build.name))
-        await unlessFull(uses.installed(build, 'unknown'))
+    for await (const doc of each(store)) {
+      uses.#docs.set(doc.name, doc)
+      uses.#rank = Math.max(uses.#rank, doc.rank ?? 0)
     }
+    const strange = builds.list().filter(({ name, from }) => from === 'upgrade' && !uses.#docs.has(name))
+    for (const build of strange.sort((a, b) => a.publishedAt.localeCompare(b.publishedAt)))
+      await unlessFull(uses.installed(build, 'unknown'))
     for (const { name, sticky } of [...uses.#docs.values()]) {
       // What an operator has said stays, even where the disk with the builds is not there today.
       if (builds.get(name)?.from !== 'upgrade' && sticky !== true) await uses.removed(name)
@@ -45,22 +47,26 @@ export class Uses {
   /** @returns undefined for builds that were not fetched */
   get(name: string): UseDoc | undefined {
     const doc = this.#docs.get(name)
-    return doc && { ...doc, usedAt: this.#usedAt.get(name) ?? doc.usedAt }
+    return doc && { ...doc, ...this.#newer.get(name) }
+  }
+
+  /** The higher, the later it was of use, whatever the clock said. */
+  rankOf(name: string): number {
+    return (this.#newer.get(name) ?? this.#docs.get(name))?.rank ?? 0
   }
 
   async installed({ name, publishedAt }: Build, source: string): Promise<void> {
-    this.#usedAt.delete(name)
-    await this.#change(name, { installedAt: publishedAt, usedAt: publishedAt, source })
+    const use = this.#use(name, publishedAt)
+    await this.#change(name, { installedAt: publishedAt, source, ...use })
   }
 
   /** Notes that somebody asked for a build. */
-  async used(name: string, when: string): Promise<void> {
+  async used(name: string, at: string): Promise<void> {
     const doc = this.#docs.get(name)
     if (doc === undefined) return
-    const at = calmed(when)
-    this.#usedAt.set(name, at)
+    const use = this.#use(name, at)
     const since = Date.parse(at) - Date.parse(doc.usedAt)
-    if (since < 0 || since >= between) await this.#change(name, { usedAt: at })
+    if (since < 0 || since >= between) await this.#change(name, use)
   }
 
   async stick(name: string, sticky: boolean): Promise<void> {
@@ -71,26 +77,23 @@ export class Uses {
   async removed(name: string): Promise<void> {
     await this.#turn(name, async () => {
       this.#docs.delete(name)
-      this.#usedAt.delete(name)
+      this.#newer.delete(name)
       await unlessFull(this.#store.remove(name))
     })
   }
 
-  /** Takes back what a clock that was ahead has said: such a build would be the newest for years. */
-  calm(): void {
-    for (const [name, doc] of this.#docs) {
-      const { installedAt, usedAt } = { ...doc, usedAt: this.#usedAt.get(name) ?? doc.usedAt }
-      if (calmed(installedAt) === installedAt && calmed(usedAt) === usedAt) continue
-      this.#usedAt.delete(name)
-      this.#docs.set(name, { ...doc, installedAt: calmed(installedAt), usedAt: calmed(usedAt) })
+  /** Writes what is newer than the disk has it. */
+  async flush(): Promise<void> {
+    for (const [name, use] of [...this.#newer]) {
+      if (this.#docs.get(name)?.rank !== use.rank) await unlessFull(this.#change(name, use))
     }
   }
 
-  /** Writes what is newer than the disk has it. */
-  async flush(): Promise<void> {
-    for (const [name, usedAt] of [...this.#usedAt]) {
-      if (this.#docs.get(name)?.usedAt !== usedAt) await unlessFull(this.#change(name, { usedAt }))
-    }
+  #use(name: string, usedAt: string): Use {
+    this.#rank += 1
+    const use = { usedAt, rank: this.#rank }
+    this.#newer.set(name, use)
+    return use
   }
 
   async #change(
@@ -103,9 +106,10 @@ export class Uses {
         this.#docs.set(name, await this.#store.update(name, known.rev, change))
         return
       }
-      const { installedAt, usedAt, source } = change
+      const { installedAt, usedAt, rank, source } = change
       if (installedAt === undefined || usedAt === undefined || source === undefined) return
-      this.#docs.set(name, await this.#store.insert({ name, installedAt, usedAt, source }))
+      const doc = { name, installedAt, usedAt, source, ...(rank !== undefined && { rank }) }
+      this.#docs.set(name, await this.#store.insert(doc))
     })
   }
 

@@ -34,7 +34,7 @@ export function sumOf(text: string, name: string, algorithm: Algorithm): Sum | u
 
 /** Nobody could tell whether what came is what was sent. */
 export const noSum = (tree: string): RequestError =>
-  new RequestError('UNAVAILABLE', `${tree} has no checksum beside it (.sha256 or .md5): it is not taken`)
+  new RequestError('REFUSED', `${tree} has no checksum beside it (.sha256 or .md5): it is not taken`)
 
 /** Reads a file once. @returns its sha256, by which builds are known, and whether its sum is right */
 export async function check(

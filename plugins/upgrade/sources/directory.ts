@@ -23,8 +23,10 @@ export class Directory implements Source {
       throw unreadable(this.shown, error)
     })
     if (!folder.isDirectory()) throw new RequestError('UNAVAILABLE', `${this.shown} is no directory`)
-    for (const candidate of candidates(join(this.shown, name))) {
-      if ((await sizeOf(candidate.tree)) !== undefined) return { bring: (site) => bring(site, candidate) }
+    for (const candidate of candidates('{name}', name)) {
+      const at = (file: string) => join(this.shown, file)
+      const found = { tree: at(candidate.tree), manifests: candidate.manifests.map(at) }
+      if ((await sizeOf(found.tree)) !== undefined) return { bring: (site) => bring(site, found) }
     }
     return undefined
   }
@@ -62,7 +64,7 @@ async function copyManifest(manifests: readonly string[], to: string): Promise<v
     const size = await sizeOf(from)
     if (size === undefined) continue
     if (size > longestManifest)
-      throw new RequestError('UNAVAILABLE', `${from} is longer than ${longestManifest} bytes`)
+      throw new RequestError('REFUSED', `${from} is longer than ${longestManifest} bytes`)
     return await copyFile(from, to).catch((error: unknown) => {
       throw unreadable(from, error)
     })
@@ -75,10 +77,15 @@ async function sumBeside(tree: string): Promise<Sum> {
     const path = tree + end
     const size = await sizeOf(path)
     if (size === undefined) continue
-    const text = size > longestSums ? '' : await readFile(path, 'latin1')
+    const text =
+      size > longestSums
+        ? ''
+        : await readFile(path, 'latin1').catch((error: unknown) => {
+            throw unreadable(path, error)
+          })
     const sum = sumOf(text, basename(tree), algorithm)
     if (sum !== undefined) return sum
-    throw new RequestError('UNAVAILABLE', `${path} holds no ${algorithm} sum of ${basename(tree)}`)
+    throw new RequestError('REFUSED', `${path} holds no ${algorithm} sum of ${basename(tree)}`)
   }
   throw noSum(tree)
 }

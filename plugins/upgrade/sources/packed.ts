@@ -22,11 +22,17 @@ export interface Candidate {
   readonly manifests: readonly string[]
 }
 
-/** @param at the path of a tree, or of all that a build consists of as far as it is the same */
-export function candidates(at: string): Candidate[] {
+/**
+ * @param template the path of a tree, or of all that a build consists of as far as it is the same; with {name}
+ * @param name that is put into it
+ */
+export function candidates(template: string, name: string): Candidate[] {
   const all = families.flatMap(({ ends, manifests }) => ends.map((end) => ({ end, manifests })))
-  const known = all.find(({ end }) => at.endsWith(end))
-  const stem = known === undefined ? at : at.slice(0, -known.end.length)
+  const known = all.find(({ end }) => template.endsWith(end))
+  const stem = (known === undefined ? template : template.slice(0, -known.end.length)).replaceAll(
+    '{name}',
+    name,
+  )
   return (known === undefined ? all : [known]).map(({ end, manifests }) => ({
     tree: stem + end,
     manifests: manifests.map((manifest) => stem + manifest),

@@ -2,6 +2,7 @@ import { RequestError } from '../../../core/api.js'
 import type { Build } from '../../rsync/public.js'
 import type { Partial } from '../download/partial.js'
 import { check, type Sum } from './checksum.js'
+import { passes } from './fault.js'
 import type { Site } from './source.js'
 
 /** How large a tree is once it is unpacked, in terms of what it was: builds measure 3 to 4. */
@@ -15,13 +16,13 @@ export const longestManifest = 64 << 20
 
 /** Laptops ask for the manifest before anything else. */
 export const noManifest = (places: readonly string[]): RequestError =>
-  new RequestError('UNAVAILABLE', `there is no manifest, neither ${places.join(' nor ')}`)
+  new RequestError('REFUSED', `there is no manifest, neither ${places.join(' nor ')}`)
 
 /** A tree does not hash to what it must. */
 export class WrongSum extends RequestError {}
 
 /**
- * Publishes a build that has come, if it is what its sum says; if it is not, it is thrown away.
+ * Publishes a build that has come, if it is what its sum says. If it is not, or holds what is refused, it is thrown away.
  * @throws WrongSum; what installing throws
  */
 export async function publish(
@@ -34,10 +35,13 @@ export async function publish(
   const { digest, right } = await check(partial.path, sum, signal)
   if (!right) {
     await partial.discard()
-    throw new WrongSum('UNAVAILABLE', `${from} is not what its ${sum.algorithm} sum says: it was thrown away`)
+    throw new WrongSum('DAMAGED', `${from} is not what its ${sum.algorithm} sum says: it was thrown away`)
   }
-  return await builds.install(
-    { name, tree: partial.path, contents: manifest, digest, from: 'upgrade' },
-    { note, signal },
-  )
+  const packed = { name, tree: partial.path, contents: manifest, digest, from: 'upgrade' }
+  try {
+    return await builds.install(packed, { note, signal })
+  } catch (error) {
+    if (error instanceof RequestError && !passes(error)) await partial.discard()
+    throw error
+  }
 }

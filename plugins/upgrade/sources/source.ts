@@ -15,7 +15,8 @@ export interface Source {
 /** A build that a source has. */
 export interface Offer {
   /**
-   * Brings the build here and publishes it. Part of it may stay in the folder, for the next time.
+   * Brings the build here and publishes it. When that fails, what has come stays for the next time if the fault is one
+   * that passes; whatever else has come goes.
    * @throws RequestError whose text the client's user reads
    */
   bring(site: Site): Promise<Build>
@@ -35,9 +36,11 @@ export interface Site {
   /**
    * Sees that so many bytes fit, and keeps the room for this build; where they do not, what nobody has used for long is
    * removed. Called again when more is known.
+   * @param packed bytes that are still to come, and go when they are unpacked
+   * @param here bytes of the unpacked ones that are on the disk already
    * @throws RequestError NO_SPACE
    */
-  makeRoom(packed: number, unpacked: number): Promise<void>
+  makeRoom(packed: number, unpacked: number, here?: number): Promise<void>
   /** Bytes that fit on the disk at the moment. */
   spare(): Promise<number>
   /** A line for whoever waits. */

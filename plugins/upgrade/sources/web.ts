@@ -43,9 +43,8 @@ export class Web implements Source {
 
   async #find(name: string, signal: AbortSignal): Promise<Found | undefined> {
     const asking = { authorization: this.#authorization, signal, idle: this.#patience.idle }
-    const place = this.#template.replaceAll('{name}', encodeURIComponent(name))
     let refusal: unknown
-    for (const { tree, manifests } of candidates(place)) {
+    for (const { tree, manifests } of candidates(this.#template, encodeURIComponent(name))) {
       const url = new URL(tree)
       const there = await look(url, asking).catch((error: unknown) => {
         // Some servers refuse what they do not have.
@@ -113,6 +112,7 @@ export class Web implements Source {
       await download(partial, {
         ...wanted,
         url,
+        secure: true,
         spare: async () => Math.min(await site.spare(), longestManifest),
         progress: () => undefined,
       })
@@ -140,11 +140,11 @@ async function sumBeside(tree: URL, asking: Asking): Promise<Sum> {
   const file = decoded(tree.pathname.slice(tree.pathname.lastIndexOf('/') + 1))
   for (const { end, algorithm } of sums) {
     const url = new URL(tree.href + end)
-    const text = await textAt(url, { ...asking, method: 'GET' }, longestSums)
+    const text = await textAt(url, { ...asking, method: 'GET', secure: true }, longestSums)
     if (text === undefined) continue
     const sum = sumOf(text, file, algorithm)
     if (sum !== undefined) return sum
-    throw new RequestError('UNAVAILABLE', `${shown(url)} holds no ${algorithm} sum of ${file}`)
+    throw new RequestError('REFUSED', `${shown(url)} holds no ${algorithm} sum of ${file}`)
   }
   throw noSum(shown(tree))
 }

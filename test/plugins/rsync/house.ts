@@ -1,10 +1,12 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
 import { boot, type TestHouse } from '../../../core/testing.js'
-import { type Finished, run } from '../../system/server.js'
+import { type Finished, run, startServer, until } from '../../system/server.js'
 
 /** A house that publishes, with a place of its own beside it. */
 export interface RsyncHouse extends TestHouse {
@@ -15,6 +17,8 @@ export interface RsyncHouse extends TestHouse {
   readonly beside: string
   /** Runs a client; `::films/a` stands for a path on this server. */
   rsync(...words: string[]): Promise<Finished>
+  /** Transfers under way. */
+  fetching(): Promise<{ readonly address: string; readonly bytes: number }[]>
 }
 
 export async function openHouse(
@@ -39,11 +43,36 @@ export async function openHouse(
     beside,
     pub: join(root, 'rsync', 'pub'),
     rsync: (...words) => run(t, ['rsync', ...words.map((word) => addressed(word, port))]),
+    fetching: async () =>
+      JSON.parse((await house.command(['rsync', 'list'], { json: true })).out).flatMap(
+        ({ clients }: { clients: { address: string; bytes: number }[] }) => clients,
+      ),
   }
 }
 
 const addressed = (word: string, port: number): string =>
   word.startsWith('::') ? `rsync://127.0.0.1:${port}/${word.slice(2)}` : word
+
+/** A server that publishes, in a process of its own. */
+export const openServer = (t: Test, ...more: string[]) =>
+  startServer(t, {
+    args: [
+      ...['--plugins', 'rsync', '--host', '127.0.0.1', '--httpd-port', '0', '--rsync-port', '0'],
+      ...more,
+    ],
+  })
+
+/** A client that takes its time with the module `films`. */
+export function slowly(t: Test, port: number | string, to: string, kilobytes = 2000) {
+  const client = spawn('rsync', ['-a', `--bwlimit=${kilobytes}`, `rsync://127.0.0.1:${port}/films/`, to])
+  t.teardown(() => client.kill('SIGKILL'))
+  let said = ''
+  client.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  const ended = once(client, 'close').then(([code]) => ({ code: code as number | null, said }))
+  return { client, ended }
+}
 
 /** Writes files, and the directories they are in. */
 export async function fill(folder: string, files: Record<string, string | Buffer>): Promise<void> {
@@ -84,6 +113,13 @@ export class RawClient {
 
   say(text: string | Buffer): void {
     this.socket.write(text)
+  }
+
+  /** Greets as an rsync of protocol 29 does, and says the rest when it has been greeted. */
+  async ask(text: string | Buffer): Promise<void> {
+    this.say('@RSYNCD: 29\n')
+    await until(() => this.heard.includes('\n'), 'the greeting')
+    this.say(text)
   }
 }
 

@@ -15,6 +15,7 @@ import {
   schoolServer,
   systemTree,
 } from './house.js'
+import { startRsyncDaemon } from './rsync-daemon.js'
 import { type Answering, type File, tagOf, type Upstream, upstream } from './upstream.js'
 
 t.setTimeout(600_000)
@@ -93,6 +94,44 @@ t.test('killed while it downloads, the server goes on where it was', async (t) =
   t.equal((await school.rsync('::build-885/')).code, 0)
   t.match(asks(from).at(-1)?.headers.range, /^bytes=[1-9]/, 'what had come was not sent again')
   await isSound(t, school, { 885: tree })
+})
+
+t.test('killed while another school sends a build, the server goes on where it was', async (t) => {
+  if (!equipped(t)) return
+  const { tree, files } = await stocked(t, '885', 12_000_000, 100)
+  const from = await upstream(t, files)
+  const capital = await schoolServer(t, `${from.url}/{name}`)
+  t.match(await capital.upgrade('fetch', '885'), { code: 0 })
+  const far = join(capital.root, 'rsync', 'pub', 'builds', '885')
+  const stanza = `fake super = yes\n[build-885]\npath = ${far}\n`
+  const slow = await startRsyncDaemon(t, stanza, { speed: 1500 })
+  const { port } = slow
+  const source = `rsync://127.0.0.1:${port}/`
+  let school = await schoolServer(t, source)
+  const { root } = school
+  const come = async () => (await within(root, 'rsync', 'arriving', '885', 'root', 'bin')).length
+  for (let round = 0; round < 3; round += 1) {
+    const before = await come()
+    const client = school.rsync('::build-885/')
+    await until(async () => (await come()) > before + 8, 'some of it')
+    await school.kill9()
+    t.not((await client).code, 0)
+    await sleep(1500)
+    const left = await come()
+    t.ok(left > before && left < 100, `${left} files`)
+    await sleep(700)
+    t.equal(await come(), left, 'nobody writes any more')
+    school = await schoolServer(t, source, [], { root })
+    await isSound(t, school, {})
+    t.equal(await come(), left, 'what has come is there')
+  }
+  await slow.kill()
+  const quick = await startRsyncDaemon(t, stanza, { port })
+  t.match(await school.rsync('::build-885/'), { code: 0 })
+  const sent = (await quick.sent()).reduce((sum, bytes) => sum + bytes, 0)
+  t.ok(sent < 11_000_000, `${sent} bytes: what had come was not sent again`)
+  await isSound(t, school, { 885: tree })
+  t.same(await within(root, 'rsync', 'arriving'), [])
 })
 
 t.test('killed while it unpacks, the server has the whole build or none', async (t) => {

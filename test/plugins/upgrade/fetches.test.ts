@@ -1,38 +1,14 @@
-import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { RequestError, SystemError } from '../../../core/api.js'
-import { boot, type TestHouse } from '../../../core/testing.js'
-import { Failures } from '../../../plugins/upgrade/fetch/failures.js'
+import t from 'tap'
+import { boot } from '../../../core/testing.js'
+import { fetch } from '../../../plugins/upgrade/commands/fetch.js'
+import { Fetch } from '../../../plugins/upgrade/fetch/fetch.js'
 import upgrade from '../../../plugins/upgrade/plugin.js'
 import { until } from '../../system/server.js'
-import { contentsOf, facts, type StandIn, standIn, temporaryDirectory, treeOf } from './stand-in.js'
-import { type File, md5, packed, send, type Upstream, upstream } from './upstream.js'
-
-const tree = randomBytes(300_000)
-const at = '/885-tree.tar.bz2'
-
-interface School {
-  house: TestHouse
-  rsync: StandIn
-  from: Upstream
-}
-
-async function school(
-  t: Test,
-  files: Record<string, File> = packed('885', tree),
-  settings: Record<string, string> = {},
-): Promise<School> {
-  const from = await upstream(t, files)
-  const rsync = await standIn(t)
-  const house = await boot({
-    plugins: [rsync.plugin, upgrade],
-    settings: { 'upgrade-sources': `${from.url}/{name}`, 'upgrade-keep-free': '0', ...settings },
-  })
-  t.teardown(() => house.dispose())
-  return { house, rsync, from }
-}
+import { at, school, tree } from './fetching.js'
+import { contentsOf, facts, standIn, temporaryDirectory, treeOf } from './stand-in.js'
+import { type File, packed, send, upstream } from './upstream.js'
 
 /** A file that is not sent before it is let go. */
 function gated(bytes: Buffer): { file: Partial<File>; open: () => void } {
@@ -143,6 +119,20 @@ t.test('a laptop that hangs up is waited with no more, and the download goes on'
   t.equal(await other, true)
 })
 
+t.test('an operator who gives up waiting is no longer counted among those who wait', async (t) => {
+  const under = new Fetch('885')
+  const given = new AbortController()
+  const printed: string[] = []
+  const service = { builds: (await standIn(t)).shelf, fetch: () => under }
+  const call = { print: (line: string) => void printed.push(line), note: () => undefined }
+  const ended = fetch(service, { ...call, args: { name: '885' }, signal: given.signal })
+  t.equal(under.waiting, 1)
+  given.abort()
+  await ended
+  t.equal(under.waiting, 0)
+  t.same(printed, ['build-885 is being looked for, and goes on'])
+})
+
 t.test('two are fetched at a time, and the third waits for its turn', async (t) => {
   const gate = gated(tree)
   const names = ['602', '885', '13.2.0-13']
@@ -160,49 +150,62 @@ t.test('two are fetched at a time, and the third waits for its turn', async (t) 
   t.equal(trees(), 3)
 })
 
-t.test('a failure is told with its reason, remembered, and forgotten by an operator', async (t) => {
-  const files = packed('885', tree)
-  files[`${at}.md5`] = { bytes: Buffer.from(`${md5('other')}  x\n`) }
-  const { house, rsync, from } = await school(t, files)
-  const words =
-    /^build-885 could not be fetched: .* is not what its md5 sum says.*; try again in (10|9) minutes$/
-  await t.rejects(rsync.ask('build-885'), { message: words })
-  const before = from.requests.length
-  await t.rejects(rsync.ask('build-885'), { message: words })
-  t.equal(from.requests.length, before)
-  t.match(await facts(house), { failures: [{ name: '885', why: /could not be fetched/ }] })
-  t.match((await house.status()).health, [{ what: 'sources', problem: /is not what its md5 sum says/ }])
-  t.match((await house.command(['upgrade', 'list'])).out, /885 .*could not be fetched/)
-  Object.entries(packed('885', tree)).map(([path, file]) => from.files.set(path, file))
-  t.match(await house.command(['upgrade', 'fetch'], { args: { name: '885' } }), {
-    ended: { exit: 0 },
-    out: /^build-885 is here: 1 files, 300\.0 kB\n$/,
-  })
-  t.same((await house.status()).health, [])
-  t.match(await house.command(['upgrade', 'fetch'], { args: { name: '885' } }), { out: /is here already/ })
+t.test('a name that differs from another in capital letters alone is refused at once', async (t) => {
+  const { file, open } = gated(tree)
+  const { house, rsync, from } = await school(t, packed('joyride-1', tree, file))
+  await rsync.put('Beta', { from: 'rsync' })
+  const refused = (wanted: string, there: string) =>
+    t.rejects(rsync.ask(`build-${wanted}`), {
+      code: 'REFUSED',
+      message: `build-${wanted} is not here, and there is build-${there}`,
+      hint: `ask for build-${there}: names that differ in capital letters alone are one`,
+    })
+  await refused('BETA', 'Beta')
+  t.same(from.requests, [])
+  const asked = rsync.ask('build-joyride-1')
+  await until(() => from.count('GET', '/joyride-1-tree.tar.bz2') === 1, 'the download')
+  await refused('Joyride-1', 'joyride-1')
+  open()
+  t.equal(await asked, true)
+  await refused('JOYRIDE-1', 'joyride-1')
+  t.match(await house.command(['upgrade', 'fetch'], { args: { name: 'Joyride-1' } }), { ended: { exit: 77 } })
+  t.equal(rsync.installed.length, 1)
 })
 
-t.test('a failure is remembered for ten minutes, and a thousand of them', async (t) => {
-  const { rsync, from } = await school(t)
-  await t.rejects(rsync.ask('build-602'))
-  const { now } = Date
+t.test('when to come back is said by how fast it comes', (t) => {
+  const { now } = performance
   t.teardown(() => {
-    Date.now = now
+    performance.now = now
   })
-  let later = 0
-  Date.now = () => now() + later
-  later = 9 * 60_000
-  await t.rejects(rsync.ask('build-602'), { message: /try again in 1 minute$/ })
-  t.equal(from.requests.length, 6)
-  later = 11 * 60_000
-  await t.rejects(rsync.ask('build-602'))
-  t.equal(from.requests.length, 12)
-  const failures = new Failures()
-  for (let count = 0; count < 3000; count += 1) failures.note(`${count}`, 'is not here')
-  t.equal(failures.all().length, 1000)
-  t.ok(failures.get('2999') !== undefined && failures.get('1999') === undefined)
-  later = -60 * 60_000
-  t.equal(failures.get('2999'), undefined, 'nor longer by a clock that was set back')
+  let at = 1e6
+  performance.now = () => at
+  const advice = (seconds: number, bytes: number, total?: number): string => {
+    at += seconds * 1000
+    fetch.progress(bytes, total)
+    return fetch.advice
+  }
+  let fetch = new Fetch('885')
+  t.equal(fetch.advice, 'try again in about 1 minute', 'sources answer soon')
+  fetch.stage = 'waiting'
+  t.equal(fetch.advice, 'try again in a few minutes')
+  fetch.read()
+  t.equal(fetch.advice, 'try again in a few minutes')
+  t.equal(advice(0, 0, 1e6), 'try again in a few minutes', 'nothing has come')
+  t.equal(advice(5, 25e4, 1e6), 'try again in about 1 minute', '15 s are left')
+  t.equal(advice(600, 25e4, 1e6), 'try again in about 31 minutes', 'nothing came for ten minutes')
+  fetch = new Fetch('885')
+  fetch.read()
+  advice(0, 200e6, 800e6)
+  t.equal(advice(60, 300e6, 800e6), 'try again in about 8 minutes', 'five minutes, and it is unpacked then')
+  fetch.read()
+  t.equal(advice(1, 1e6), 'try again in a few minutes', 'nobody knows how large it is')
+  fetch.stage = 'unpacking'
+  t.equal(fetch.advice, 'try again in a few minutes')
+  fetch = new Fetch('885')
+  fetch.read()
+  advice(0, 0, 1e12)
+  t.equal(advice(3600, 1, 1e12), 'try again in about 1440 minutes', 'a day at most')
+  t.end()
 })
 
 t.test('the next source is asked when one does not have it, or fails', async (t) => {
@@ -214,7 +217,6 @@ t.test('the next source is asked when one does not have it, or fails', async (t)
   const sources = [`${broken.url}/{name}`, empty, `${from.url}/{name}`]
   const { house, rsync } = await school(t, {}, { 'upgrade-sources': sources.join(',') })
   t.equal(await rsync.ask('build-885'), true)
-  t.match((await house.status()).health, [{ problem: /answers 500/ }])
   const { contacts } = (await facts(house)) as { contacts: { source: string; fault?: string }[] }
   t.same(
     contacts.map(({ source, fault }) => [source, fault === undefined]),
@@ -225,68 +227,6 @@ t.test('the next source is asked when one does not have it, or fails', async (t)
     ],
   )
   await t.rejects(rsync.ask('build-602'), { message: /not here, and at none of the sources/ })
-})
-
-t.test('a build that cannot be unpacked is told with the reason, and not kept', async (t) => {
-  const { house, rsync } = await school(t)
-  const kept = () => readdir(join(house.root, 'upgrade', 'downloads'))
-  const failing = async (error: Error, message: RegExp) => {
-    rsync.installing = () => {
-      throw error
-    }
-    await t.rejects(rsync.ask('build-885'), { name: 'RequestError', message })
-    await t.rejects(rsync.ask('build-885'), { message })
-    t.same(rsync.installed, [])
-    return await kept()
-  }
-  const hostile = new RequestError('REQUEST_INVALID', 'the entry ../x leads out of the tree')
-  t.same(await failing(hostile, /could not be fetched: the entry \.\.\/x leads out/), [])
-  const again = async (error: Error, message: RegExp) => {
-    const other = await school(t)
-    other.rsync.installing = () => {
-      throw error
-    }
-    await t.rejects(other.rsync.ask('build-885'), { name: 'RequestError', message })
-    t.same(await readdir(join(other.house.root, 'upgrade', 'downloads')), [])
-  }
-  await again(
-    new SystemError('NO_SPACE', 'the disk /x is full', { hint: 'make room' }),
-    /disk of the server is full/,
-  )
-  await again(new TypeError('a fault of ours in /secret/path'), /the server has a fault, which its log tells/)
-})
-
-t.test('a directory is a source, and is read as it is', async (t) => {
-  const directory = await temporaryDirectory(t)
-  const { rsync, house } = await school(t, {}, { 'upgrade-sources': directory })
-  await writeFile(join(directory, '885.tree.tar.lzma'), tree)
-  const fails = async (message: RegExp) => {
-    const { ended } = await house.command(['upgrade', 'fetch'], { args: { name: '885' } })
-    t.match(ended, { message })
-  }
-  await fails(/no checksum beside it/)
-  await writeFile(join(directory, '885.tree.tar.lzma.md5'), `${md5('x')}  885.tree.tar.lzma\n`)
-  await fails(/no manifest.*885\.toc nor .*885\.contents/)
-  await mkdir(join(directory, '885.toc'))
-  await fails(/no manifest/)
-  await writeFile(join(directory, '885.contents'), 'contents')
-  await fails(/not what its md5 sum says/)
-  await writeFile(join(directory, '885.tree.tar.lzma.md5'), 'no sum')
-  await fails(/holds no md5 sum/)
-  await writeFile(join(directory, '885.tree.tar.lzma.md5'), `${md5(tree)}  885.tree.tar.lzma\n`)
-  await house.command(['upgrade', 'fetch'], { args: { name: '885' } })
-  const build = rsync.builds.get('885')
-  t.ok(build !== undefined && (await treeOf(build)).equals(tree))
-  t.equal(build && (await contentsOf(build)), 'contents')
-  await t.rejects(rsync.ask('build-602'), { message: /at none of the sources/ })
-})
-
-t.test('a directory that is not there is a source that fails', async (t) => {
-  const { rsync, house } = await school(t, {}, { 'upgrade-sources': '/nonexistent/stick, /etc/passwd' })
-  await t.rejects(rsync.ask('build-885'), {
-    message: /\/nonexistent\/stick cannot be read \(ENOENT\); \/etc\/passwd is no directory/,
-  })
-  t.match((await house.status()).health, [{ what: 'sources' }])
 })
 
 t.test('a stop tells those who wait, and the next start goes on with what has come', async (t) => {
@@ -326,7 +266,7 @@ t.test('a stop tells those who wait, and the next start goes on with what has co
 })
 
 t.test('what is configured with a password is shown without', async (t) => {
-  const { house, rsync, from } = await school(t)
+  const from = await upstream(t, packed('885', tree))
   const url = from.url.replace('http://', 'http://school:SECRET@')
   const other = await school(t, {}, { 'upgrade-sources': `${url}/{name}` })
   await t.rejects(other.rsync.ask('build-602'))
@@ -338,5 +278,4 @@ t.test('what is configured with a password is shown without', async (t) => {
   ].join('')
   t.match(said, from.url)
   t.notMatch(said, 'SECRET')
-  t.ok(house && rsync)
 })

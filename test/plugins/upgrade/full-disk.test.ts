@@ -1,22 +1,27 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
-import { open, readdir, rm } from 'node:fs/promises'
+import { chmod, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { boot } from '../../../core/testing.js'
 import upgrade from '../../../plugins/upgrade/plugin.js'
+import { School } from '../../../plugins/upgrade/sources/school.js'
+import { needs } from '../../support/needs.js'
 import { until } from '../../system/server.js'
+import { rsyncDaemon } from './rsync-daemon.js'
+import { bring, site } from './site.js'
 import { standIn, temporaryDirectory } from './stand-in.js'
 import { packed, upstream } from './upstream.js'
 
 /** A disk of a few megabytes; undefined, and the test skipped, where this user cannot mount one. */
-async function smallDisk(t: Test): Promise<string | undefined> {
+async function smallDisk(t: Test, kind: 'tmpfs' | 'ramfs' = 'tmpfs'): Promise<string | undefined> {
   const disk = join(await temporaryDirectory(t), 'disk')
   mkdirSync(disk, { mode: 0o700 })
-  const options = ['-t', 'tmpfs', '-o', 'size=8m,mode=700', 'tmpfs', disk]
+  const options = ['-t', kind, '-o', kind === 'tmpfs' ? 'size=8m,mode=700' : 'mode=700', kind, disk]
   const { status, error, stderr } = spawnSync('mount', options)
   if (status !== 0) {
-    t.pass('needs a mounted tmpfs', { skip: `mount: ${error?.message ?? String(stderr).trim()}` })
+    t.pass(`needs a mounted ${kind}`, { skip: `mount: ${error?.message ?? String(stderr).trim()}` })
     return undefined
   }
   t.teardown(() => void spawnSync('umount', ['--lazy', disk]))
@@ -83,3 +88,130 @@ t.test('on a full disk nothing is begun, and it is said', async (t) => {
   t.equal(from.count('GET', '/885-tree.tar.bz2'), 0)
   await rm(join(disk, 'ballast'))
 })
+
+t.test('a build for which others go waits until they have gone from the disk', async (t) => {
+  const disk = await smallDisk(t)
+  if (disk === undefined) return
+  const tree = Buffer.alloc(1_100_000, 'x')
+  const from = await upstream(t, packed('885', tree))
+  const rsync = await standIn(t, join(disk, 'rsync'))
+  const old = await rsync.put('602', { bytes: 7_000_000, publishedAt: '2020-01-01T00:00:00.000Z' })
+  await writeFile(join(old.path, 'root', 'large'), Buffer.alloc(7_000_000, 1))
+  rsync.removing = () => sleep(500)
+  const settings = { 'upgrade-sources': `${from.url}/{name}`, 'upgrade-keep-free': '0' }
+  const house = await boot({ plugins: [rsync.plugin, upgrade], settings, root: join(disk, 'root') })
+  t.teardown(() => house.dispose())
+  t.match(await house.command(['upgrade', 'fetch'], { args: { name: '885' } }), { ended: { exit: 0 } })
+  t.same(
+    rsync.removed.map(({ name }) => name),
+    ['602'],
+  )
+})
+
+t.test('what is still going from the disk sends no other build after it', async (t) => {
+  const disk = await smallDisk(t)
+  if (disk === undefined) return
+  const rsync = await standIn(t, join(disk, 'rsync'))
+  for (const [index, name] of ['a', 'b'].entries()) {
+    const { path } = await rsync.put(name, {
+      bytes: 3_000_000,
+      publishedAt: `2020-01-0${index + 1}T00:00:00.000Z`,
+    })
+    await writeFile(join(path, 'root', 'large'), Buffer.alloc(3_000_000, 1))
+  }
+  let go = () => undefined as unknown
+  rsync.removing = () =>
+    new Promise((resolve) => {
+      go = () => resolve(undefined)
+    })
+  const settings = { 'upgrade-keep-free': '4' }
+  const house = await boot({ plugins: [rsync.plugin, upgrade], settings, root: join(disk, 'root') })
+  t.teardown(() => house.dispose())
+  for (let round = 0; round < 3; round += 1) await house.command(['upgrade', 'gc'])
+  t.match(rsync.removed, [{ name: 'a', reason: /upgrade-keep-free/ }])
+  t.equal(rsync.removed.length, 1)
+  t.same((await house.status()).health, [])
+  go()
+  await until(async () => (await readdir(join(disk, 'rsync', 'making'))).length === 1, 'it to be gone')
+  t.same((await house.status()).health, [])
+  await writeFile(join(disk, 'others'), Buffer.alloc(2_000_000, 1))
+  await house.command(['upgrade', 'gc'])
+  t.match(rsync.removed, [{ name: 'a' }, { name: 'b' }], 'what others write counts as ever')
+})
+
+t.test('neither a stop nor those who wait for another build wait for that', async (t) => {
+  const disk = await smallDisk(t)
+  if (disk === undefined) return
+  const small = Buffer.alloc(100_000, 'x')
+  let open: (() => void) | undefined
+  const from = await upstream(t, {
+    ...packed('885', Buffer.alloc(1_100_000, 'x')),
+    ...packed('13', small, {
+      get(_, response) {
+        open = () => response.end(small)
+      },
+    }),
+  })
+  const rsync = await standIn(t, join(disk, 'rsync'))
+  const old = await rsync.put('602', { bytes: 5_000_000, publishedAt: '2020-01-01T00:00:00.000Z' })
+  await writeFile(join(old.path, 'root', 'large'), Buffer.alloc(5_000_000, 1))
+  rsync.removing = () => new Promise(() => undefined)
+  const settings = { 'upgrade-sources': `${from.url}/{name}`, 'upgrade-keep-free': '0' }
+  const house = await boot({ plugins: [rsync.plugin, upgrade], settings, root: join(disk, 'root') })
+  const other = rsync.ask('build-13')
+  await until(() => open !== undefined, 'the download')
+  const asked = t.rejects(rsync.ask('build-885'), { message: /^the server is stopping/ })
+  await until(() => rsync.removed.length === 1, 'the removal')
+  open?.()
+  t.equal(await other, true)
+  await house.dispose()
+  await asked
+})
+
+t.test('what came from another school goes from a disk that is full', async (t) => {
+  const disk = await smallDisk(t)
+  if (disk === undefined || !needs(t, 'rsync', 'rsync') || !needs(t, 'setfattr', 'attr')) return
+  const path = await temporaryDirectory(t)
+  await mkdir(join(path, 'root'))
+  await writeFile(join(path, 'contents'), '{}')
+  for (let number = 0; number < 20; number += 1)
+    await writeFile(join(path, 'root', `${number}`), Buffer.alloc(300_000, number))
+  const port = await rsyncDaemon(t, `[build-885]\npath = ${path}\ncomment = x\n`)
+  const to = await site(t)
+  to.builds.arrivals.folder = async () => {
+    mkdirSync(join(disk, '885'), { recursive: true })
+    return join(disk, '885')
+  }
+  let dropped = ''
+  to.builds.arrivals.drop = async (name) => {
+    dropped = name
+  }
+  to.makeRoom = () => fill(join(disk, 'ballast'))
+  const source = new School({ host: '127.0.0.1', port }, { idle: 5000, pauses: [1, 1] })
+  await t.rejects(bring(source, to), { code: 'NO_SPACE', message: 'the disk of the server is full' })
+  t.equal(dropped, '', 'whoever knows of all sources removes it')
+})
+
+t.test(
+  'a disk that keeps no attributes takes nothing from another school, and says so at once',
+  async (t) => {
+    const disk = await smallDisk(t, 'ramfs')
+    if (disk === undefined || !needs(t, 'rsync', 'rsync')) return
+    const path = await temporaryDirectory(t)
+    await mkdir(join(path, 'root'))
+    await writeFile(join(path, 'contents'), '{}')
+    await writeFile(join(path, 'root', 'su'), 'su')
+    await chmod(join(path, 'root', 'su'), 0o4755)
+    const port = await rsyncDaemon(t, `[build-885]\npath = ${path}\ncomment = x\n`)
+    const to = await site(t)
+    to.builds.arrivals.folder = async () => {
+      mkdirSync(join(disk, '885'), { recursive: true })
+      return join(disk, '885')
+    }
+    const source = new School({ host: '127.0.0.1', port }, { idle: 5000, pauses: [600_000] })
+    await t.rejects(bring(source, to), {
+      code: 'REFUSED',
+      message: /the disk of rsync-root keeps no attributes/,
+    })
+  },
+)

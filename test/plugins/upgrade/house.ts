@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, linkSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { needs } from '../../support/needs.js'
@@ -65,6 +65,8 @@ export interface SchoolServer extends Server {
   port: number
   /** Runs a client; `::build-885/` stands for a path on this server. */
   rsync(...words: string[]): Promise<Finished>
+  /** Runs `sugar-server ...`. */
+  command(...words: string[]): Promise<Finished>
   /** Runs `sugar-server upgrade ...`. */
   upgrade(...words: string[]): Promise<Finished>
 }
@@ -82,13 +84,16 @@ export async function schoolServer(
     ...['--upgrade-keep-free', '0', ...more],
   ]
   const server = await startServer(t, { ...start, args })
+  if (start.env?.FAKETIME !== undefined) await forgetClock(server.child.pid)
   const port = Number(new URL(await server.url('rsync')).port)
+  const command = (...words: string[]) =>
+    run(t, [process.execPath, program, ...words, '--root', server.root], { home: server.home })
   const school: SchoolServer = Object.assign(server, {
     port,
+    command,
     rsync: (...words: string[]) =>
       run(t, ['rsync', ...words.map((word) => word.replace(/^::/, `rsync://127.0.0.1:${port}/`))]),
-    upgrade: (...words: string[]) =>
-      run(t, [process.execPath, program, 'upgrade', ...words, '--root', server.root], { home: server.home }),
+    upgrade: (...words: string[]) => command('upgrade', ...words),
   })
   return school
 }
@@ -101,6 +106,11 @@ export function later(minutes: number): Record<string, string> {
   const words = ['-f', '+1m', 'sh', '-c', 'printf %s "$LD_PRELOAD"']
   const LD_PRELOAD = execFileSync('faketime', words, { encoding: 'utf8' })
   return { LD_PRELOAD, FAKETIME: `+${minutes}m` }
+}
+
+/** Removes the names of the shared memory in which libfaketime keeps a process's clock: a SIGKILL would leave them. */
+async function forgetClock(pid: number | undefined): Promise<void> {
+  for (const name of ['faketime_shm', 'sem.faketime_sem']) await rm(`/dev/shm/${name}_${pid}`, { force: true })
 }
 
 /** What rsync sees differ between a module and a tree that root has unpacked; nothing when all is well. */

@@ -1,66 +1,13 @@
-import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { definePlugin, token } from '../../../core/api.js'
-import { boot, type TestHouse } from '../../../core/testing.js'
+import { boot } from '../../../core/testing.js'
 import type { Build } from '../../../plugins/rsync/public.js'
-import { Downloads } from '../../../plugins/upgrade/fetch/downloads.js'
 import upgrade from '../../../plugins/upgrade/plugin.js'
 import { until } from '../../system/server.js'
-import { facts, type StandIn, standIn, temporaryDirectory } from './stand-in.js'
-import { packed, upstream } from './upstream.js'
-
-const minute = 60_000
-const hour = 60 * minute
-const million = 1e6
-
-/** A clock that a test turns. */
-function clock(t: Pick<Test, 'teardown'>): { forth(milliseconds: number): void } {
-  const { now } = Date
-  let ahead = 0
-  Date.now = () => now() + ahead
-  t.teardown(() => {
-    Date.now = now
-  })
-  return {
-    forth(milliseconds) {
-      ahead += milliseconds
-    },
-  }
-}
-
-interface School {
-  house: TestHouse
-  rsync: StandIn
-}
-
-/** A school with builds of 1 MB, the first of which was used the longest ago. */
-async function school(
-  t: Test,
-  names: readonly string[],
-  settings: Record<string, string> = {},
-  more: readonly unknown[] = [],
-): Promise<School> {
-  const rsync = await standIn(t)
-  for (const [index, name] of names.entries()) {
-    const publishedAt = new Date(Date.now() - (names.length - index + 1) * hour).toISOString()
-    await rsync.put(name, { publishedAt })
-  }
-  const house = await boot({
-    plugins: [rsync.plugin, ...more, upgrade],
-    settings: { 'upgrade-keep-free': '0', 'upgrade-limit': '2', ...settings },
-  })
-  t.teardown(() => house.dispose())
-  return { house, rsync }
-}
-
-const gc = async ({ house }: School, dry = false): Promise<{ name: string; keep: boolean; why: string }[]> =>
-  JSON.parse(
-    (await house.command(['upgrade', 'gc'], { json: true, options: dry ? { 'dry-run': 'yes' } : {} })).out,
-  )
-const gone = ({ rsync }: School) => rsync.removed.map(({ name }) => name)
-const now = () => new Date(Date.now()).toISOString()
+import { standIn, temporaryDirectory } from './stand-in.js'
+import { clock, gc, gone, minute, now, school } from './stock.js'
 
 t.test('the build that was used the longest ago goes first, until the limit is kept', async (t) => {
   const at = await school(t, ['a', 'b', 'c', 'd'])
@@ -88,6 +35,14 @@ t.test('a sticky build stays, by command or by its file', async (t) => {
     { name: 'a', keep: true, why: /sticky/ },
     { name: 'b', keep: true, why: /sticky says so/ },
   ])
+  t.match(
+    JSON.parse((await at.house.command(['upgrade', 'list'], { json: true })).out).map(
+      ({ sticky }: { sticky: boolean }) => sticky,
+    ),
+    [true, true, false, false],
+    'the list shows both',
+  )
+  t.match((await at.house.command(['upgrade', 'list'])).out, /^b .* yes /m)
   t.match(await say('remove', 'a'), { ended: { exit: 77, message: /build-a stays: it is sticky/ } })
   t.match(await say('remove', 'b'), { ended: { message: /sticky says so/ } })
   t.match(await say('unstick', 'b'), { err: /not yet: remove .*sticky, too/ })
@@ -157,48 +112,71 @@ t.test('a build that has just come, or was just asked for, stays', async (t) => 
   )
   t.match(await gc(at), [{ name: 'b' }, { name: 'c' }])
   t.match(await gc(at, true), [
+    { name: 'e', keep: true, why: 'it was asked for 0 minutes ago' },
     { name: 'a', keep: true, why: 'it was asked for 0 minutes ago' },
-    { name: 'e', keep: true },
   ])
   turned.forth(11 * minute)
-  t.match(await gc(at), [{ name: 'a' }])
+  t.match(await gc(at), [{ name: 'e' }])
 })
 
-t.test('what a clock said that was ahead does not keep a build for years', async (t) => {
-  const turned = clock(t)
-  const at = await school(t, ['a', 'b', 'c'])
-  at.rsync.opened({ module: 'build-a', address: '10.0.0.1', at: '2036-01-01T00:00:00.000Z' })
-  await until(
-    async () => (await gc(at, true)).some((one) => one.name === 'a' && /asked for/.test(one.why)),
-    'it',
-  )
-  turned.forth(hour)
-  at.rsync.opened({ module: 'build-b', address: '10.0.0.1', at: now() })
-  await until(
-    async () => (await gc(at, true)).some((one) => one.name === 'b' && /asked for/.test(one.why)),
-    'it',
-  )
-  turned.forth(hour)
-  await at.rsync.put('d', { publishedAt: '2020-01-01T00:00:00.000Z' })
-  t.match(await gc(at), [{ name: 'd' }, { name: 'c' }])
-  turned.forth(hour)
-  await at.rsync.put('e')
-  t.match(await gc(at), [{ name: 'a' }])
-})
-
-t.test('builds of the school itself are no business of the limit', async (t) => {
-  const at = await school(t, ['a'], { 'upgrade-limit': '1' })
-  await at.rsync.put('885', { from: 'rsync', bytes: 50 * million, publishedAt: '2020-01-01T00:00:00.000Z' })
-  t.same(await gc(at), [])
-  t.match(await facts(at.house), { fetched: million })
-  for (const command of ['stick', 'remove']) {
-    const { ended } = await at.house.command(['upgrade', command], { args: { name: '885' } })
-    t.match(ended, { exit: 77, message: /build-885 was not fetched/ })
+t.test('builds go in the order in which they were used, whatever the clock said', async (t) => {
+  const root = await temporaryDirectory(t)
+  const at = await school(t, ['a', 'b', 'c', 'd'], { 'upgrade-limit': '9' }, [], root)
+  const order = async () => (await gc(at, true)).map(({ name }) => name).join('')
+  const use = async (name: string, when: string, then: string) => {
+    at.rsync.opened({ module: `build-${name}`, address: '10.0.0.1', at: when })
+    await until(async () => (await order()) === then, `${then} after ${name}`)
   }
-  t.match(JSON.parse((await at.house.command(['upgrade', 'list'], { json: true })).out), [
-    { name: '885', source: 'rsync-packed' },
-    { name: 'a' },
-  ])
+  t.equal(await order(), 'abcd')
+  await use('a', '2036-01-01T00:00:00.000Z', 'bcda')
+  await use('b', '1970-01-01T00:00:09.000Z', 'cdab')
+  await use('c', now(), 'dabc')
+  await at.house.dispose()
+  const house = await boot({ plugins: [at.rsync.plugin, upgrade], settings: { 'upgrade-limit': '2' }, root })
+  t.teardown(() => house.dispose())
+  const next = { house, rsync: at.rsync }
+  t.match(await gc(next), [{ name: 'd' }, { name: 'a' }], 'and after the next start')
+  const kept = await gc(next, true)
+  t.match(kept, [{ name: 'b', keep: true }, { name: 'c' }])
+})
+
+t.test('who withdraws a build in rsync hears the words of "upgrade remove"', async (t) => {
+  const at = await school(t, ['a', 'b', 'c'])
+  await at.house.command(['upgrade', 'stick'], { args: { name: 'a' } })
+  t.equal(await at.rsync.whyKept('a'), 'it is sticky ("upgrade unstick" ends that)')
+  const b = at.rsync.builds.get('b') as Build
+  await writeFile(join(b.path, 'sticky'), '')
+  t.equal(await at.rsync.whyKept('b'), `${b.path}/sticky says so`)
+  t.equal(await at.rsync.whyKept('c'), undefined)
+  at.rsync.active.set('build-c', 1)
+  t.equal(await at.rsync.whyKept('c'), 'somebody is fetching build-c')
+  const own = await at.rsync.put('own', { from: 'rsync' })
+  await writeFile(join(own.path, 'sticky'), '')
+  at.rsync.active.set('build-own', 1)
+  t.equal(await at.rsync.whyKept('own'), undefined, 'what was not fetched is none of its business')
+  t.equal(await at.rsync.whyKept('x'), undefined)
+})
+
+t.test('a laptop that fetches from all builds uses those it names', async (t) => {
+  const at = await school(t, ['a', 'b', 'c', 'd'], { 'upgrade-limit': '9' })
+  const order = async () => (await gc(at, true)).map(({ name }) => name).join('')
+  const ask = (paths: string, module = 'builds') =>
+    at.rsync.asked({ module, paths, address: '10.0.0.1', at: now() })
+  ask('builds/d/root/', 'x')
+  ask('xuilds/d/root/ a/builds/d ../builds/d builds/../d')
+  ask('builds/b/root/ builds//a/contents builds/c/../nothing')
+  await until(async () => (await order()) === 'cdab', 'the news')
+  t.equal((await gc(at, true)).at(-1)?.why, 'it was asked for 0 minutes ago')
+  ask('builds/./c/root/My documents')
+  await until(async () => (await order()) === 'dabc', 'the news')
+  for (const all of ['builds/', 'builds', 'builds/[a-d]/contents', 'builds/*']) {
+    ask('builds/d')
+    await until(async () => (await order()).endsWith('d'), 'one')
+    ask('builds/a')
+    await until(async () => (await order()).endsWith('da'), 'another')
+    ask(all)
+    await until(async () => (await order()) === 'abcd', all)
+  }
 })
 
 t.test('builds that an operator has named in advance stay', async (t) => {
@@ -221,90 +199,3 @@ t.test('builds that an operator has named in advance stay', async (t) => {
   hints = []
   t.match(await gc(at), [{ name: 'b' }, { name: 'c' }])
 })
-
-t.test('a build comes only where there is room, and what must go for it goes before', async (t) => {
-  const tree = Buffer.alloc(300_000, 'x')
-  const from = await upstream(t, packed('885', tree))
-  const settings = { 'upgrade-sources': `${from.url}/{name}`, 'upgrade-limit': '3' }
-  const at = await school(t, ['a', 'b'], settings)
-  t.equal(await at.rsync.ask('build-885'), true)
-  t.same(gone(at), ['a'], '5 times 300 kB beside 2 MB')
-  const full = await school(t, ['a', 'b'], { ...settings, 'upgrade-limit': '1' })
-  await t.rejects(full.rsync.ask('build-885'), {
-    message:
-      /^build-885 could not be fetched: it needs about 1\.8 MB, and there is 500\.0 kB too little of what/,
-  })
-  t.same(gone(full), [], 'nothing goes in vain')
-  const short = await school(t, ['a', 'b'], { ...settings, 'upgrade-keep-free': '999999999' })
-  await t.rejects(short.rsync.ask('build-885'), { message: /too little on the disk of the server/ })
-  t.same(gone(short), [])
-  t.match((await short.house.status()).health, [
-    { what: 'room for builds', problem: /are to stay free \(upgrade-keep-free\)/ },
-  ])
-  t.equal(from.count('GET', '/885-tree.tar.bz2'), 1)
-})
-
-t.test(
-  'beginnings of builds that nobody asks for any more go after a week, or for want of room',
-  async (t) => {
-    const tree = Buffer.alloc(300_000, 'x')
-    const from = await upstream(t, packed('885', tree))
-    const at = await school(t, [], {
-      'upgrade-sources': `${from.url}/{name}`,
-      'upgrade-keep-free': '999999999',
-    })
-    const folder = join(at.house.root, 'upgrade', 'downloads')
-    for (const name of ['old', 'new']) {
-      await mkdir(join(folder, name))
-      await writeFile(join(folder, name, 'tree'), name)
-    }
-    const week = new Date(Date.now() - 8 * 24 * hour)
-    await utimes(join(folder, 'old'), week, week)
-    const downloads = new Downloads(join(at.house.root, 'upgrade'))
-    t.same(await downloads.sweep((name) => name === 'old'), [])
-    t.same(await downloads.sweep(() => false), ['old'])
-    await t.rejects(at.rsync.ask('build-885'), { message: /too little/ })
-    t.same(await readdir(folder), [])
-  },
-)
-
-t.test(
-  'the limit is kept whatever order builds are used in, and the newest are those that stay',
-  async (t) => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 20, max: 5000 })), {
-          maxLength: 8,
-        }),
-        fc.integer({ min: 1, max: 12 }),
-        async (builds, limit) => {
-          const rsync = await standIn(t)
-          for (const [index, [size, age]] of builds.entries()) {
-            const publishedAt = new Date(Date.now() - age * minute).toISOString()
-            await rsync.put(`b${index}`, { bytes: size * million, publishedAt })
-          }
-          const settings = { 'upgrade-limit': String(limit), 'upgrade-keep-free': '0' }
-          const house = await boot({ plugins: [rsync.plugin, upgrade], settings })
-          await gc({ house, rsync })
-          await house.dispose()
-          const left = [...rsync.builds.values()]
-          const sum = left.reduce((total, { bytes }) => total + bytes, 0)
-          const went = builds.flatMap(([size, age], index) =>
-            rsync.builds.has(`b${index}`) ? [] : [{ size, age }],
-          )
-          const youngest = went.sort((one, other) => one.age - other.age)[0]
-          const oldestLeft = Math.max(
-            0,
-            ...builds.flatMap(([, age], i) => (rsync.builds.has(`b${i}`) ? [age] : [])),
-          )
-          return (
-            sum <= limit * million &&
-            (youngest === undefined ||
-              (youngest.age >= oldestLeft && sum + youngest.size * million > limit * million))
-          )
-        },
-      ),
-      { numRuns: 15 },
-    )
-  },
-)

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -27,19 +27,45 @@ const answers = (port: number): Promise<boolean> =>
     socket.on('connect', () => end(true)).on('error', () => end(false))
   })
 
-/** Starts the machine's own rsync as a daemon. @param stanzas text of rsyncd.conf, modules and options @returns its port */
-export async function rsyncDaemon(t: Pick<Test, 'teardown'>, stanzas: string): Promise<number> {
+/** The machine's own rsync as a daemon. */
+export interface RsyncDaemon {
+  readonly port: number
+  /** Ends it and all that it serves, at once. */
+  kill(): Promise<void>
+  /** Bytes that it has sent to each client that has gone, in order. */
+  sent(): Promise<number[]>
+}
+
+/** @param stanzas text of rsyncd.conf, modules and options @returns its port */
+export const rsyncDaemon = async (t: Pick<Test, 'teardown'>, stanzas: string): Promise<number> =>
+  (await startRsyncDaemon(t, stanzas)).port
+
+/** Starts one. @param speed kilobytes a second @param port a free one, unless it is given */
+export async function startRsyncDaemon(
+  t: Pick<Test, 'teardown'>,
+  stanzas: string,
+  { speed, port: wanted }: { speed?: number; port?: number } = {},
+): Promise<RsyncDaemon> {
   const folder = await temporaryDirectory(t)
-  const port = await freePort()
+  const port = wanted ?? (await freePort())
   const file = join(folder, 'rsyncd.conf')
-  const general = `use chroot = no\nuid = ${process.getuid?.()}\ngid = ${process.getgid?.()}\nlog file = ${folder}/log\n`
+  const log = join(folder, 'log')
+  const general = `use chroot = no\nuid = ${process.getuid?.()}\ngid = ${process.getgid?.()}\nlog file = ${log}\n`
   await writeFile(file, `${general}${stanzas}`)
   const args = ['--daemon', '--no-detach', `--port=${port}`, '--address=127.0.0.1', `--config=${file}`]
-  const daemon: ChildProcess = spawn('rsync', args, { stdio: 'ignore' })
-  t.teardown(async () => {
-    daemon.kill()
-    if (daemon.exitCode === null && daemon.signalCode === null) await once(daemon, 'exit')
-  })
+  if (speed !== undefined) args.push(`--bwlimit=${speed}`)
+  const daemon: ChildProcess = spawn('rsync', args, { stdio: 'ignore', detached: true })
+  const { pid } = daemon
+  if (pid === undefined) throw new Error('rsync cannot be started')
+  const kill = async () => {
+    if (daemon.exitCode !== null || daemon.signalCode !== null) return
+    // Those that serve clients are of its group.
+    process.kill(-pid, 'SIGKILL')
+    await once(daemon, 'exit')
+  }
+  t.teardown(kill)
   await until(() => answers(port), 'the rsync daemon')
-  return port
+  const sent = async () =>
+    [...(await readFile(log, 'utf8')).matchAll(/ sent ([0-9]+) bytes /g)].map(([, bytes]) => Number(bytes))
+  return { port, kill, sent }
 }

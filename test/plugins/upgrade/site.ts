@@ -14,7 +14,9 @@ export interface TestSite extends Site {
   readonly installed: { digest: string | undefined; tree: Buffer; contents: string }[]
   /** What was adopted. */
   readonly adopted: string[]
-  readonly rooms: [packed: number, unpacked: number][]
+  readonly rooms: [packed: number, unpacked: number, here?: number][]
+  /** Where what comes file by file comes to. */
+  readonly arriving: string
   readonly steps: [bytes: number, total: number | undefined][]
   stop: AbortController
 }
@@ -32,9 +34,10 @@ export async function site(
   const stop = new AbortController()
   const build = { name, path: root, digest: '', bytes: 1, entries: 1, publishedAt: '', from: 'upgrade' }
   const at = folder ?? join(root, 'downloads', name)
+  const arriving = join(root, 'arriving')
   await mkdir(at, { recursive: true })
   return {
-    ...{ name, folder: at, installed, adopted, rooms, steps, stop, signal: stop.signal },
+    ...{ name, folder: at, arriving, installed, adopted, rooms, steps, stop, signal: stop.signal },
     builds: {
       list: () => [],
       get: () => undefined,
@@ -43,11 +46,11 @@ export async function site(
       arrivals: {
         list: async () => [],
         async folder(build) {
-          const path = join(root, 'arriving', build)
+          const path = join(arriving, build)
           await mkdir(path, { recursive: true })
           return path
         },
-        drop: (build) => rm(join(root, 'arriving', build), { recursive: true, force: true }),
+        drop: (build) => rm(join(arriving, build), { recursive: true, force: true }),
       },
       async install({ tree, contents, digest }): Promise<Build> {
         installed.push({ digest, tree: await readFile(tree), contents: await readFile(contents, 'utf8') })
@@ -58,17 +61,15 @@ export async function site(
         return build
       },
       async scratch() {
-        const path = join(root, 'scratch')
-        await mkdir(path)
-        return path
+        throw new Error('nothing is brought to a scratch directory')
       },
     },
     progress: (bytes, total) => steps.push([bytes, total]),
     unpacking: () => undefined,
     note: () => undefined,
     spare: async () => spare,
-    async makeRoom(packed, unpacked) {
-      rooms.push([packed, unpacked])
+    async makeRoom(packed, unpacked, here) {
+      rooms.push(here === undefined ? [packed, unpacked] : [packed, unpacked, here])
       if (packed > spare) throw new RequestError('NO_SPACE', 'there is too little room')
     },
   }

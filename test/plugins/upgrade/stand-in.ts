@@ -24,15 +24,21 @@ import {
 /** What stands in for the plugin rsync: builds are directories that hold their packed tree, and nobody connects. */
 export interface StandIn {
   readonly plugin: Plugin
+  readonly shelf: Builds
   readonly builds: Map<string, Build>
   readonly installed: PackedBuild[]
   readonly removed: { name: string; reason: string }[]
   /** Transfers under way, by module. */
   readonly active: Map<string, number>
+  /** Called before a build is adopted. */
+  adopting: (name: string, directory: string) => unknown
+  /** Waited for before what was removed goes from the disk, which nobody waits for. */
+  removing: (name: string) => unknown
   /** Called before a build is installed. */
   installing: (packed: PackedBuild, progress: Progress) => unknown
-  /** Who is asked before an operator withdraws a build. */
-  readonly keepers: Set<Keeper>
+  readonly arrivals: Incoming
+  /** What an operator is told who withdraws a build; undefined when it may go. */
+  whyKept(name: string): Promise<string | undefined>
   /** A client asks for a module that is not there, from this address. */
   ask(name: string, client?: Partial<Client>): Promise<boolean>
   opened(event: Omit<Pulled, 'bytes'>): void
@@ -48,20 +54,32 @@ export async function temporaryDirectory(t: Pick<Test, 'teardown'>): Promise<str
   return path
 }
 
-export async function standIn(t: Pick<Test, 'teardown'>): Promise<StandIn> {
-  const root = await temporaryDirectory(t)
+/** @param disk a directory that builds lie in */
+export async function standIn(t: Pick<Test, 'teardown'>, disk?: string): Promise<StandIn> {
+  const root = disk ?? (await temporaryDirectory(t))
   const builds = new Map<string, Build>()
   const providers: Provider[] = []
   const keepers = new Set<Keeper>()
   const layout = new Layout(root)
+  for (const folder of [layout.arriving, layout.making]) await mkdir(folder, { recursive: true })
   let told: Pick<StandIn, 'opened' | 'asked' | 'pulled'> | undefined
   const at: StandIn = {
     plugin: undefined as never,
+    shelf: undefined as never,
     builds,
     installed: [],
     removed: [],
     active: new Map(),
-    keepers,
+    arrivals: new Incoming(layout),
+    async whyKept(name) {
+      for (const keeper of keepers) {
+        const why = await keeper(name)
+        if (why !== undefined) return why
+      }
+      return undefined
+    },
+    adopting: () => undefined,
+    removing: () => undefined,
     installing: () => undefined,
     async ask(name, { address = '10.0.0.9', signal = new AbortController().signal } = {}) {
       for (const provider of providers) if (await provider(name, { address, signal })) return true
@@ -96,18 +114,18 @@ export async function standIn(t: Pick<Test, 'teardown'>): Promise<StandIn> {
       return build
     },
     async adopt(name, directory, from) {
+      await at.adopting(name, directory)
       const build = await at.put(name, { from })
       await rm(build.path, { recursive: true })
       await rename(directory, build.path)
       return build
     },
-    arrivals: new Incoming(layout),
+    arrivals: at.arrivals,
     keep(keeper) {
       keepers.add(keeper)
       return () => keepers.delete(keeper)
     },
     async scratch() {
-      await mkdir(join(root, 'making'), { recursive: true })
       return await mkdtemp(join(root, 'making', 'scratch-'))
     },
     async remove(name, reason) {
@@ -115,7 +133,9 @@ export async function standIn(t: Pick<Test, 'teardown'>): Promise<StandIn> {
       if (build === undefined) return false
       builds.delete(name)
       at.removed.push({ name, reason })
-      await rm(build.path, { recursive: true })
+      const gone = await mkdtemp(join(layout.making, 'gone-'))
+      await rename(build.path, gone)
+      void Promise.resolve(at.removing(name)).then(() => rm(gone, { recursive: true, force: true }))
       return true
     },
   }
@@ -144,7 +164,7 @@ export async function standIn(t: Pick<Test, 'teardown'>): Promise<StandIn> {
       return { modules, builds: shelf }
     },
   })
-  return Object.assign(at, { plugin })
+  return Object.assign(at, { plugin, shelf })
 }
 
 const moduleOf = ({ name, path }: Build): Module => ({

@@ -96,7 +96,7 @@ t.test('what cannot be served is said in words that the user of the laptop reads
   const school = await schoolServer(t, `${from.url}/{name}`, ['--upgrade-hold-seconds', '1'])
   t.match(await school.rsync('::build-885/'), {
     code: 5,
-    err: /^@ERROR: build-885 could not be fetched: .* not what its md5 sum says.*; try again in 10 minutes$/m,
+    err: /^@ERROR: build-885 could not be fetched: .* not what its md5 sum says.*; tell whoever looks after the server$/m,
   })
   t.match(await school.rsync('::build-13/'), {
     code: 5,
@@ -125,6 +125,13 @@ t.test('one school server fetches a build from another, and serves it as that on
   t.match(JSON.parse((await village.upgrade('list', '--json')).out), [
     { source: `rsync://127.0.0.1:${capital.port}/` },
   ])
+  await village.upgrade('stick', '885')
+  t.match(await village.command('rsync', 'withdraw', '885'), {
+    code: 77,
+    err: /build-885 stays: it is sticky \("upgrade unstick" ends that\)/,
+  })
+  await village.upgrade('unstick', '885')
+  t.match(await village.command('rsync', 'withdraw', '885'), { code: 0, out: /885 is removed/ })
 })
 
 t.test('the right builds go: by when they were really fetched, and never those in use', async (t) => {
@@ -146,7 +153,9 @@ t.test('the right builds go: by when they were really fetched, and never those i
     t.equal(code, 0, `${name} ${err}`)
   }
   for (const name of ['a', 'b', 'c', 'd']) await pull(first, name)
-  for (const name of ['c', 'a']) await pull(first, name)
+  await pull(first, 'c')
+  const { code } = await first.rsync('-a', '--fake-super', '::builds/a', await temporaryDirectory(t))
+  t.equal(code, 0, 'another laptop fetches from the module of all builds')
   t.match(await first.upgrade('stick', 'd'), { code: 0 })
   t.match((await first.upgrade('gc', '--dry-run')).out, /^a .*keep +it was asked for 0 minutes ago$/m)
   await first.stop()

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { boot } from '../../../core/testing.js'
 import { mayLead } from '../../../plugins/upgrade/download/reach.js'
+import { target } from '../../../plugins/upgrade/download/request.js'
 import { due, parsePrefetch } from '../../../plugins/upgrade/prefetch/plan.js'
 import { check, sumOf } from '../../../plugins/upgrade/sources/checksum.js'
 import { candidates } from '../../../plugins/upgrade/sources/packed.js'
@@ -134,16 +135,17 @@ t.test('every minute of a year belongs to an appointment once a day', async () =
 
 t.test('both families of names are tried, unless an address is that of a tree', async (t) => {
   t.same(
-    candidates('/b/885').map(({ tree }) => tree),
+    candidates('/b/{name}', '885').map(({ tree }) => tree),
     [
       ...['/b/885-tree.tar.xz', '/b/885-tree.tar.lzma', '/b/885-tree.tar.bz2'],
       ...['/b/885.tree.tar.lzma', '/b/885.tree.tar.xz', '/b/885.tree.tar.bz2'],
     ],
   )
-  t.strictSame(candidates('/b/885.tree.tar.lzma'), [
+  t.strictSame(candidates('/b/{name}.tree.tar.lzma', '885'), [
     { tree: '/b/885.tree.tar.lzma', manifests: ['/b/885.toc', '/b/885.contents'] },
   ])
-  t.match(candidates('/b/885-tree.tar.bz2'), [{ manifests: ['/b/885.contents', '/b/885.toc'] }])
+  t.match(candidates('/b/{name}-tree.tar.bz2', '885'), [{ manifests: ['/b/885.contents', '/b/885.toc'] }])
+  t.equal(candidates('/b/{name}', '885-tree.tar.xz').length, 6, 'whatever a laptop asks for')
 })
 
 t.test('sums are read as md5sum and sha256sum write them', async (t) => {
@@ -185,6 +187,18 @@ t.test('a file is read once for its sum and for its digest', async (t) => {
   )
 })
 
+t.test('what no sum vouches for is not led from https to http', async (t) => {
+  const from = new URL('https://h/885.md5')
+  t.throws(() => target(from, 'http://mirror/885.md5', true), {
+    code: 'REFUSED',
+    message: /from https to http/,
+  })
+  t.equal(target(from, 'https://mirror/885.md5', true).href, 'https://mirror/885.md5')
+  t.equal(target(from, '//mirror/885.md5', true).href, 'https://mirror/885.md5')
+  t.equal(target(from, 'http://mirror/885-tree.tar.xz').href, 'http://mirror/885-tree.tar.xz')
+  t.equal(target(new URL('http://h/885.md5'), '/x', true).href, 'http://h/x')
+})
+
 t.test('a server leads nowhere where only this machine or its cable gets', async (t) => {
   const inner = [
     ...[
@@ -208,6 +222,13 @@ t.test('a server leads nowhere where only this machine or its cable gets', async
   t.notOk(mayLead('127.0.0.1', '169.254.169.254'))
   t.notOk(mayLead('169.254.1.1', '169.254.169.254'), 'nor the cable all that is on it')
   t.ok(mayLead('169.254.1.1', '169.254.1.1'))
-  for (const address of ['10.0.0.1', '192.168.1.1', '203.0.113.1', 'fd00::1', '2001:db8::1'])
+  for (const address of ['203.0.113.1', '2001:db8::1', '172.32.0.1'])
     t.ok(mayLead('203.0.113.9', address), address)
+  const own = ['10.0.0.1', '172.16.0.1', '192.168.1.1', '100.64.0.1', 'fd00::1', '::ffff:192.168.1.1']
+  for (const address of own) {
+    t.notOk(mayLead('203.0.113.9', address), `${address} is not led to from the world`)
+    t.notOk(mayLead('2001:db8::9', address), address)
+    for (const from of ['10.9.9.9', 'fd00::9', '127.0.0.1', '::ffff:10.9.9.9'])
+      t.ok(mayLead(from, address), `but from ${from}`)
+  }
 })

@@ -1,14 +1,15 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
-import { boot } from '../../../../core/testing.js'
 import { lacks, needs } from '../../../support/needs.js'
 import { temporaryDirectory, until } from '../../../system/server.js'
 import { openHouse } from '../house.js'
+import { adopter } from './adopting.js'
 import { pack, succeed } from './packing.js'
+import { reopen } from './reopening.js'
 import { type Entry, tarOf } from './tars.js'
 
 t.setTimeout(300_000)
@@ -75,16 +76,37 @@ for (const type of ['ext4', 'tmpfs'] as const) {
     }
     t.same(await readdir(join(folder, 'pub', 'builds')), ['885'])
 
-    const ballast = spawnSync('sh', ['-c', `cat /dev/zero > ${join(disk, 'ballast')}`])
+    const ballast = spawnSync('sh', ['-c', 'cat /dev/zero > ballast'], { cwd: disk })
     t.match(String(ballast.stderr), /No space left/)
-    await house.dispose()
-    const again = await boot({ plugins: ['rsync'], settings, root: house.root })
-    t.teardown(() => again.dispose())
-    const address = `rsync://127.0.0.1:${new URL(await again.url('rsync')).port}/build-885/root/`
-    t.equal((await house.rsync('-r', '--list-only', address)).out, before, 'nor does a start need any room')
+    const again = await reopen(t, house, settings)
+    const listed = await again.rsync('-r', '--list-only', '::build-885/root/')
+    t.equal(listed.out, before, 'nor does a start need any room')
     t.match(await again.command(['rsync', 'withdraw'], { args: { name: '885' } }), { ended: { exit: 0 } })
     await until(async () => (await readdir(join(folder, 'making'))).length === 0, 'the build to go')
     await pack(from, '886', packed(file('new', 1)))
     t.match(await again.command(['rsync', 'refresh']), { out: /886 published/ }, 'there is room again')
   })
 }
+
+t.test('what has come from another server is where it was when there is no room to adopt it', async (t) => {
+  if (!needs(t, 'rsync', 'rsync') || !needs(t, 'setfattr', 'attr')) return
+  const disk = await smallDisk(t, 'tmpfs')
+  if (disk === undefined) return
+  const folder = join(disk, 'rsync')
+  const house = await openHouse(t, { 'rsync-root': folder }, ['rsync', adopter.plugin])
+  const { builds } = adopter
+  const arrival = await builds.arrivals.folder('885')
+  await mkdir(join(arrival, 'root'))
+  for (const path of ['contents', 'root/file']) await writeFile(join(arrival, path), path)
+  const ballast = spawnSync('sh', ['-c', 'cat /dev/zero > ballast'], { cwd: disk })
+  t.match(String(ballast.stderr), /No space left/)
+  const noRoom = { code: 'NO_SPACE', message: /there is no room to write/ }
+  await t.rejects(builds.adopt('885', arrival, 'upgrade'), noRoom)
+  t.same((await readdir(arrival)).sort(), ['contents', 'root'])
+  t.same(await readdir(join(folder, 'making')), [])
+  await rm(join(disk, 'ballast'))
+  t.match(await builds.adopt('885', arrival, 'upgrade'), { name: '885', entries: 1 })
+  t.same(await builds.arrivals.list(), [])
+  const { out } = await house.rsync('-r', '--list-only', '::build-885/root/')
+  t.match(out, /^-rw-r--r-- .* file$/m)
+})

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import { report } from '../../../../core/report.js'
 import { makeFolder } from '../../../../plugins/rsync/builds/disk.js'
 import { keepingIn } from '../../../../plugins/rsync/builds/keeping.js'
 import { Layout } from '../../../../plugins/rsync/builds/layout.js'
@@ -11,18 +12,22 @@ import { openHouse } from '../house.js'
 import { adopter } from './adopting.js'
 import { pack } from './packing.js'
 
+/** Leaves only these programs to be found, while a test runs. */
+async function only(t: Pick<Test, 'teardown'>, folder: string, names: readonly string[]): Promise<void> {
+  const path = process.env.PATH
+  t.teardown(() => {
+    process.env.PATH = path
+  })
+  for (const name of names)
+    await writeFile(join(folder, name), `#!/bin/sh\nPATH='${path}' exec ${name} "$@"\n`, { mode: 0o755 })
+  process.env.PATH = folder
+}
+
 t.test(
   'where neither attributes nor fakeroot can be had, builds are refused and the rest is served',
   async (t) => {
     if (!needs(t, 'rsync', 'rsync')) return
-    const path = process.env.PATH
-    t.teardown(() => {
-      process.env.PATH = path
-    })
-    const programs = await temporaryDirectory(t)
-    for (const name of ['rsync', 'tar', 'sh', 'flock', 'gzip'])
-      await writeFile(join(programs, name), `#!/bin/sh\nPATH='${path}' exec ${name} "$@"\n`, { mode: 0o755 })
-    process.env.PATH = programs
+    await only(t, await temporaryDirectory(t), ['rsync', 'tar', 'sh', 'flock', 'gzip'])
     const house = await openHouse(t, {}, ['rsync', adopter.plugin])
     await pack(join(house.root, 'rsync', 'xobuilds-packed'), '885')
     await mkdir(join(house.pub, 'films'))
@@ -40,8 +45,35 @@ t.test(
 t.test('a directory says what its disk can keep', async (t) => {
   if (!needs(t, 'setfattr', 'attr') || !needs(t, 'fakeroot', 'fakeroot')) return
   t.match(await keepingIn(await temporaryDirectory(t)), { owners: /^(attributes|fakeroot)$/ })
-  t.match(await keepingIn('/proc/self'), { owners: 'fakeroot' })
+  t.match(await keepingIn('/proc/self'), {
+    owners: 'fakeroot',
+    reason: 'the disk of rsync-root keeps no attributes',
+  })
 })
+
+t.test(
+  'without setfattr fakeroot keeps the owners, and what others send is refused with what to do',
+  async (t) => {
+    for (const program of ['rsync', 'fakeroot', 'tar', 'gzip', 'sync'])
+      if (!needs(t, program, program)) return
+    const programs = await temporaryDirectory(t)
+    const names = ['rsync', 'fakeroot', 'tar', 'gzip', 'sync', 'sh', 'flock', 'mkfifo', 'cat']
+    await only(t, programs, names)
+    const house = await openHouse(t, {}, ['rsync', adopter.plugin])
+    await pack(join(house.root, 'rsync', 'xobuilds-packed'), '885')
+    t.match(await house.command(['rsync', 'refresh']), { out: /^885 published$/m })
+    const status = JSON.stringify(await house.house.kernel.hooks.gather(report, {}, undefined))
+    t.match(status, /the program setfattr is not installed, so fakeroot keeps the owners/)
+    const arrival = await adopter.builds.arrivals.folder('886')
+    await t.rejects(adopter.builds.adopt('886', arrival, 'upgrade'), {
+      code: 'UNAVAILABLE',
+      message: 'what other servers send cannot be published: the program setfattr is not installed',
+      hint: 'install it: apt-get install attr',
+    })
+    t.match(await adopter.builds.arrivals.list(), [{ name: '886' }])
+    t.same(await readdir(join(house.root, 'rsync', 'making')), [])
+  },
+)
 
 t.test('states of fakeroot follow a disk that got another number, and those of no build go', async (t) => {
   const layout = new Layout(await temporaryDirectory(t))
@@ -57,6 +89,13 @@ t.test('states of fakeroot follow a disk that got another number, and those of n
   t.same(await readdir(layout.owners), ['a.1', 'c.3'])
   t.equal(await readFile(layout.state('a.1'), 'latin1'), `dev=${disk},${line}`.repeat(2))
   const together = await joinStates(layout, builds)
-  t.equal(await readFile(together ?? '', 'latin1'), `dev=${disk},${line}`.repeat(4))
+  const [top = '', ...rest] = (await readFile(together ?? '', 'latin1')).split(/(?<=\n)/)
+  t.equal(rest.join(''), `dev=${disk},${line}`.repeat(4))
+  const { ino } = await stat(layout.builds)
+  t.match(
+    top,
+    new RegExp(`^dev=${disk},ino=${ino},mode=40755,uid=0,gid=0,`),
+    'the directory of them all, too',
+  )
   t.equal(await joinStates(layout, []), undefined)
 })

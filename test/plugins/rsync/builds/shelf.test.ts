@@ -7,9 +7,8 @@ import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { report } from '../../../../core/report.js'
 import { needs } from '../../../support/needs.js'
-import { temporaryDirectory, until } from '../../../system/server.js'
+import { until } from '../../../system/server.js'
 import { openHouse, type RsyncHouse } from '../house.js'
-import { adopter } from './adopting.js'
 import { contents, pack, packByBuilder, succeed } from './packing.js'
 import { directory, type Entry, tarOf } from './tars.js'
 import { makeRichTree } from './tree.js'
@@ -114,53 +113,6 @@ t.test("what is around a tree looks like root's, for all to read, though no tar 
   ])
 })
 
-t.test('where the disk keeps no attributes, fakeroot keeps the owners', async (t) => {
-  if (!has(t) || !needs(t, 'fakeroot', 'fakeroot')) return
-  const folder = await temporaryDirectory(t)
-  const tree = join(folder, 'tree')
-  if (!(await makeRichTree(t, tree))) return
-  const disk = await disklessOf(t, folder)
-  if (disk === undefined) return
-  const house = await openHouse(t, { 'rsync-root': join(disk, 'rsync') })
-  const tar = join(folder, 'tree.tar')
-  succeed('tar', ['--numeric-owner', '-C', tree, '-cf', tar, '.'])
-  await pack(join(disk, 'rsync', 'xobuilds-packed'), '885', { tree: gzipSync(await readFile(tar)) })
-  await pack(join(disk, 'rsync', 'xobuilds-packed'), 'small')
-  t.match(await refresh(house), { out: /^885 published\nsmall published/, ended: { exit: 0 } })
-  const compare = ['-aHn', '--numeric-ids', '--itemize-changes', '--delete']
-  for (const module of ['build-885', 'builds/885']) {
-    const differing = await house.rsync(...compare, `::${module}/root/`, `${tree}/`)
-    t.same(differing, { code: 0, signal: null, out: '', err: '' }, module)
-  }
-  t.equal(succeed('find', [join(disk, 'rsync', 'pub'), '-perm', '/7000']), '')
-  const links = succeed('find', [
-    join(disk, 'rsync', 'pub'),
-    '-type',
-    'l',
-    '-not',
-    '-lname',
-    '/rsyncd-munged/*',
-  ])
-  t.equal(links, '', 'no link leads anywhere')
-  t.match(await statusOf(house), /keeps no attributes, so fakeroot keeps the owners/)
-  t.equal((await readdir(join(disk, 'rsync', 'owners'))).length, 3)
-  await house.command(['rsync', 'withdraw'], { args: { name: '885' } })
-  t.equal((await readdir(join(disk, 'rsync', 'owners'))).length, 2)
-})
-
-/** A disk that knows no attributes; undefined, and the test skipped, where this user cannot mount one. */
-async function disklessOf(t: Test, folder: string): Promise<string | undefined> {
-  const disk = join(folder, 'disk')
-  await mkdir(disk)
-  const { status, stderr, error } = spawnSync('mount', ['-t', 'ramfs', '-o', 'mode=700', 'ramfs', disk])
-  if (status !== 0) {
-    t.pass('needs a mounted ramfs', { skip: `mount: ${error?.message ?? String(stderr).trim()}` })
-    return undefined
-  }
-  t.teardown(() => void spawnSync('umount', ['--lazy', disk]))
-  return disk
-}
-
 t.test('a tree of trees is one of them, and what laptops keep beside it is left out', async (t) => {
   if (!has(t)) return
   const house = await openHouse(t)
@@ -208,53 +160,6 @@ t.test('a tree of trees is one of them, and what laptops keep beside it is left 
   }
   const { out: rows } = await house.command(['rsync', 'list'], { json: true })
   t.match(rows, /several/)
-})
-
-t.test('what another server sent is published as it is, if it can do no harm', async (t) => {
-  if (!has(t)) return
-  const house = await openHouse(t, {}, ['rsync', adopter.plugin])
-  const { builds } = adopter
-  const sent = async () => {
-    const folder = join(await builds.scratch(), 'build')
-    await mkdir(join(folder, 'root', 'bin'), { recursive: true, mode: 0o700 })
-    await writeFile(join(folder, 'contents'), contents, { mode: 0o600 })
-    await writeFile(join(folder, 'root', 'bin', 'su'), 'x', { mode: 0o600 })
-    succeed('setfattr', ['-n', 'user.rsync.%stat', '-v', '104755 0,0 12:34', join(folder, 'root/bin/su')])
-    return folder
-  }
-  const build = await builds.adopt('885', await sent(), 'upgrade')
-  t.match(build, { name: '885', entries: 2, bytes: 8192, from: 'upgrade' })
-  t.equal(build.digest, succeed('sha256sum', [join(build.path, 'contents')]).slice(0, 64))
-  t.match((await house.rsync('-r', '--list-only', '::build-885/root/')).out, /^-rwsr-xr-x .* bin\/su$/m)
-
-  const spoilers: [string, (folder: string) => unknown, RegExp][] = [
-    [
-      'a link',
-      (folder) => succeed('ln', ['-s', '/etc', join(folder, 'root/etc')]),
-      /"etc" is neither a file nor/,
-    ],
-    ['a fifo', (folder) => succeed('mkfifo', [join(folder, 'root/bin/p')]), /"bin\/p" is neither a file nor/],
-    ['setuid', (folder) => succeed('chmod', ['4755', join(folder, 'root/bin/su')]), /"bin\/su" is setuid/],
-    ['more', (folder) => writeFile(join(folder, 'more'), ''), /does not hold "contents" and "root" alone/],
-    ['no manifest', (folder) => rename(join(folder, 'contents'), join(folder, 'toc')), /does not hold/],
-    [
-      'a link for a tree',
-      (folder) => succeed('sh', ['-c', 'mv root /tmp/x-$$; ln -s /etc root; rm -r /tmp/x-$$'], folder),
-      /"root" is not a directory/,
-    ],
-  ]
-  for (const [title, spoil, reason] of spoilers) {
-    const folder = await sent()
-    await spoil(folder)
-    await t.rejects(
-      builds.adopt('886', folder, 'upgrade'),
-      { code: 'REQUEST_INVALID', message: reason },
-      title,
-    )
-  }
-  await t.rejects(builds.adopt('../x', await sent(), 'upgrade'), { code: 'REQUEST_INVALID' })
-  t.equal(builds.get('886'), undefined)
-  t.same(await readdir(join(house.root, 'rsync', 'pub', 'builds')), ['885'])
 })
 
 t.test('a build is read to its end, whether it is replaced or removed meanwhile', async (t) => {

@@ -57,6 +57,36 @@ t.test('a client from before protocol 25 knows the end of a list by that of the 
   t.equal((await client.closed).replace(greeting, ''), 'builds         \tall builds\n')
 })
 
+t.test('who says all at once is greeted all the same before he is answered', async (t) => {
+  if (!needs(t, 'rsync', 'rsync')) return
+  const { port, pub, root } = await openHouse(t)
+  await fill(join(pub, 'films'), { one: 'one' })
+  for (const [said, answer] of [
+    ['@RSYNCD: 29\n\n', `${all}@RSYNCD: EXIT\n`],
+    ['@RSYNCD: 29\nnope\n', "@ERROR: Unknown module 'nope'\n"],
+    ['GET / HTTP/1.0\r\n\r\n', '@ERROR: protocol startup error\n'],
+    ['@RSYNCD: 29\nfilms\n', '@RSYNCD: OK\n'],
+  ] as const) {
+    for (let turn = 0; turn < 10; turn += 1) {
+      const client = new RawClient(t, port)
+      client.say(said)
+      await until(() => client.heard.endsWith(answer), 'the answer')
+      t.match(client.heard, greeting)
+      t.equal(client.heard.replace(greeting, ''), answer)
+      client.socket.destroy()
+    }
+  }
+  await until(async () => (await rsyncsOf(root)).length === 0, 'all rsyncs to be gone')
+})
+
+t.test('who waits to be greeted first is', async (t) => {
+  if (!needs(t, 'rsync', 'rsync')) return
+  const { port, root } = await openHouse(t)
+  const client = new RawClient(t, port)
+  await until(() => greeting.test(client.heard), 'the greeting')
+  t.same(await rsyncsOf(root), [], 'and no rsync stands by for him')
+})
+
 t.test('a client may take its time, byte by byte', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
   const { port, pub } = await openHouse(t)
@@ -134,10 +164,15 @@ t.test('a thousand who say nothing keep nobody waiting', async (t) => {
   await fill(join(pub, 'films'), { one: 'one' })
   const silent = Array.from({ length: 1000 }, () => new RawClient(t, port))
   await until(() => silent.every(({ heard }) => greeting.test(heard)), 'a thousand greetings')
-  t.ok((await rsyncsOf(root)).length <= 32, 'few of them have an rsync of their own')
+  t.same(await rsyncsOf(root), [], 'none of them has an rsync of its own')
+  const begun = Array.from({ length: 100 }, () => new RawClient(t, port))
+  for (const client of begun) client.say('@RSYNCD: 29\n')
+  await until(() => begun.every(({ heard }) => greeting.test(heard)), 'a hundred greetings more')
+  const ahead = (await rsyncsOf(root)).length
+  t.ok(ahead > 0 && ahead <= 32, `nor have all who say no more: ${ahead}`)
   const fetched = await rsync('-a', '::films/', join(beside, 'to'))
   t.equal(fetched.code, 0, fetched.err)
   t.equal((await rsync('-ain', '::films/', join(beside, 'to'))).out, '')
-  for (const { socket } of silent) socket.destroy()
+  for (const { socket } of [...silent, ...begun]) socket.destroy()
   await until(async () => (await rsyncsOf(root)).length === 0, 'all rsyncs to be gone')
 })

@@ -47,7 +47,7 @@ t.test('a module that did not exist when its clients came is served when it is m
   t.equal((await rsyncsOf(house.root)).length, 0, 'nothing runs for those who wait')
   await fill(join(house.pub, 'films'), { film: 'film' })
   const busy = [1, 2].map(() => new RawClient(t, house.port))
-  for (const client of busy) client.say('@RSYNCD: 29\nfilms\n')
+  for (const client of busy) await client.ask('films\n')
   await until(() => busy.every(({ heard }) => heard.endsWith('OK\n')), 'all places to be taken by others')
   for (const { socket } of busy) socket.destroy()
   await until(async () => (await rsyncsOf(house.root)).length === 0, 'them to be free')

@@ -14,7 +14,7 @@ t.test('who finds no place is told to come again, in the words that clients know
     const house = await openHouse(t, settings as unknown as Record<string, string>)
     await fill(join(house.pub, 'films'), { film: 'film' })
     const busy = [1, 2].map(() => new RawClient(t, house.port))
-    for (const client of busy) client.say('@RSYNCD: 29\nfilms\n')
+    for (const client of busy) await client.ask('films\n')
     await until(() => busy.every(({ heard }) => heard.endsWith('OK\n')), 'two transfers')
     const third = await house.rsync('-a', '::films/', join(house.beside, 'to'))
     t.equal(third.code, 5)

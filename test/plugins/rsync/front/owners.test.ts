@@ -7,7 +7,7 @@ import { definePlugin } from '../../../../core/api.js'
 import { type Module, Modules } from '../../../../plugins/rsync/public.js'
 import { lacks, needs } from '../../../support/needs.js'
 import { run, until } from '../../../system/server.js'
-import { openHouse, RawClient, type RsyncHouse, wants } from '../house.js'
+import { openHouse, RawClient, wants } from '../house.js'
 
 /** Publishes for a test. */
 function publisher() {
@@ -97,11 +97,11 @@ t.test('owners that fakeroot knows are served, and nothing of it is left', async
     client.say('@RSYNCD: 29\nbuild-y\n--server\n--sender\n-r\n.\nbuild-y/film\n\n')
     client.socket.pause()
     client.say(wants(0))
-    await until(async () => (await fetching(house)) > 100_000, 'a transfer that goes nowhere')
+    await until(
+      async () => ((await house.fetching())[0]?.bytes ?? 0) > 100_000,
+      'a transfer that goes nowhere',
+    )
     client.socket[leave]()
     await until(async () => (await fakes()) <= before, `fakeroot to be gone after ${leave}`, 10_000)
   }
 })
-
-const fetching = async ({ command }: RsyncHouse): Promise<number> =>
-  Number(/"bytes": (\d+),?\s*\}/.exec((await command(['rsync', 'list'], { json: true })).out)?.[1] ?? 0)

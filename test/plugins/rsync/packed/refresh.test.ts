@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
@@ -233,6 +234,60 @@ t.test('one build can be asked for, and what is not there is said', async (t) =>
     ['a', 'b', 'd'],
     'a disk that is not mounted withdraws nothing',
   )
+})
+
+t.test('a directory with nothing in it is a disk that is not mounted', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const packed = packedOf(house)
+  await pack(packed, 'os885', { ...of('a'), name: '885' })
+  await refresh(house)
+  await rename(packed, join(house.beside, 'unmounted'))
+  await mkdir(packed)
+  const { lines, exit } = await refresh(house)
+  t.match(lines, [
+    /^885 refused: .*xobuilds-packed holds nothing at all; .*mount its disk; or, .*rsync withdraw NAME/,
+  ])
+  t.equal(exit, 65)
+  t.same(await served(house), { '885': 'a' })
+  await rm(packed, { recursive: true })
+  await rename(join(house.beside, 'unmounted'), packed)
+  t.same((await refresh(house)).lines, ['885 unchanged'])
+})
+
+t.test('parts that are no files are refused, each for its own build', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const packed = packedOf(house)
+  for (const stem of ['fifo', 'directory', 'loop', 'gone', 'fine', 'lost'])
+    await pack(packed, stem, { ...of(stem), ...(stem !== 'fine' && stem !== 'lost' && { name: null }) })
+  await rm(join(packed, 'fine.name'))
+  spawnSync('mkfifo', [join(packed, 'fifo.name')])
+  await mkdir(join(packed, 'directory.name'))
+  await symlink('loop.name', join(packed, 'loop.name'))
+  await symlink('nowhere', join(packed, 'gone.name'))
+  await writeFile(join(house.beside, 'name'), '\xef\xbb\xbffine\r\n', 'latin1')
+  await symlink(join(house.beside, 'name'), join(packed, 'fine.name'))
+  await rm(join(packed, 'lost-tree.tar.gz'))
+  await symlink('lost-tree.tar.gz', join(packed, 'lost-tree.tar.gz'))
+  const { lines } = await refresh(house)
+  t.match(lines.sort(), [
+    /^directory refused: .*directory\.name is not a file/,
+    /^fifo refused: .*fifo\.name is not a file/,
+    /^fine published$/,
+    /^loop refused: .*loop\.name cannot be read \(ELOOP\)/,
+    /^lost refused: .*lost-tree\.tar\.gz cannot be read \(ELOOP\)/,
+  ])
+  t.same(await served(house), { fine: 'fine' })
+})
+
+t.test('a published build that has lost its manifest is published anew', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  await pack(packedOf(house), '885', of('a'))
+  await refresh(house)
+  await rm(join(house.root, 'rsync', 'pub', 'builds', '885', 'contents'))
+  t.same((await refresh(house)).lines, ['885 published'])
 })
 
 t.test('several refreshes at once come one after the other', async (t) => {

@@ -78,12 +78,15 @@ t.test('what the manifest does not name is refused, and what is damaged changes 
   await pack(stick.folder, 'os886', { ...of('a'), name: '886' })
   await symlink('/etc/passwd', join(stick.folder, 'os885.toc'))
   await writeFile(join(stick.folder, '.Trash'), '')
+  await mkdir(join(stick.folder, 'deep'))
+  await pack(join(stick.folder, 'deep'), 'os888')
   const first = await load(house, stick)
   t.match(
     first.line,
-    /^1 build published \(885\), but not all \(os885\.toc: .*, and 4 more\); you can take the stick out$/,
+    /^1 build published \(885\), but not all \(deep: .*, and 5 more\); you can take the stick out$/,
   )
   t.equal(first.exit, 65)
+  t.match(first.said, /^deep refused: manifest\.sha1 does not name this directory$/m)
   t.match(first.said, /^os886-tree\.tar\.gz refused: manifest\.sha1 does not name this file$/m)
   t.same((await readdir(packed)).sort(), [
     'os885-tree.tar.gz',
@@ -92,7 +95,7 @@ t.test('what the manifest does not name is refused, and what is damaged changes 
     'os885.name',
   ])
 
-  await rm(join(stick.folder, 'os885.toc'))
+  for (const name of ['os885.toc', 'deep']) await rm(join(stick.folder, name), { recursive: true })
   const tree = join(stick.folder, 'os885-tree.tar.gz')
   const before = await readFile(join(packed, 'os885-tree.tar.gz'))
   await stick.sum()
@@ -118,6 +121,86 @@ t.test('what the manifest does not name is refused, and what is damaged changes 
   )
   t.match(missing.line, /^nothing was taken: film\.avi: /)
   t.same(await readdir(packed).then((names) => names.filter((name) => name.includes('887'))), [])
+})
+
+t.test('a build of which only a part can be read changes nothing of the one that is there', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const packed = join(house.root, 'rsync', 'xobuilds-packed')
+  const stick = await newStick(t)
+  await packByBuilder(stick.folder, 'os13', { ...of('a'), packing: 'gz', name: '13' })
+  await stick.sum()
+  await load(house, stick)
+  const filesOf = async () => {
+    const names = (await readdir(packed)).sort()
+    return Promise.all(names.map(async (name) => [name, await readFile(join(packed, name), 'latin1')]))
+  }
+  const before = await filesOf()
+
+  await packByBuilder(stick.folder, 'os13', {
+    ...of('b'),
+    packing: 'gz',
+    name: '13',
+    contents: '{"new": 1}\n',
+  })
+  await stick.sum()
+  await writeFile(join(stick.folder, 'os13.toc'), '{"new": 2}\n')
+  t.match(await load(house, stick), {
+    line: /^nothing was taken: os13\.tree\.tar\.gz: xs-xobuilds\/os13\.toc has the sum/,
+    exit: 65,
+  })
+  t.same(await filesOf(), before, 'the tree that could be read is not beside the manifest of another')
+  t.match((await house.command(['rsync', 'refresh'])).out, /^0 published, 1 as they were/m)
+})
+
+t.test(
+  'what a crash left of a copy is cleared away, and so is the sum of a tree that is replaced',
+  async (t) => {
+    if (!has(t)) return
+    const house = await openHouse(t)
+    const packed = join(house.root, 'rsync', 'xobuilds-packed')
+    const left = async (name: string) => {
+      await mkdir(join(packed, name))
+      await writeFile(join(packed, name, 'os13.tree.tar.gz'), 'half of it')
+    }
+    await left('.stick-0badcafe-ABCDEF')
+    await pack(packed, 'os885', { ...of('a'), name: '885' })
+    await house.command(['rsync', 'refresh'])
+    t.notOk(
+      (await readdir(packed)).some((name) => name.startsWith('.')),
+      'by the next refresh',
+    )
+    await left('.stick-0badcafe-ABCDEF')
+    await packByBuilder(packed, 'os13', {
+      ...of('a'),
+      packing: 'gz',
+      name: '13',
+      md5: `${'0'.repeat(32)}  -\n`,
+    })
+    const stick = await newStick(t)
+    await packByBuilder(stick.folder, 'os13', { ...of('b'), packing: 'gz', name: '13' })
+    await stick.sum()
+    t.match(await load(house, stick), { line: '1 build published (13); you can take the stick out', exit: 0 })
+    const names = ['os13.name', 'os13.toc', 'os13.tree.tar.gz']
+    t.same((await readdir(packed)).filter((name) => !name.startsWith('os885')).sort(), names)
+  },
+)
+
+t.test('two sticks at a time bring what is on both', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const sticks = [await newStick(t), await newStick(t)]
+  for (const [index, stick] of sticks.entries()) {
+    await pack(stick.folder, `os${index}`, { ...of('a'), name: `${index}` })
+    await pack(stick.folder, 'both', of('b'))
+    await stick.sum()
+  }
+  const loads = await Promise.all(sticks.map((stick) => load(house, stick)))
+  t.same(
+    loads.map(({ exit }) => exit),
+    [0, 0],
+  )
+  t.same((await served(house)).sort(), ['0', '1', 'both'])
 })
 
 t.test('a stick that is nothing for us, or dangerous, is left alone', async (t) => {
@@ -175,6 +258,14 @@ t.test('with security on, a known key must have signed what is on the stick', as
   t.match(await load(house, stick), { line: /^nothing was taken: /, exit: 77 })
   t.same(await served(house), [])
   sign('school')
+  const signed = await readFile(join(stick.folder, 'manifest.sha1'))
+  await writeFile(join(stick.folder, 'os885.contents'), '{"of": "somebody else"}\n')
+  t.match(await load(house, stick), { line: /^nothing was taken: .*os885\.contents has the sum/, exit: 65 })
+  await stick.sum()
+  t.match(await load(house, stick), { line: /^nothing was taken: /, exit: 77 }, 'a sum that was not signed')
+  t.same(await served(house), [])
+  await pack(stick.folder, 'os885', { ...of('a'), name: '885' })
+  await writeFile(join(stick.folder, 'manifest.sha1'), signed)
   t.match(await load(house, stick), { line: '1 build published (885); you can take the stick out', exit: 0 })
 })
 

@@ -1,7 +1,4 @@
 import { spawnSync } from 'node:child_process'
-import { lstat, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { RequestError } from '../../../../core/errors.js'
@@ -92,6 +89,12 @@ t.test('what would lead out of the tree is refused', async (t) => {
       directory('l'),
     ],
     ['a directory that becomes a link', /twice/, directory('l'), { name: 'l', type: '2', target: '/etc' }],
+    [
+      'a link that leads elsewhere the second time',
+      /"l" is in it twice, both times as a link/,
+      { name: 'l', type: '2', target: '/etc' },
+      { name: 'l', type: '2', target: '/usr' },
+    ],
     ['a file below a file', /leads through "a", a file/, file, { name: 'a/b' }],
     [
       'a file that is written anew behind a hard link',
@@ -139,7 +142,32 @@ t.test('what is no tree of a laptop is refused', async (t) => {
     ['a time beyond all disks', /time that no disk/, extended({ mtime: '999999999999999' }), file],
     ['a size that is no number', /the size in an extended header/, extended({ size: '1e3' }), file],
     ['a time that is no number', /a time in an extended header/, extended({ mtime: 'now' }), file],
-    ['the path of all entries at once', /the path of all entries/, extended({ path: 'x' }, 'g'), file],
+    ['the name of all entries at once', /the name of all entries/, extended({ path: 'x' }, 'g'), file],
+    ['no name in an extended header', /no name/, extended({ path: '' }), file],
+    ['a file that is called like a directory', /"a", a file, is called "a\/\."/, { name: 'a/.' }],
+    ['a link that is called so', /is called "l\/", as if/, { name: 'l/', type: '2', target: 'x' }],
+    [
+      'a hard link that is called so',
+      /"b" is a hard link, with "b\/\." as if/,
+      file,
+      { name: 'b/.', type: '1', target: 'a' },
+    ],
+    [
+      'a hard link to a file that is called so',
+      /"b" is a hard link, with "a\/" as if/,
+      file,
+      { name: 'b', type: '1', target: 'a/' },
+    ],
+    [
+      'an owner of blanks',
+      /owner in a header is not/,
+      { name: 'a', forge: (h) => h.write(' '.repeat(8), 108) },
+    ],
+    [
+      'a device where there are none',
+      /a format of tar that has none/,
+      { name: 'd', type: '3', major: 1, minor: 3, forge: (h) => h.fill(0, 257, 265) },
+    ],
     ['two long names for one entry', /two extended headers/, long('L', 'a'), long('L', 'b'), file],
     ['an end behind a long name', /ends behind an extended header/, long('L', 'a')],
     ['a tar of nothing', /is empty/],
@@ -149,7 +177,7 @@ t.test('what is no tree of a laptop is refused', async (t) => {
       /would take more than/,
       { name: 'a', forge: (h) => h.write('\x80\0\0\0\0\0\x01\0\0\0\0\0', 124, 'latin1') },
     ],
-    ['a size below nothing', /has the size -1/, { name: 'a', forge: (h) => h.fill(0xff, 124, 136) }],
+    ['a size below nothing', /size in a header is -1/, { name: 'a', forge: (h) => h.fill(0xff, 124, 136) }],
     [
       'a size beyond all numbers',
       /size in a header is not a number/,
@@ -181,6 +209,9 @@ t.test('what is no tree of a laptop is refused', async (t) => {
     '0 a=b\n',
     '9999999999 path=x\n',
     '8 path a\n',
+    '16  path=/etc/x\n',
+    '16 \tpath=/etc/x\n',
+    '5 =a\n',
   ])
     t.match(
       refusal([{ name: 'x', type: 'x', content: damaged }, file]),
@@ -235,7 +266,7 @@ t.test('no limit can be got round', async (t) => {
   t.match(refusalOf(trailing(), { limits: limitsOf(1e6) }), /would take more than 1 MB/)
 })
 
-t.test('ten million entries are refused before a tenth of them', async (t) => {
+t.test('ten million entries are refused before a twentieth of them', async (t) => {
   let made = 0
   function* entries() {
     for (; made < 10_000_000; made += 100) {
@@ -245,8 +276,8 @@ t.test('ten million entries are refused before a tenth of them', async (t) => {
       yield Buffer.concat(some)
     }
   }
-  t.match(refusalOf(entries(), { limits: limitsOf(1e12) }), /more than 1000000 entries/)
-  t.ok(made <= 1_000_000, `${made} were read`)
+  t.match(refusalOf(entries(), { limits: limitsOf(1e12) }), /more than 500000 entries/)
+  t.ok(made <= 500_001, `${made} were read`)
 })
 
 t.test('what a tree may hold comes through, and does no harm', async (t) => {
@@ -257,7 +288,7 @@ t.test('what a tree may hold comes through, and does no harm', async (t) => {
     { name: 'dev/tty1', type: '3', mode: 0o620, gid: 5, major: 4, minor: 1 },
     { name: 'dev/sda', type: '4', mode: 0, major: 259, minor: 70_000 },
     { name: 'dev/fifo', type: '6', mode: 0o600 },
-    { name: 'l', type: '2', mode: 0o777, target: '/etc/passwd' },
+    { name: 'l', type: '2', mode: 0o644, target: '/etc/passwd' },
     long('K', `../${name}`),
     { name: 'long', type: '2', mode: 0o777 },
     { name: 'm', type: '1', target: './suid', size: 1 },
@@ -272,12 +303,13 @@ t.test('what a tree may hold comes through, and does no harm', async (t) => {
   )
   const { out, owned, filter } = filtered([tar])
   const list = listed(out)
-  t.equal(list.length, 14)
+  t.equal(list.length, 17)
   for (const line of list) t.match(line, /^(d|-|h)rw[x-]------ 0\/0 /)
   const sizes = list.map((line) => line.split(/ +/).slice(2).join(' '))
   t.match(sizes, [
     '0 2001-09-09 01:46 ./',
     '1 2001-09-09 01:46 suid',
+    '0 2001-09-09 01:46 dev/',
     '0 2001-09-09 01:46 dev/tty1',
     '0 2001-09-09 01:46 dev/sda',
     '0 2001-09-09 01:46 dev/fifo',
@@ -285,8 +317,10 @@ t.test('what a tree may hold comes through, and does no harm', async (t) => {
     '153 2001-09-09 01:46 long',
     '0 2001-09-09 01:46 m link to suid',
     '0 2001-09-09 01:46 k link to l',
+    `0 2001-09-09 01:46 ${name}/`,
     `1 2001-09-09 01:46 ${name}/x`,
     '0 2001-09-09 01:46 old/',
+    '0 2001-09-09 01:46 prefix/',
     '0 2001-09-09 01:46 prefix/n',
     '1 2001-09-09 01:46 v7',
     '0 2001-09-09 01:46 dev/',
@@ -375,82 +409,10 @@ t.test('whatever bytes come, they are refused or harmless', async () => {
       return error instanceof RequestError
     }
   }
-  fc.assert(fc.property(anything, check), { numRuns: 300 })
+  // Each run starts a program: making a counterexample smaller would take longer than the test may.
+  fc.assert(fc.property(anything, check), { numRuns: 300, endOnFailure: true })
   fc.assert(
     fc.property(headers, (entries) => check(tarOf(...entries))),
-    { numRuns: 1500 },
-  )
-})
-
-t.test('what GNU tar packs is read as it is on the disk', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'sugar-tar-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
-  const part = fc.oneof(
-    fc.stringMatching(/^[a-z]{1,12}$/),
-    fc.stringMatching(/^[a-z]{90,130}$/),
-    fc.constantFrom('two words', 'new\nline', 'qu"o\'te', 'back\\slash', 'ünïcode', '-dash', '#', '%stat'),
-  )
-  const tree = fc.dictionary(
-    fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/')),
-    fc.record({
-      mode: fc.integer({ min: 0o400, max: 0o777 }),
-      seconds: fc.integer({ min: -(2 ** 31), max: 2 ** 33 }),
-      content: fc.string({ maxLength: 1200 }),
-      isLink: fc.boolean(),
-    }),
-    { maxKeys: 6, minKeys: 1 },
-  )
-  let round = 0
-  await fc.assert(
-    fc.asyncProperty(tree, fc.constantFrom('gnu', 'posix', 'ustar'), async (given, format) => {
-      round += 1
-      const top = join(folder, `${round}`)
-      await mkdir(top)
-      const made = new Map<string, { content: string; isLink: boolean }>()
-      for (const [path, { content, isLink, mode, seconds }] of Object.entries(given)) {
-        if (
-          [...made.keys()].some((other) => `${path}/`.startsWith(`${other}/`) || other.startsWith(`${path}/`))
-        )
-          continue
-        await mkdir(join(top, path, '..'), { recursive: true })
-        const target = content.replaceAll('\0', '').slice(0, 90) || 'x'
-        if (isLink) await symlink(target, join(top, path))
-        else {
-          await writeFile(join(top, path), content, { mode })
-          spawnSync('touch', ['-d', `@${seconds}`, '--', join(top, path)])
-        }
-        made.set(path, { content: isLink ? target : content, isLink })
-      }
-      const { stdout, status: packed } = spawnSync(
-        'tar',
-        [`--format=${format}`, '-C', top, '-cf', '-', '.'],
-        {
-          maxBuffer: 1e8,
-        },
-      )
-      // It may have left out everything, as files of before 1970.
-      if (packed !== 0 && format === 'ustar') return true
-      const { out, owned } = filtered([stdout])
-      const unpacked = join(folder, `${round}-out`)
-      await mkdir(unpacked)
-      const { status } = spawnSync('tar', ['-xpf', '-', '-C', unpacked], { input: out })
-      if (status !== 0) return false
-      for (const [path, { content, isLink }] of made) {
-        const is = await lstat(join(top, path))
-        const one = owned.get(Buffer.from(path).toString('latin1'))
-        // POSIX's oldest format has no room for some names and times, and tar leaves out what it cannot say.
-        if (one === undefined && format === 'ustar') continue
-        if (one === undefined || modeOf(one) !== is.mode || one.uid !== is.uid || one.gid !== is.gid)
-          return false
-        const copy = await lstat(join(unpacked, path))
-        const isTimed = Math.floor(copy.mtimeMs / 1000) === Math.floor(is.mtimeMs / 1000)
-        if (!copy.isFile() || copy.size !== Buffer.byteLength(content) || !(isTimed || format === 'ustar'))
-          return false
-        if (!isLink && copy.size !== is.size) return false
-      }
-      return true
-    }),
-    // Each run starts programs: making a counterexample smaller would take longer than the test may.
-    { numRuns: 40, endOnFailure: true },
+    { numRuns: 1500, endOnFailure: true },
   )
 })

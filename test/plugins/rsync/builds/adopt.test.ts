@@ -1,0 +1,169 @@
+import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { needs } from '../../../support/needs.js'
+import { cli, startServer, temporaryDirectory, until, written } from '../../../system/server.js'
+import { openHouse } from '../house.js'
+import { adopter } from './adopting.js'
+import { contents, succeed } from './packing.js'
+
+t.setTimeout(300_000)
+
+const has = (t: Test): boolean => needs(t, 'rsync', 'rsync') && needs(t, 'setfattr', 'attr')
+
+/** Fills a directory as `rsync --fake-super` does. */
+async function send(folder: string): Promise<string> {
+  await mkdir(join(folder, 'root', 'bin'), { recursive: true, mode: 0o700 })
+  await writeFile(join(folder, 'contents'), contents, { mode: 0o600 })
+  await writeFile(join(folder, 'root', 'bin', 'su'), 'x', { mode: 0o600 })
+  succeed('setfattr', ['-n', 'user.rsync.%stat', '-v', '104755 0,0 12:34', join(folder, 'root/bin/su')])
+  return folder
+}
+
+/** What there is below a directory, with its attributes. */
+const look = (folder: string): string =>
+  succeed('sh', ['-c', 'find . -printf "%y %m %i %P\\n" | sort; getfattr -R -d -m - . | sort'], folder)
+
+t.test('what another server sent is published as it is, if it can do no harm', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t, {}, ['rsync', adopter.plugin])
+  const { builds } = adopter
+  const sent = async () => send(join(await builds.scratch(), 'build'))
+  const build = await builds.adopt('885', await sent(), 'upgrade')
+  t.match(build, { name: '885', entries: 2, bytes: 8192, from: 'upgrade' })
+  t.equal(build.digest, succeed('sha256sum', [join(build.path, 'contents')]).slice(0, 64))
+  t.match((await house.rsync('-r', '--list-only', '::build-885/root/')).out, /^-rwsr-xr-x .* bin\/su$/m)
+
+  const spoilers: [string, (folder: string) => unknown, RegExp][] = [
+    [
+      'a link',
+      (folder) => succeed('ln', ['-s', '/etc', join(folder, 'root/etc')]),
+      /"etc" is neither a file nor/,
+    ],
+    ['a fifo', (folder) => succeed('mkfifo', [join(folder, 'root/bin/p')]), /"bin\/p" is neither a file nor/],
+    ['setuid', (folder) => succeed('chmod', ['4755', join(folder, 'root/bin/su')]), /"bin\/su" is setuid/],
+    ['more', (folder) => writeFile(join(folder, 'more'), ''), /does not hold "contents" and "root" alone/],
+    ['no manifest', (folder) => rename(join(folder, 'contents'), join(folder, 'toc')), /does not hold/],
+    [
+      'a link for a tree',
+      (folder) => succeed('sh', ['-c', 'mv root /tmp/x-$$; ln -s /etc root; rm -r /tmp/x-$$'], folder),
+      /"root" is not a directory/,
+    ],
+  ]
+  const making = join(house.root, 'rsync', 'making')
+  for (const [title, spoil, reason] of spoilers) {
+    const folder = await sent()
+    await spoil(folder)
+    const before = [await readdir(making), look(folder)]
+    await t.rejects(
+      builds.adopt('886', folder, 'upgrade'),
+      { code: 'REQUEST_INVALID', message: reason },
+      title,
+    )
+    t.same([await readdir(making), look(folder)], before, `${title}: nothing is left, and nothing is taken`)
+  }
+  const elsewhere = join(house.beside, 'link')
+  await symlink(await sent(), elsewhere)
+  await t.rejects(
+    builds.adopt('886', elsewhere, 'upgrade'),
+    { message: /it is not a directory/ },
+    'a link to all of it',
+  )
+  await t.rejects(builds.adopt('../x', await sent(), 'upgrade'), { code: 'REQUEST_INVALID' })
+  t.equal(builds.get('886'), undefined)
+  t.same(await readdir(join(house.root, 'rsync', 'pub', 'builds')), ['885'])
+})
+
+t.test('what a real rsync leaves of odd modes, devices and links is published as it was', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t, {}, ['rsync', adopter.plugin])
+  const { builds } = adopter
+  const tree = join(house.beside, 'tree')
+  await mkdir(tree)
+  const script = `
+    mkdir -p etc shut setgid sticky; echo x > etc/shadow; chmod 000 etc/shadow shut
+    echo x > su; chmod 7777 su; ln su etc/su; ln -s /etc/passwd link; mkfifo pipe; echo 77 > etc/none
+    chmod 2775 setgid; chmod 1777 sticky; chmod 3777 .`
+  succeed('sh', ['-c', script], tree)
+  if (process.geteuid?.() === 0)
+    succeed('sh', ['-c', 'mknod disk b 259 1048575; chown 12:34 etc/none; chown -h 5:6 link'], tree)
+  const to = await builds.arrivals.folder('885')
+  await writeFile(join(to, 'contents'), contents)
+  const pull = ['-aH', '--numeric-ids', '--fake-super', `${tree}/`, `${join(to, 'root')}/`]
+  succeed('rsync', pull)
+  await builds.adopt('885', to, 'upgrade')
+  const compare = ['-aHn', '--numeric-ids', '--itemize-changes', '--delete', '::build-885/root/', `${tree}/`]
+  t.same(await house.rsync(...compare), { code: 0, signal: null, out: '', err: '' })
+})
+
+/** Adopts what has come, or drops it, over and over, in a server that can be killed. */
+const bringer = `
+import { definePlugin, text, token } from 'sugar-server'
+export default definePlugin({
+  name: 'bringer', api: 1, summary: 'brings builds', needs: { builds: token('rsync/builds@1') },
+  commands: { take: { summary: 'adopt', args: { name: { help: 'it' } } }, drop: { summary: 'drop', args: { name: { help: 'it' } } } },
+  start(ctx) {
+    const { builds } = ctx.needs
+    ctx.command('take', async ({ args }) => { await builds.adopt(args.name, await builds.arrivals.folder(args.name), 'bringer') })
+    ctx.command('drop', ({ args }) => builds.arrivals.drop(args.name))
+  },
+})`
+
+t.test('kill -9 while a build is adopted or dropped: all of it is in one place', async (t) => {
+  if (!has(t)) return
+  const plugins = `rsync,${await written(t, 'bringer.mjs', bringer)}`
+  const folder = await temporaryDirectory(t)
+  const root = join(folder, 'root')
+  const args = ['--host', '127.0.0.1', '--httpd-port', '0', '--rsync-port', '0', '--plugins', plugins]
+  const [arriving, making] = [join(root, 'rsync', 'arriving'), join(root, 'rsync', 'making')]
+  const published = join(root, 'rsync', 'pub', 'builds')
+  const names = (path: string) => readdir(path).catch(() => [])
+  const came = new Set<string>()
+  let server = await startServer(t, { root, args })
+  for (const [round, [verb, moment]] of (
+    [
+      ['drop', async () => (await names(making)).some((name) => name.startsWith('dropped-'))],
+      ['take', async () => (await names(making)).some((name) => name.startsWith('draft-'))],
+      ['take', async () => (await names(arriving)).length === 0],
+      ['take', async () => (await names(published)).length > 0],
+      ['take', () => sleep(300, true)],
+    ] as const
+  ).entries()) {
+    const arrival = await send(join(arriving, '885'))
+    const script = 'for d in $(seq 40); do mkdir d$d; for f in $(seq 100); do echo $d > d$d/f$f; done; done'
+    succeed('sh', ['-c', script], join(arrival, 'root'))
+    let hasEnded = false
+    const running = cli(t, ['bringer', verb, '885', '--root', root, '--plugins', plugins]).finally(() => {
+      hasEnded = true
+    })
+    while (!hasEnded && !(await moment()));
+    await server.kill9()
+    await running
+    server = await startServer(t, { root, args })
+    await until(async () => (await names(making)).length === 0, `what was left to go in round ${round}`)
+    const [left, there] = [await names(arriving), await names(published)]
+    came.add(`${verb} ${left.length} ${there.length}`)
+    if (verb === 'drop') t.same([left, there], [[], []])
+    // Between two system calls it is in a draft that nobody could know to be whole.
+    else t.ok(left.length + there.length <= 1, 'never in two places')
+    for (const place of [
+      ...left.map((name) => join(arriving, name)),
+      ...there.map((name) => join(published, name)),
+    ]) {
+      const whole = succeed('find', [join(place, 'root'), '-type', 'f'])
+        .trim()
+        .split('\n').length
+      t.equal(whole, 4001, `${round}: whole`)
+    }
+    if (there.length > 0) {
+      const port = new URL(await server.url('rsync')).port
+      t.match(succeed('rsync', [`rsync://127.0.0.1:${port}/`]), /^build-885/m)
+      t.match(await cli(t, ['rsync', 'withdraw', '885', '--root', root]), { code: 0 })
+      await until(async () => (await names(making)).length === 0, 'it to go')
+    }
+    for (const name of left) await rm(join(arriving, name), { recursive: true })
+  }
+  t.ok(came.has('take 1 0') && came.has('take 0 1'), [...came].join(', '))
+  t.equal((await server.stop()).code, 0)
+})
