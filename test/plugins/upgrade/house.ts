@@ -110,7 +110,8 @@ export function later(minutes: number): Record<string, string> {
 
 /** Removes the names of the shared memory in which libfaketime keeps a process's clock: a SIGKILL would leave them. */
 async function forgetClock(pid: number | undefined): Promise<void> {
-  for (const name of ['faketime_shm', 'sem.faketime_sem']) await rm(`/dev/shm/${name}_${pid}`, { force: true })
+  for (const name of ['faketime_shm', 'sem.faketime_sem'])
+    await rm(`/dev/shm/${name}_${pid}`, { force: true })
 }
 
 /** What rsync sees differ between a module and a tree that root has unpacked; nothing when all is well. */
