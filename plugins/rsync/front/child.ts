@@ -6,7 +6,12 @@ import type { Module } from '../public.js'
 /** Milliseconds that rsync has to clean up after itself. */
 const grace = 2000
 
-export type Child = ChildProcess & { readonly stdin: Writable; readonly stdout: Readable | null }
+export type Child = ChildProcess & {
+  readonly stdin: Writable
+  readonly stdout: Readable | null
+  /** Whether it is the first of a group of processes. */
+  readonly leads: boolean
+}
 
 /** An rsync that speaks the daemon's protocol on its standard input and output. */
 export const daemonArguments = (config: string): readonly string[] => [
@@ -47,7 +52,9 @@ export interface Start {
 }
 
 /**
- * Starts an rsync for one connection, as the first of a group of processes: under fakeroot it is not the only one.
+ * Starts an rsync for one connection. Under fakeroot it is not the only process, and leads a group. Alone it does not:
+ * that would make a session of it, and Linux may share out the processor by sessions; so many would then leave next to
+ * none to this server, and be slower themselves.
  * @param failed is called, at once or a little later, with the reason when it cannot be started
  * @returns undefined when it cannot
  */
@@ -55,17 +62,19 @@ export function startChild(
   { config, ends, said, socket, owners }: Start,
   failed: (error: unknown) => void,
 ): Child | undefined {
-  const fakeroot = typeof owners === 'object' ? toFakeroot(owners.fakeroot) : []
+  const leads = typeof owners === 'object'
+  const fakeroot = leads ? toFakeroot(owners.fakeroot) : []
   const words = [...(socket === undefined ? [] : toThird), ...fakeroot, 'rsync', ...daemonArguments(config)]
   const [program = '', ...args] = words
   try {
-    const child = spawn(program, args, {
+    const started = spawn(program, args, {
       cwd: '/',
       // It is how rsync learns whom it serves when it has no socket to ask.
       env: { PATH: process.env.PATH, LC_ALL: 'C', SSH_CONNECTION: ends },
-      detached: true,
+      detached: leads,
       stdio: socket === undefined ? ['pipe', 'pipe', said] : ['pipe', 'ignore', said, socket],
-    }) as Child
+    })
+    const child = Object.assign(started, { leads }) as Child
     child.on('error', failed)
     if (child.pid === undefined) return undefined
     // It may have ended before it has read what it is told.
@@ -79,24 +88,26 @@ export function startChild(
 }
 
 /** Ends rsync and all that was started with it. */
-export function endChild(child: ChildProcess): void {
+export function endChild(child: Child): void {
   if (hasEnded(child)) return
-  signalGroup(child, 'SIGTERM')
-  const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), grace)
+  signal(child, 'SIGTERM')
+  const timer = setTimeout(() => signal(child, 'SIGKILL'), grace)
   child.once('close', () => clearTimeout(timer))
 }
 
 /** Ends it at once: it has done nothing yet. */
-export function killChild(child: ChildProcess): void {
-  if (!hasEnded(child)) signalGroup(child, 'SIGKILL')
+export function killChild(child: Child): void {
+  if (!hasEnded(child)) signal(child, 'SIGKILL')
 }
 
 const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null
 
-function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+function signal(child: Child, name: NodeJS.Signals): void {
+  const { pid, leads } = child
   if (pid === undefined) return
   try {
-    process.kill(-pid, signal)
+    if (leads) process.kill(-pid, name)
+    else child.kill(name)
   } catch {
     // It has ended by itself.
   }
