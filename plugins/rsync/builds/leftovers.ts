@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Logger, removeTree } from '../../../core/api.js'
+import type { Logger } from '../../../core/api.js'
+import { remove } from './removal.js'
 
 /** Milliseconds between two looks whether somebody still reads what is to go, and how often at most. */
 const pause = 2000
@@ -36,7 +37,7 @@ export class Leftovers {
     await this.#work
   }
 
-  /** Waits for the removal under way, and begins no other. */
+  /** Ends the removal under way, and begins no other. */
   async close(): Promise<void> {
     this.#closing.abort()
     await Promise.all(this.#waiting)
@@ -51,7 +52,7 @@ export class Leftovers {
   async #remove(path: string, signal: AbortSignal): Promise<void> {
     for (let left = tries; left > 0 && !signal.aborted; left -= 1) {
       try {
-        await removeTree(path)
+        await remove(path, signal)
         return
       } catch (err) {
         if (left === 1) this.#log.warn({ err, path }, 'what is not needed any more cannot be removed')
