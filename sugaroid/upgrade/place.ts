@@ -31,7 +31,11 @@ export async function checkPlace(directory: string): Promise<void> {
     if ((await kindOf(directory)) === 'nothing') return
     if (!(await stat(directory).catch(leadsNowhere(directory))).isDirectory())
       throw new HomeError(`${directory} is no directory`, elsewhere)
-    for (const name of await namesIn(directory)) {
+    const names = await namesIn(directory)
+    // The manifest comes first: a tree without one is somebody's, and would be cleared for the build.
+    if (names.includes('root') && !names.includes('contents'))
+      throw new HomeError(`${join(directory, 'root')} has no manifest beside it, as builds have`, elsewhere)
+    for (const name of names) {
       if (leftover.test(name)) continue
       if (name !== 'contents' && name !== 'root')
         throw new HomeError(`${directory} holds something that is no build: ${name}`, elsewhere)

@@ -24,7 +24,8 @@ export async function temporaryDirectory(t: Test): Promise<string> {
   return path
 }
 
-async function listen(t: Test, server: NetServer): Promise<Server> {
+/** Listens on a free port of this machine; ends with the test. */
+export async function listen(t: Test, server: NetServer): Promise<Server> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {
     sockets.add(socket)

@@ -1,10 +1,14 @@
-import { type Collection, each } from '../../../core/api.js'
+import { type Collection, each, StoreError } from '../../../core/api.js'
 import type { BuildDoc } from '../documents.js'
 
 /** The documents of builds: in the store, and at hand. */
 export class Catalogue {
   readonly #collection: Collection<BuildDoc>
   readonly #builds = new Map<string, BuildDoc>()
+  readonly #leftOut: BuildDoc[] = []
+  /** Builds that are gone, and still in the store: on a full disk it takes no change. */
+  readonly #owed = new Set<string>()
+  #settling: Promise<void> = Promise.resolve()
 
   static async open(collection: Collection<BuildDoc>): Promise<Catalogue> {
     const catalogue = new Catalogue(collection)
@@ -26,6 +30,8 @@ export class Catalogue {
   }
 
   async put(build: BuildDoc): Promise<void> {
+    this.#owed.delete(build.name)
+    await this.settle()
     const known = await this.#collection.get(build.name)
     if (known === undefined) await this.#collection.insert(build)
     else {
@@ -36,12 +42,41 @@ export class Catalogue {
   }
 
   /** Leaves out a build that is not on the disk until a start finds it there: the disk may not be mounted now. */
-  leaveOut(name: string): void {
-    this.#builds.delete(name)
+  leaveOut(build: BuildDoc): void {
+    this.#builds.delete(build.name)
+    this.#leftOut.push(build)
   }
 
+  /** What this start has left out. */
+  get leftOut(): readonly BuildDoc[] {
+    return this.#leftOut
+  }
+
+  /** A build has gone from the disk. What a full one does not let the store forget now, it forgets later. */
   async remove(name: string): Promise<void> {
     this.#builds.delete(name)
-    await this.#collection.remove(name)
+    this.#owed.add(name)
+    await this.settle()
+  }
+
+  /** Has the store forget what has gone, as far as it can by now. */
+  settle(): Promise<void> {
+    const settling = this.#settling.then(() => this.#settle())
+    this.#settling = settling.catch(() => undefined)
+    return settling
+  }
+
+  async #settle(): Promise<void> {
+    for (const name of [...this.#owed]) {
+      // It may have come anew while another was forgotten.
+      if (!this.#owed.has(name)) continue
+      try {
+        await this.#collection.remove(name)
+      } catch (error) {
+        if (error instanceof StoreError) return
+        throw error
+      }
+      this.#owed.delete(name)
+    }
   }
 }

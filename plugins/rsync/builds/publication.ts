@@ -53,12 +53,12 @@ export class Publication {
 
   /**
    * Serves what is in the catalogue when the server starts.
-   * @param unfinished builds that may be served by a later start: what fakeroot knows of them stays
+   * @param later builds that may be served by a later start: what fakeroot knows of them stays
    */
-  async start(unfinished: readonly BuildDoc[]): Promise<void> {
+  async start(later: readonly BuildDoc[]): Promise<void> {
     const builds = this.#catalogue.list()
     try {
-      await tidyStates(this.#layout, [...builds, ...unfinished])
+      await tidyStates(this.#layout, [...builds, ...later])
     } catch (err) {
       this.#areStatesTidy = false
       this.#log.error({ err }, 'builds whose owners fakeroot keeps are not served until the next start')

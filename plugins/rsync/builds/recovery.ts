@@ -43,13 +43,14 @@ export async function recover(layout: Layout, catalogue: Catalogue, log: Logger)
  * @returns the names of what is there and in no catalogue
  */
 export async function compare(layout: Layout, catalogue: Catalogue, log: Logger): Promise<readonly string[]> {
-  for (const { name, fakeroot } of catalogue.list()) {
+  for (const build of catalogue.list()) {
+    const { name, fakeroot } = build
     const parts = [join(layout.build(name), manifest), join(layout.build(name), tree)]
     if (fakeroot !== undefined) parts.push(layout.state(fakeroot))
     const there = await Promise.all(parts.map(isThere))
     if (there.every(Boolean)) continue
     log.warn({ build: name, path: layout.build(name) }, 'a build is not there, or not all of it')
-    catalogue.leaveOut(name)
+    catalogue.leaveOut(build)
   }
   return (await readdir(layout.builds)).filter((name) => catalogue.get(name) === undefined)
 }

@@ -1,10 +1,11 @@
 import { lstat, opendir, rmdir, unlink } from 'node:fs/promises'
-import { removeTree, systemCode } from '../../../core/api.js'
+import { removeTree } from '../../../core/api.js'
 
 const slash = Buffer.from('/')
 
 /**
- * Removes a tree of ours, or what is in the place of one, such as a link: what that leads to stays. A large one takes a slow disk minutes, for which no server that is to stop can wait.
+ * Removes a tree of ours, or what is in the place of one, such as a link: what that leads to stays. A large one takes a
+ * slow disk minutes, for which no server that is to stop can wait.
  * @param signal ends it; what is left then is left
  * @throws what the disk says
  */
@@ -12,9 +13,9 @@ export async function remove(path: string, signal: AbortSignal): Promise<void> {
   try {
     if ((await lstat(path)).isDirectory()) await clear(Buffer.from(path), signal)
     else await unlink(path)
-  } catch (error) {
-    if (signal.aborted || systemCode(error) === 'ENOENT') return
-    // Directories that shut everybody out, and disks that lose their place when names go.
+  } catch {
+    if (signal.aborted) return
+    // What is not there; directories that shut everybody out; disks that lose their place when names go.
     await removeTree(path)
   }
 }

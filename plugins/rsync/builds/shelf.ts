@@ -92,6 +92,7 @@ export class Shelf implements Builds {
     this.#closing.abort(new RequestError('UNAVAILABLE', 'the server is stopping'))
     await this.#turns.end()
     await this.#leftovers.close()
+    await this.#catalogue.settle()
   }
 
   /** `rsync-packed`. */
@@ -215,7 +216,7 @@ export class Shelf implements Builds {
         log.warn({ err }, "the directory of all builds looks like this server's, and not root's")
       })
     }
-    await this.#publication.start(unfinished)
+    await this.#publication.start([...unfinished, ...this.#catalogue.leftOut])
     for (const path of useless) void this.#leftovers.add(path)
     for (const note of this.notes()) log.warn(note)
   }

@@ -95,9 +95,17 @@ export function endChild(child: Child): void {
   child.once('close', () => clearTimeout(timer))
 }
 
-/** Ends it at once: it has done nothing yet. */
-export function killChild(child: Child): void {
-  if (!hasEnded(child)) signal(child, 'SIGKILL')
+/** Has one go that was told nothing yet: it greets, hears that nobody is there, and ends. @returns when it has */
+export function dismissChild(child: Child): Promise<void> {
+  if (hasEnded(child)) return Promise.resolve()
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => signal(child, 'SIGKILL'), grace)
+    child.once('exit', () => {
+      clearTimeout(timer)
+      resolve()
+    })
+    child.stdin.end()
+  })
 }
 
 const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null

@@ -141,13 +141,13 @@ export class Front {
       host = await this.#greet(client, waits)
       wanted = await (host === undefined ? opening : Promise.race([opening, host.ended]))
     } catch (error) {
-      host?.kill()
+      await host?.leave()
       throw error
     } finally {
       if (host !== undefined) this.#ahead.delete(host)
       leave()
     }
-    await this.#answer(client, wanted, host).finally(() => host?.kill())
+    await this.#answer(client, wanted, host).finally(() => host?.leave())
   }
 
   /** @returns the rsync that greets, where one can be had and the client waits for it */
@@ -178,21 +178,22 @@ export class Front {
   async #answer(client: Client, opening: Opening, host: Host | undefined): Promise<void> {
     const { registry, motd } = this.#parts
     const { wanted, protocol } = opening
+    let module = registry.get(wanted)
+    // It knows no module that is made from now on, and clients may be held by the hundred.
+    const ahead = module !== undefined && host?.knows(module) ? host : undefined
+    // Before a word of ours: a client may not have waited to be greeted.
+    if (ahead === undefined) await host?.leave()
     if (motd !== '') client.socket.write(motdOf(motd))
     if (wanted === '' || wanted === '#list') return this.#dismiss(client, listing(registry.list(), protocol))
     if (wanted.startsWith('#')) return this.#dismiss(client, unknownCommand(wanted))
-    let module = registry.get(wanted)
-    let ahead = host
-    if (module === undefined) {
-      // It knows no module that is made from now on, and clients may be held by the hundred.
-      host?.kill()
-      ahead = undefined
-      module = await this.#holds.wait(wanted, client)
-    }
+    module ??= await this.#holds.wait(wanted, client)
     if (module === undefined) return this.#dismiss(client, unknownModule(wanted))
     if (this.#closing) throw stopping()
     const seat = this.#seats.take(client.address)
-    if (typeof seat === 'number') return this.#turnAway(client, seat)
+    if (typeof seat === 'number') {
+      await ahead?.leave()
+      return this.#turnAway(client, seat)
+    }
     const leaveModule = registry.enter(module.name)
     try {
       await this.#transfer(client, module, ahead)
@@ -208,11 +209,10 @@ export class Front {
       throw new RequestError('UNAVAILABLE', `module '${module.name}' is not there now -- try again later`)
     })
     const manners = await this.#manners()
-    const isKnown = host?.knows(module) === true
-    if (!isKnown) host?.kill()
-    const transfer = isKnown
-      ? Transfer.direct(client, host, module.name, { manners, times })
-      : await this.#through(client, module, manners)
+    const transfer =
+      host === undefined
+        ? await this.#through(client, module, manners)
+        : Transfer.direct(client, host, module.name, { manners, times })
     this.#transfers.add(transfer)
     const { address } = client
     opened({ module: module.name, address, at: transfer.since.toISOString() })
@@ -238,7 +238,7 @@ export class Front {
     try {
       return await Transfer.through(client, host, module.name, { manners, bandwidth, times })
     } catch (error) {
-      host.kill()
+      host.abandon()
       installed.forget()
       throw error
     }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Logger, RequestError } from '../../../core/api.js'
 import type { Module } from '../public.js'
-import { type Child, endChild, killChild, startChild } from './child.js'
+import { type Child, dismissChild, endChild, startChild } from './child.js'
 import type { Client } from './client.js'
 import type { Told } from './configuration.js'
 import type { Guest, Hearing } from './hearing.js'
@@ -108,12 +108,13 @@ export class Host {
     endChild(this.child)
   }
 
-  /** Ends it at once: it has served nobody. Through us it may be fakeroot, which has to clean up. */
-  kill(): void {
-    if (this.line === 'direct') {
-      killChild(this.child)
-      return
-    }
+  /** Has it go, having served nobody. @returns when it has, and before that has greeted */
+  leave(): Promise<void> {
+    return dismissChild(this.child)
+  }
+
+  /** Ends it, having served nobody: what it says goes nowhere. It may be fakeroot, which has to clean up. */
+  abandon(): void {
     this.child.stdin.destroy()
     this.child.stdout?.resume()
     endChild(this.child)

@@ -144,10 +144,11 @@ export class Registry implements Modules {
 
   /** @returns whether an operator had published it */
   async withdrawDirectory(name: string): Promise<boolean> {
-    const wasThere = await this.#parts.published.remove(name)
+    if (!this.#byOperator.has(name)) return false
+    await this.#parts.published.remove(name)
     this.#byOperator.delete(name)
     await this.#changed()
-    return wasThere
+    return true
   }
 
   /** Directories that are published and are not there. */

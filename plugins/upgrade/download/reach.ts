@@ -1,23 +1,30 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net'
 
+/** A network of IPv4, and the addresses by which a gateway to it makes it one of IPv6 (RFC 6052). */
+function addNetwork(list: BlockList, net: string, bits: number): void {
+  list.addSubnet(net, bits, 'ipv4')
+  list.addSubnet(`64:ff9b::${net}`, 96 + bits, 'ipv6')
+}
+
 const loopback = new BlockList()
-loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+addNetwork(loopback, '127.0.0.0', 8)
 loopback.addAddress('::1', 'ipv6')
 // "This host": a connection to it ends at the machine itself.
-loopback.addSubnet('0.0.0.0', 8, 'ipv4')
+addNetwork(loopback, '0.0.0.0', 8)
 loopback.addAddress('::', 'ipv6')
 
 const linkLocal = new BlockList()
-linkLocal.addSubnet('169.254.0.0', 16, 'ipv4')
+addNetwork(linkLocal, '169.254.0.0', 16)
 linkLocal.addSubnet('fe80::', 10, 'ipv6')
 
 /** Networks of schools, of countries and of providers, that the world does not reach. */
 const inner = new BlockList()
-inner.addSubnet('10.0.0.0', 8, 'ipv4')
-inner.addSubnet('172.16.0.0', 12, 'ipv4')
-inner.addSubnet('192.168.0.0', 16, 'ipv4')
-inner.addSubnet('100.64.0.0', 10, 'ipv4')
+addNetwork(inner, '10.0.0.0', 8)
+addNetwork(inner, '172.16.0.0', 12)
+addNetwork(inner, '192.168.0.0', 16)
+addNetwork(inner, '100.64.0.0', 10)
 inner.addSubnet('fc00::', 7, 'ipv6')
+inner.addSubnet('fec0::', 10, 'ipv6')
 
 const isIn = (list: BlockList, address: string): boolean => {
   // A zone, as in fe80::1%eth0, says which cable and not which address.

@@ -101,15 +101,12 @@ export class Fetches {
   /** Never rejects: whoever waits hears how it ended. */
   async #run(fetch: Fetch): Promise<void> {
     const { name } = fetch
-    const { room } = this.#parts
     try {
       const build = await this.#fetch(fetch)
-      room.release(name)
       await this.#note(build, fetch.source)
       await this.#discard(name)
       this.#end(fetch, { build })
     } catch (thrown) {
-      room.release(name)
       this.#end(fetch, { error: await this.#fail(name, thrown) })
       return
     }
@@ -217,7 +214,12 @@ export class Fetches {
     return await this.#reading.run(async () => {
       fetch.read()
       this.#parts.log.info({ build: fetch.name, source: source.shown }, `fetching build-${fetch.name}`)
-      return await this.#within(async (signal) => await offer.bring(await this.#site(fetch, signal)))
+      try {
+        return await this.#within(async (signal) => await offer.bring(await this.#site(fetch, signal)))
+      } finally {
+        // Another source makes its own.
+        this.#parts.room.release(fetch.name)
+      }
     })
   }
 

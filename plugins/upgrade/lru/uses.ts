@@ -5,7 +5,7 @@ import type { UseDoc } from '../documents.js'
 /** Milliseconds between two writes of when a build was used: a class that fetches one is not worth a write each. */
 const between = 60_000
 
-/** Waits for a write that nothing depends on: what a full disk does not take is mended at the next start. */
+/** Waits for a write that nothing depends on: what a full disk does not take is written later or mended at a start. */
 const unlessFull = (write: Promise<unknown>): Promise<unknown> =>
   write.catch((error: unknown) => {
     if (!(error instanceof StoreError)) throw error
@@ -66,7 +66,7 @@ export class Uses {
     if (doc === undefined) return
     const use = this.#use(name, at)
     const since = Date.parse(at) - Date.parse(doc.usedAt)
-    if (since < 0 || since >= between) await this.#change(name, use)
+    if (since < 0 || since >= between) await unlessFull(this.#change(name, use))
   }
 
   async stick(name: string, sticky: boolean): Promise<void> {

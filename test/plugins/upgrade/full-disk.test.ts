@@ -4,7 +4,11 @@ import { chmod, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { openLog } from '../../../core/log/log.js'
+import { NedbStore } from '../../../core/store/nedb/store.js'
 import { boot } from '../../../core/testing.js'
+import { collections } from '../../../plugins/upgrade/documents.js'
+import { Uses } from '../../../plugins/upgrade/lru/uses.js'
 import upgrade from '../../../plugins/upgrade/plugin.js'
 import { School } from '../../../plugins/upgrade/sources/school.js'
 import { needs } from '../../support/needs.js'
@@ -87,6 +91,22 @@ t.test('on a full disk nothing is begun, and it is said', async (t) => {
   })
   t.equal(from.count('GET', '/885-tree.tar.bz2'), 0)
   await rm(join(disk, 'ballast'))
+})
+
+t.test('that a build was of use is remembered also while nothing can be written', async (t) => {
+  const disk = await smallDisk(t)
+  if (disk === undefined) return
+  const rsync = await standIn(t)
+  await rsync.put('885')
+  const store = new NedbStore(join(disk, 'store'), openLog('silent').logger)
+  t.teardown(() => store.close())
+  const collection = await store.open('upgrade/uses', collections.uses)
+  const uses = await Uses.open(collection, rsync.shelf)
+  await fill(join(disk, 'ballast'))
+  const large = { name: 'x', source: 'x'.repeat(20_000), installedAt: '', usedAt: '' }
+  await t.rejects(collection.insert(large), { code: /STORE/ })
+  await uses.used('885', '2036-01-01T00:00:00.000Z')
+  t.match(uses.get('885'), { usedAt: '2036-01-01T00:00:00.000Z', rank: 2 })
 })
 
 t.test('a build for which others go waits until they have gone from the disk', async (t) => {

@@ -8,7 +8,7 @@ import upgrade from '../../../plugins/upgrade/plugin.js'
 import { until } from '../../system/server.js'
 import { facts, standIn } from './stand-in.js'
 import { gc, gone, hour, million, minute, school } from './stock.js'
-import { packed, upstream } from './upstream.js'
+import { type File, packed, send, upstream } from './upstream.js'
 
 t.test('builds of the school itself are no business of the limit', async (t) => {
   const at = await school(t, ['a'], { 'upgrade-limit': '1' })
@@ -67,6 +67,26 @@ t.test('a build that has just come is not counted as one that is to come, too', 
   end()
   t.match(await first, { ended: { exit: 0 } })
   t.same(gone(at), [])
+})
+
+t.test('room that was kept for what a source could not give is free while another is asked', async (t) => {
+  const tree = Buffer.alloc(300_000, 'x')
+  const { '/885.contents': _, ...without } = packed('885', tree)
+  const first = await upstream(t, without)
+  let end = () => undefined as unknown
+  const slow: Partial<File> = {
+    head: (_, response) => response.writeHead(200).end(),
+    get: (request, response) => {
+      end = () => send(request, response, { bytes: tree })
+    },
+  }
+  const second = await upstream(t, { ...packed('885', tree, slow), ...packed('602', tree) })
+  const at = await school(t, [], { 'upgrade-sources': `${first.url}/{name}, ${second.url}/{name}` })
+  const coming = at.rsync.ask('build-885')
+  await until(() => second.count('GET', '/885-tree.tar.bz2') > 0, 'the second source to be asked')
+  t.equal(await at.rsync.ask('build-602'), true)
+  end()
+  t.equal(await coming, true)
 })
 
 t.test(

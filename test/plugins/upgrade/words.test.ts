@@ -213,6 +213,7 @@ t.test('a server leads nowhere where only this machine or its cable gets', async
       'febf::1',
     ],
     ...['::ffff:127.0.0.1', '::ffff:169.254.1.1', '::ffff:7f00:1'],
+    ...['64:ff9b::7f00:1', '64:ff9b::169.254.169.254'],
   ]
   for (const address of inner) {
     t.notOk(mayLead('203.0.113.9', address), address)
@@ -222,9 +223,12 @@ t.test('a server leads nowhere where only this machine or its cable gets', async
   t.notOk(mayLead('127.0.0.1', '169.254.169.254'))
   t.notOk(mayLead('169.254.1.1', '169.254.169.254'), 'nor the cable all that is on it')
   t.ok(mayLead('169.254.1.1', '169.254.1.1'))
-  for (const address of ['203.0.113.1', '2001:db8::1', '172.32.0.1'])
+  for (const address of ['203.0.113.1', '2001:db8::1', '172.32.0.1', '64:ff9b::203.0.113.1'])
     t.ok(mayLead('203.0.113.9', address), address)
-  const own = ['10.0.0.1', '172.16.0.1', '192.168.1.1', '100.64.0.1', 'fd00::1', '::ffff:192.168.1.1']
+  const own = [
+    ...['10.0.0.1', '172.16.0.1', '192.168.1.1', '100.64.0.1', 'fd00::1', 'fec0::1'],
+    ...['::ffff:192.168.1.1', '64:ff9b::10.0.0.1', '64:ff9b::c0a8:101'],
+  ]
   for (const address of own) {
     t.notOk(mayLead('203.0.113.9', address), `${address} is not led to from the world`)
     t.notOk(mayLead('2001:db8::9', address), address)

@@ -1,25 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { connect, createServer, type Server as NetServer, type Socket } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import type { Server } from '../../../sugaroid/index.js'
+import { listen } from '../peers.js'
 import { build, served } from './builds.js'
-
-/** Listens on a free port of this machine; ends with the test. */
-async function opened(t: Test, server: NetServer, sockets: Set<Socket>): Promise<Server> {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    return new Promise((closed) => server.close(closed))
-  })
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return { host: '127.0.0.1', port: address.port }
-}
 
 /** A slow line to a server. */
 export interface Line extends Server {
@@ -31,11 +18,10 @@ export interface Line extends Server {
 
 /** @param speed bytes a second, of all connections together */
 async function slowLine(t: Test, { host, port }: Server, speed: number): Promise<Line> {
-  const sockets = new Set<Socket>()
   let free = 0
   const server = createServer((near) => {
     const far = connect({ host, port })
-    for (const socket of [near, far]) sockets.add(socket.on('error', () => undefined))
+    far.on('error', () => near.destroy())
     near.on('close', () => far.destroy()).pipe(far)
     const carry = async () => {
       for await (const chunk of far as AsyncIterable<Buffer>) {
@@ -49,16 +35,14 @@ async function slowLine(t: Test, { host, port }: Server, speed: number): Promise
     }
     carry().catch(() => undefined)
   })
-  const line: Line = { ...(await opened(t, server, sockets)), bytes: 0, breaksAt: Number.POSITIVE_INFINITY }
+  const line: Line = { ...(await listen(t, server)), bytes: 0, breaksAt: Number.POSITIVE_INFINITY }
   return line
 }
 
 /** A server that lists nothing, and lets whoever asks for a module wait some milliseconds before it says no. */
 export async function fetchingServer(t: Test, wait: number, words: string): Promise<Server> {
-  const sockets = new Set<Socket>()
   const server = createServer((socket) => {
-    sockets.add(socket)
-    socket.on('error', () => undefined).write('@RSYNCD: 31.0\n')
+    socket.write('@RSYNCD: 31.0\n')
     let heard = ''
     socket.setEncoding('latin1').on('data', (text: string) => {
       heard += text
@@ -71,7 +55,7 @@ export async function fetchingServer(t: Test, wait: number, words: string): Prom
       }
     })
   })
-  return opened(t, server, sockets)
+  return listen(t, server)
 }
 
 /** A build that is served over a slow line: two million bytes that cannot be compressed, and some small files. */

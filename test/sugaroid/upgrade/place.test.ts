@@ -17,6 +17,8 @@ t.test('a place where no build can come is named before anybody is asked', async
   await mkdir(at('linked'))
   await mkdir(at('family'))
   await symlink(at('family'), at('linked', 'root'))
+  await writeFile(at('linked', 'contents'), '{}')
+  await mkdir(at('stick', 'root'), { recursive: true })
   await mkdir(at('odd', 'contents'), { recursive: true })
   await mkdir(at('full', 'homework'), { recursive: true })
   const cases: [string, RegExp][] = [
@@ -25,6 +27,7 @@ t.test('a place where no build can come is named before anybody is asked', async
     [at('dangling'), /link that leads nowhere/],
     [at('circle'), /links lead in a circle/],
     [at('linked'), /root is no directory, as it is in a build/],
+    [at('stick'), /root has no manifest beside it/],
     [at('odd'), /contents is no file, as it is in a build/],
     [at('full'), /holds something that is no build: homework/],
     [at('x'.repeat(300)), /name is too long/],

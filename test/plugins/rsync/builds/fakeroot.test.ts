@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
@@ -8,6 +8,7 @@ import { needs } from '../../../support/needs.js'
 import { temporaryDirectory, until } from '../../../system/server.js'
 import { openHouse, type RsyncHouse } from '../house.js'
 import { pack, succeed } from './packing.js'
+import { reopen } from './reopening.js'
 import { noAttributes, shadow } from './shadow.js'
 import { type Entry, tarOf } from './tars.js'
 import { makeRichTree } from './tree.js'
@@ -56,6 +57,28 @@ t.test('where the disk keeps no attributes, fakeroot keeps the owners', async (t
   t.equal((await owners()).length, 3)
   await house.command(['rsync', 'withdraw'], { args: { name: '885' } })
   t.equal((await owners()).length, 2)
+})
+
+t.test('what fakeroot knows of a build outlasts a start that does not find it', async (t) => {
+  const house = await houseWithout(t)
+  if (house === undefined) return
+  const settings = { 'rsync-root': house.folder }
+  await pack(join(house.folder, 'xobuilds-packed'), '885')
+  t.match(await refresh(house), { out: /885 published/ })
+  const list = (at: RsyncHouse) => at.rsync('-r', '--list-only', '::build-885/')
+  const before = await list(house)
+  t.equal(before.code, 0)
+  await rm(join(house.folder, 'xobuilds-packed'), { recursive: true })
+  const published = join(house.folder, 'pub', 'builds')
+  await house.dispose()
+  await rename(published, join(house.folder, 'elsewhere'))
+  const without = await reopen(t, house, settings)
+  t.match(await list(without), { err: /Unknown module/ })
+  await without.dispose()
+  await rmdir(published)
+  await rename(join(house.folder, 'elsewhere'), published)
+  const again = await reopen(t, without, settings)
+  t.same(await list(again), before)
 })
 
 t.test('under fakeroot a client gets every device that a kernel can have', async (t) => {

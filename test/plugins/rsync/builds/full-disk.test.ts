@@ -4,6 +4,11 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
+import { type Collection, type CollectionSpec, definePlugin } from '../../../../core/api.js'
+import { openLog } from '../../../../core/log/log.js'
+import { NedbStore } from '../../../../core/store/nedb/store.js'
+import { boot } from '../../../../core/testing.js'
+import { collections } from '../../../../plugins/rsync/documents.js'
 import { lacks, needs } from '../../../support/needs.js'
 import { temporaryDirectory, until } from '../../../system/server.js'
 import { openHouse } from '../house.js'
@@ -87,6 +92,59 @@ for (const type of ['ext4', 'tmpfs'] as const) {
     t.match(await again.command(['rsync', 'refresh']), { out: /886 published/ }, 'there is room again')
   })
 }
+
+interface Line {
+  readonly name: string
+  readonly text: string
+}
+
+/** A plugin that writes, too. */
+let lines: Collection<Line> | undefined
+const writer = definePlugin({
+  name: 'writer',
+  api: 1,
+  summary: 'Writes.',
+  collections: { lines: { key: 'name' } as CollectionSpec<Line> },
+  start({ store }) {
+    lines = store.lines
+  },
+})
+
+t.test('builds go also where the disk is full that holds the store, and do not come back', async (t) => {
+  if (!needs(t, 'rsync', 'rsync') || !needs(t, 'setfattr', 'attr')) return
+  const root = await smallDisk(t, 'tmpfs')
+  if (root === undefined) return
+  const from = await temporaryDirectory(t)
+  const settings = { 'rsync-packed': from }
+  const house = await boot({ plugins: ['rsync', adopter.plugin, writer], settings, root })
+  t.teardown(() => house.dispose())
+  for (const name of ['884', '885', '886']) await pack(from, name, packed(file('was', 1)))
+  t.match(await house.command(['rsync', 'refresh']), { out: /3 published/ })
+  const ballast = spawnSync('sh', ['-c', 'cat /dev/zero > ballast'], { cwd: root })
+  t.match(String(ballast.stderr), /No space left/)
+  const write = async (text: string) => await lines?.insert({ name: `${text.length}`, text })
+  const isWritable = () =>
+    write('').then(
+      () => true,
+      () => false,
+    )
+  await t.rejects(write('x'.repeat(20_000)), { code: /STORE/ })
+  t.match(await house.command(['rsync', 'withdraw'], { args: { name: '884' } }), { ended: { exit: 0 } })
+  t.equal(await adopter.builds.remove('885', 'for want of room'), true)
+  t.match(await house.command(['rsync', 'list'], { json: true }), { out: /build-886/ })
+  t.same(await readdir(join(root, 'rsync', 'pub', 'builds')), ['886'])
+  await rm(join(root, 'ballast'))
+  await until(async () => (await readdir(join(root, 'rsync', 'making'))).length === 0, 'the builds to go')
+  await until(isWritable, 'the store to take changes', 60_000)
+  await house.dispose()
+  const store = new NedbStore(join(root, 'store'), openLog('silent').logger)
+  t.teardown(() => store.close())
+  const kept = await store.open('rsync/builds', collections.builds)
+  t.same(
+    (await kept.find({})).map(({ name }) => name),
+    ['886'],
+  )
+})
 
 t.test('what has come from another server is where it was when there is no room to adopt it', async (t) => {
   if (!needs(t, 'rsync', 'rsync') || !needs(t, 'setfattr', 'attr')) return

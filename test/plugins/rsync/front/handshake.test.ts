@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { needs } from '../../../support/needs.js'
 import { startServer, temporaryDirectory, until } from '../../../system/server.js'
@@ -76,6 +77,35 @@ t.test('who says all at once is greeted all the same before he is answered', asy
       client.socket.destroy()
     }
   }
+  await until(async () => (await rsyncsOf(root)).length === 0, 'all rsyncs to be gone')
+})
+
+t.test('who does not wait to be greeted is, before he is answered', async (t) => {
+  if (!needs(t, 'rsync', 'rsync')) return
+  const { port, pub, root } = await openHouse(t, { 'rsync-connections-each': '1' })
+  await fill(join(pub, 'films'), { one: 'one' })
+  const taking = new RawClient(t, port)
+  await taking.ask('films\n')
+  await until(() => taking.heard.endsWith('@RSYNCD: OK\n'), 'the only place to be taken')
+  for (const [said, answer] of [
+    ['\n', `${all}@RSYNCD: EXIT\n`],
+    ['nope\n', "@ERROR: Unknown module 'nope'\n"],
+    ['films\n', '@ERROR: max connections (1) reached -- try again later\n'],
+    ['\0\n', '@ERROR: protocol startup error\n'],
+  ] as const) {
+    for (let pause = 0; pause < 10; pause += 1) {
+      const client = new RawClient(t, port)
+      client.socket.setNoDelay(true)
+      client.say('@RSYNCD: 29\n')
+      await sleep(pause)
+      client.say(said)
+      await until(() => client.heard.endsWith(answer), 'the answer')
+      t.match(client.heard, greeting)
+      t.equal(client.heard.replace(greeting, ''), answer)
+      client.socket.destroy()
+    }
+  }
+  taking.socket.destroy()
   await until(async () => (await rsyncsOf(root)).length === 0, 'all rsyncs to be gone')
 })
 
