@@ -1,9 +1,22 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { mkdirSync, statSync } from 'node:fs'
+import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 const isErrno = (error: unknown, code: string): boolean =>
   error instanceof Error && 'code' in error && error.code === code
+
+/** Makes a directory, and those above it. Not mkdir's own way: below /proc Node 20 would try for ever. */
+export function makeFolders(path: string, mode = 0o777): void {
+  try {
+    mkdirSync(path, { mode })
+  } catch (error) {
+    if (isErrno(error, 'EEXIST') && statSync(path).isDirectory()) return
+    if (!isErrno(error, 'ENOENT') || dirname(path) === path) throw error
+    makeFolders(dirname(path), mode)
+    mkdirSync(path, { mode })
+  }
+}
 
 async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r')
@@ -21,7 +34,7 @@ async function writeBeside(
   mode: number,
   place: (temporary: string) => Promise<void>,
 ) {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolders(dirname(path), 0o700)
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
   const file = await open(temporary, 'wx', mode)
   try {

@@ -69,7 +69,8 @@ function requireServices(members: readonly Enlisted[]): void {
       const missing = missingFor(member.plugin, providers)
       if (missing.length === 0) continue
       const message = `${member.name} needs ${missing.join(' and ')}, which no other enabled plugin provides`
-      const hint = `enable the plugin ${missing.map((id) => id.split('/')[0]).join(' and ')}`
+      const plugins = new Set(missing.map((id) => id.split('/')[0]))
+      const hint = `enable the plugin ${[...plugins].join(' and ')}`
       member.problem = problemOf(new PluginError('SERVICE_MISSING', message, { hint, plugin: member.name }))
       marked = true
     }

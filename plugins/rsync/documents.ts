@@ -16,6 +16,8 @@ export interface BuildDoc extends Omit<Build, 'path'> {
   readonly packedAs?: string
   /** Size and times of its packed tree when it was read: what is the same is not read again. */
   readonly seen?: Seen
+  /** The md5 sum that was asked of the packed tree, and that it has. */
+  readonly md5?: string
   /** Where the disk keeps no attributes: name of the file below `owners` that tells fakeroot whose everything is. */
   readonly fakeroot?: string
 }

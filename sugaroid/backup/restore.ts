@@ -1,6 +1,7 @@
-import { mkdir, rename } from 'node:fs/promises'
+import { rename } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { HomeError, UsageError } from '../errors.js'
+import { makeFolders } from '../files.js'
 import { datastoreOf, namesIn } from '../journal/layout.js'
 import { findPrograms } from '../programs.js'
 import { openAccount } from './account.js'
@@ -46,7 +47,7 @@ export async function restoreJournal(home: string, options: RestoreOptions = {})
       'restore beside it with --to DIR, or lose it first: sugaroid journal --wipe',
     )
   }
-  await mkdir(dirname(directory), { recursive: true })
+  makeFolders(dirname(directory))
   const partial = `${directory}.restoring`
   const remote = `${account.place.user}@${remotePath(account, from)}`
   const common = ['-rlt', '-p', '--delete', '--partial', '--timeout=160', '-e', remoteShell(account)]

@@ -1,6 +1,7 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
 import { HomeError } from '../errors.js'
+import { makeFolders } from '../files.js'
 import { schoolTime } from './calendar.js'
 import { makeEntry } from './entry.js'
 import { namesIn, putEntry, putFrame } from './layout.js'
@@ -51,7 +52,7 @@ export async function makeJournal(datastore: string, options: JournalOptions): P
   const random = new Random(`journal ${seed}`)
   const sizes = makeSizes(random, entries, megabytes * 1e6)
   const times = sizes.map(() => schoolTime(random)).sort((a, b) => a - b)
-  await mkdir(datastore, { recursive: true })
+  makeFolders(datastore)
   putFrame(datastore, times.at(-1) ?? schoolTime(random))
   for (const [at, size] of sizes.entries()) {
     putEntry(datastore, makeEntry(random, times[at] ?? 0, size))
@@ -63,5 +64,5 @@ export async function makeJournal(datastore: string, options: JournalOptions): P
 /** Loses all of a Journal, as a laptop that is reflashed; the directory stays, empty. */
 export async function wipeJournal(datastore: string): Promise<void> {
   await rm(datastore, { recursive: true, force: true })
-  await mkdir(datastore, { recursive: true })
+  makeFolders(datastore)
 }

@@ -3,7 +3,6 @@ import {
   existsSync,
   fchmodSync,
   futimesSync,
-  mkdirSync,
   openSync,
   readdirSync,
   renameSync,
@@ -14,6 +13,7 @@ import {
 } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { makeFolders } from '../files.js'
 import type { Entry, Properties } from './entry.js'
 
 // Layout 6 of sugar-datastore: docs/reference/protocols.md: backup, The Journal on disk. The calls are synchronous,
@@ -44,7 +44,7 @@ function putFile(path: string, content: string | Buffer, changed: number, mode?:
 
 /** Makes the datastore as Sugar leaves it when it ends in peace; what is there already stays. */
 export function putFrame(datastore: string, changed: number): void {
-  mkdirSync(join(datastore, 'checksums', 'queue'), { recursive: true })
+  makeFolders(join(datastore, 'checksums', 'queue'))
   putFile(join(datastore, 'version'), '6', changed)
   putFile(join(datastore, 'index_updated'), '', changed)
   putFile(join(datastore, 'ds_clean'), '', changed)
@@ -53,7 +53,7 @@ export function putFrame(datastore: string, changed: number): void {
 /** Sets properties of an entry; the others stay. */
 export function putProperties(datastore: string, uid: string, properties: Properties, changed: number): void {
   const metadata = join(entryPath(datastore, uid), 'metadata')
-  mkdirSync(metadata, { recursive: true })
+  makeFolders(metadata)
   for (const [name, value] of Object.entries(properties)) putFile(join(metadata, name), value, changed)
   for (const directory of [metadata, dirname(metadata)]) utimesSync(directory, changed, changed)
 }
@@ -67,10 +67,10 @@ export function putData(
   changed: number,
 ): void {
   const place = entryPath(datastore, uid)
-  mkdirSync(place, { recursive: true })
+  makeFolders(place)
   putFile(join(place, 'data'), data, changed, dataMode)
   const mark = join(datastore, 'checksums', checksum)
-  mkdirSync(mark, { recursive: true })
+  makeFolders(mark)
   putFile(join(mark, uid), '', changed)
   for (const directory of [mark, place]) utimesSync(directory, changed, changed)
 }

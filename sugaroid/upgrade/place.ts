@@ -1,7 +1,8 @@
 import { constants } from 'node:fs'
-import { access, lstat, mkdir, rm, stat } from 'node:fs/promises'
+import { access, lstat, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HomeError } from '../errors.js'
+import { makeFolders } from '../files.js'
 import { namesIn } from '../journal/layout.js'
 
 /** Why the system does not let a build come to a directory, by its codes. */
@@ -11,6 +12,7 @@ const faults: Readonly<Record<string, string>> = {
   EROFS: 'its file system is read-only',
   ENOSPC: 'its disk is full',
   EDQUOT: "this user's share of its disk is full",
+  ENOENT: 'nobody can make directories there',
   ENOTDIR: 'there is a file in the way',
   EEXIST: 'there is something else in its place',
   ELOOP: 'its links lead in a circle',
@@ -53,7 +55,7 @@ export async function checkPlace(directory: string): Promise<void> {
 /** Makes the directory where it is not there. Throws a HomeError that says why it cannot be. */
 export async function makePlace(directory: string): Promise<void> {
   await allowed(directory, async () => {
-    await mkdir(directory, { recursive: true })
+    makeFolders(directory)
     for (const name of await namesIn(directory)) if (leftover.test(name)) await rm(join(directory, name))
   })
 }

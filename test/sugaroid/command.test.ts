@@ -1,8 +1,11 @@
+import { spawnSync } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { registerLaptop } from '../../sugaroid/index.js'
 import { canned, type Peer, reply, response, struct, sugaroid, temporaryDirectory, welcome } from './peers.js'
+import { program } from './upgrade/builds.js'
 
 const at = ({ host, port }: Peer) => `${host}:${port}`
 
@@ -50,6 +53,18 @@ t.test('--json is one object for programs', async (t) => {
   const failed = await sugaroid('register', '--server', '127.0.0.1:1', '--home', home, '--json')
   t.equal(failed.code, 69)
   t.match(JSON.parse(failed.out), { outcome: 'unreachable', cause: /ECONNREFUSED/ })
+})
+
+t.test('where nothing can be written, that is said in a line', (t) => {
+  const full = openSync('/dev/full', 'w')
+  const { status, stderr } = spawnSync(process.execPath, [program, '--help'], {
+    stdio: ['ignore', full, 'pipe'],
+    encoding: 'utf8',
+  })
+  closeSync(full)
+  t.equal(status, 74)
+  t.match(stderr, /^sugaroid: what it says cannot be written: [^\n]*ENOSPC[^\n]*\n$/)
+  t.end()
 })
 
 t.test('the exit code tells the outcome and the last line what to do next', async (t) => {

@@ -55,7 +55,10 @@ export async function make(
   if ('stillSame' in packed) await packed.stillSame()
   const build: BuildDoc = {
     ...{ name, digest: sums.sha256, ...fixed.sum, publishedAt: new Date().toISOString(), from },
-    ...('packedAs' in packed && { packedAs: packed.packedAs, seen: packed.seen }),
+    ...('packedAs' in packed && {
+      ...{ packedAs: packed.packedAs, seen: packed.seen },
+      ...(packed.md5 !== undefined && { md5: packed.md5 }),
+    }),
     ...(owners === 'fakeroot' && { fakeroot: `${name}.${randomBytes(8).toString('hex')}` }),
   }
   await draft.seal(build)
@@ -81,7 +84,8 @@ export async function giveLooks(
   }
 }
 
-function checkSums(packed: PackedBuild | StockedBuild, { sha256, md5 }: Sums): void {
+/** @throws RequestError DAMAGED when a packed tree has not the sums that it should have */
+export function checkSums(packed: PackedBuild | StockedBuild, { sha256, md5 }: Sums): void {
   const wanted = 'md5' in packed ? packed.md5 : undefined
   if (wanted !== undefined && wanted !== md5) throw damaged(packed, 'md5', md5, wanted)
   if (packed.digest !== undefined && packed.digest !== sha256)

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
 import { asError, type Logger, RequestError, SugarError } from '../../../core/api.js'
 import { manifest } from '../builds/layout.js'
-import type { StockedBuild } from '../builds/making.js'
+import { checkSums, type StockedBuild } from '../builds/making.js'
 import { digestOf } from '../builds/manifest.js'
 import type { BuildDoc, Seen } from '../documents.js'
 import type { Build, Progress } from '../public.js'
-import { PackedFile } from '../unpack/packed-file.js'
+import { PackedFile, type Sums } from '../unpack/packed-file.js'
 import { nameFile } from './families.js'
 import { type Found, PackedFolder, type Tree } from './folder.js'
 import type { Outcome } from './outcome.js'
@@ -93,23 +93,28 @@ export class Refresh {
   }
 
   /** Whether this very build is. Its tree is read only if it is not the same file as then. */
-  async #isPublished({ name, packedAs, tree, contents, seen }: StockedBuild): Promise<boolean> {
-    const known = this.#shelf.builds().find((build) => build.name === name)
+  async #isPublished(build: StockedBuild): Promise<boolean> {
+    const { name, packedAs, tree, contents, seen, md5 } = build
+    const known = this.#shelf.builds().find((one) => one.name === name)
     if (known === undefined) return false
     const served = await digestOf(join(this.#shelf.path(name), manifest)).catch(() => undefined)
     if ((await digestOf(contents)) !== served) return false
-    if (known.packedAs === packedAs && isSame(known.seen, seen)) return true
+    const isAsked = md5 === undefined || md5 === known.md5
+    if (known.packedAs === packedAs && isSame(known.seen, seen) && isAsked) return true
     this.#progress.note(`${name}: looking whether it has changed`)
-    if ((await this.#digestOf(tree)) !== known.digest) return false
-    await this.#shelf.update({ ...known, from: 'rsync', packedAs, seen })
+    const sums = await this.#sumsOf(tree)
+    if (sums.sha256 !== known.digest) return false
+    // Its sum may be another one now: then somebody is about to bring another tree.
+    checkSums(build, sums)
+    await this.#shelf.update({ ...known, from: 'rsync', packedAs, seen, ...(md5 !== undefined && { md5 }) })
     return true
   }
 
-  async #digestOf(path: string): Promise<string> {
+  async #sumsOf(path: string): Promise<Sums> {
     const file = await PackedFile.open(path)
     try {
       for await (const _ of file.rest()) this.#progress.signal.throwIfAborted()
-      return (await file.sums()).sha256
+      return await file.sums()
     } finally {
       await file.close()
     }

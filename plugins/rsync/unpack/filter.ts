@@ -13,7 +13,7 @@ import { headerOf, type Member, paddingOf } from './member.js'
 import { namesDirectory, pathOf } from './path.js'
 import { Paths } from './paths.js'
 import { Reader, type Written } from './reader.js'
-import { refusal, shown } from './refusal.js'
+import { incomplete, refusal, shown } from './refusal.js'
 import { Tally } from './tally.js'
 
 /**
@@ -28,8 +28,8 @@ const nowhere = '/rsyncd-munged/'
 export interface FilterSpec {
   readonly limits: Limits
   readonly owners: Owners
-  /** Bytes of the packed tree that have been read by now. */
-  packed(): number
+  /** Bytes of the packed tree. Of all of it: what packs best may come first. */
+  readonly size: number
   /** Told whose each entry is; of one that comes twice, the last time counts. */
   own(path: string, ownership: Ownership): void
 }
@@ -95,8 +95,8 @@ export class Filter {
   /** The tar has ended. */
   end(out: Buffer[]): void {
     this.#checkSize()
-    if (!this.#reader.isOver) throw refusal('the tar ends in the middle')
-    if (this.tally.whole.entries === 0) throw refusal('the tar is empty')
+    if (!this.#reader.isOver) throw incomplete('the tar ends in the middle')
+    if (this.tally.whole.entries === 0) throw incomplete('the tar is empty')
     if (!this.#isTopNamed) this.#spec.own('', unnamed)
     // Two empty blocks end a tar.
     out.push(Buffer.alloc(2 * blockSize))
@@ -106,7 +106,7 @@ export class Filter {
   #checkSize(): void {
     const bytes = this.#bytes
     if (bytes > this.#spec.limits.bytes + tarOverhead) throw tooLarge(this.#spec.limits)
-    if (bytes > freelyPacked && bytes > mostRatio * this.#spec.packed()) {
+    if (bytes > freelyPacked && bytes > mostRatio * this.#spec.size) {
       throw refusal(`it is more than ${mostRatio} times larger than what it is packed in`)
     }
   }
@@ -185,7 +185,10 @@ export class Filter {
 }
 
 const tooLarge = ({ bytes }: Limits) =>
-  refusal(`it would take more than ${Math.floor(bytes / 1e6)} MB, which is the limit (rsync-tree-limit)`)
+  refusal(
+    `it would take more than ${Math.floor(bytes / 1e6)} MB, which is the limit (rsync-tree-limit)`,
+    'if it is meant to be so large, raise rsync-tree-limit',
+  )
 
 const directoryAt = ({ path, seconds, nanos }: Place): Member => {
   return { type: '5', path, target: '', mode: 0o700, size: 0, seconds, nanos }

@@ -1,4 +1,4 @@
-import { refusal } from './refusal.js'
+import { incomplete, refusal } from './refusal.js'
 
 export const blockSize = 512
 
@@ -27,7 +27,7 @@ export interface Header {
 export function parseHeader(block: Buffer): Header | undefined {
   if (!isSummed(block)) {
     if (block.every((byte) => byte === 0)) return undefined
-    throw refusal('it is no tar, or a damaged one: the sum of a header is wrong')
+    throw incomplete('it is no tar, or a damaged one: the sum of a header is wrong')
   }
   const type = String.fromCharCode(block[156] ?? 0)
   const isDevice = type === '3' || type === '4'

@@ -1,6 +1,6 @@
 import { isSummed } from './header.js'
 import type { ProgramName } from './program.js'
-import { refusal } from './refusal.js'
+import { incomplete } from './refusal.js'
 
 /** Bytes of a file by which its packing is known. */
 export const enoughToTell = 512
@@ -30,7 +30,7 @@ const unpackers: readonly (Unpacker & { is(head: Buffer): boolean })[] = [
 export function unpackerOf(head: Buffer): Unpacker | undefined {
   if (head.length >= enoughToTell && isSummed(head)) return undefined
   const found = unpackers.find(({ is }) => is(head))
-  if (found === undefined) throw refusal('it is no tar, packed with xz, lzma, bzip2 or gzip or not at all')
+  if (found === undefined) throw incomplete('it is no tar, packed with xz, lzma, bzip2 or gzip or not at all')
   return found
 }
 

@@ -2,7 +2,7 @@ import { checkGlobal, type Extended, parseExtended } from './extended.js'
 import { blockSize, type Header, parseHeader } from './header.js'
 import { largestExtension } from './limits.js'
 import { paddingOf } from './member.js'
-import { refusal } from './refusal.js'
+import { incomplete, refusal } from './refusal.js'
 
 /** An entry as its tar has it: what its own header says, unless one before it says something else. */
 export interface Written extends Header {
@@ -80,7 +80,7 @@ export class Reader {
     const header = parseHeader(part)
     if (header === undefined) {
       this.isOver = true
-      if (this.#isExtended) throw refusal('the tar ends behind an extended header')
+      if (this.#isExtended) throw incomplete('the tar ends behind an extended header')
       return
     }
     if ('xgLK'.includes(header.type)) {

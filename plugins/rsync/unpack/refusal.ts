@@ -1,10 +1,14 @@
 import { RequestError } from '../../../core/api.js'
 
+const anew = 'pack the tree anew, with GNU tar and without --sparse, or get it from where it was made'
+const again = 'copy it again from where it was made: it is damaged, or not all of it is there'
+
 /** Why a packed tree is not taken. Nothing of it is kept then. */
-export const refusal = (reason: string): RequestError =>
-  new RequestError('REQUEST_INVALID', reason, {
-    hint: 'pack the tree anew, with GNU tar and without --sparse, or get it from where it was made',
-  })
+export const refusal = (reason: string, hint = anew): RequestError =>
+  new RequestError('REQUEST_INVALID', reason, { hint })
+
+/** Of one that is not what somebody packed. */
+export const incomplete = (reason: string): RequestError => refusal(reason, again)
 
 const longestShown = 80
 

@@ -8,7 +8,7 @@ import { Notes } from './notes.js'
 import { PackedFile, type Sums } from './packed-file.js'
 import { enoughToTell, unpackerOf } from './packing.js'
 import { type Ended, type Program, start } from './program.js'
-import { refusal } from './refusal.js'
+import { incomplete } from './refusal.js'
 import type { Tally } from './tally.js'
 
 export interface Unpacking {
@@ -55,7 +55,7 @@ async function unpackFile(file: PackedFile, spec: Unpacking): Promise<Tally> {
   const { signal } = spec
   const unpacker = unpackerOf(await file.head(enoughToTell))
   const notes = await Notes.create(spec.notes)
-  const filter = new Filter({ ...spec, packed: () => file.done, own: (path, one) => notes.add(path, one) })
+  const filter = new Filter({ ...spec, size: file.size, own: (path, one) => notes.add(path, one) })
   const work = new Work(filter, notes)
   try {
     const tar = start('tar', tarArguments, { stdio: ['pipe', 'ignore', 'pipe'], cwd: spec.to, signal })
@@ -156,4 +156,4 @@ const isBrokenPipe = (fault: unknown): boolean =>
   ['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET'].includes(systemCode(fault) ?? '')
 
 const broken = ({ said, code }: Ended): RequestError =>
-  refusal(`it cannot be unpacked: ${said === '' ? `its unpacker ended with ${code}` : said}`)
+  incomplete(`it cannot be unpacked: ${said === '' ? `its unpacker ended with ${code}` : said}`)

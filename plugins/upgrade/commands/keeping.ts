@@ -1,9 +1,9 @@
 import { join } from 'node:path'
-import type { Call } from '../../../core/api.js'
+import { type Call, RequestError } from '../../../core/api.js'
 import type { Service } from '../service.js'
 import { fetchedBuild } from './build.js'
 
-type Naming = Pick<Call, 'print' | 'note'> & { args: { name: string } }
+type Naming = Pick<Call, 'print'> & { args: { name: string } }
 
 /** `upgrade stick NAME`: keeps a build whatever the limit says. */
 export async function stick(
@@ -18,13 +18,16 @@ export async function stick(
 /** `upgrade unstick NAME`: lets it go when it is its turn. */
 export async function unstick(
   service: Pick<Service, 'builds' | 'fetches' | 'uses' | 'collector'>,
-  { args: { name }, print, note }: Naming,
+  { args: { name }, print }: Naming,
 ): Promise<void> {
   const build = fetchedBuild(service, name)
   await service.uses.stick(name, false)
+  const why = await service.collector.stuck(build)
+  if (why !== undefined) {
+    const hint = `remove ${join(build.path, 'sticky')}, too`
+    throw new RequestError('REFUSED', `build-${name} stays all the same: ${why}`, { hint })
+  }
   print(`build-${name} goes when it is its turn`)
-  if ((await service.collector.stuck(build)) !== undefined)
-    note(`not yet: remove ${join(build.path, 'sticky')}, too`)
 }
 
 /** `upgrade remove NAME`: removes a build that nobody fetches now. */

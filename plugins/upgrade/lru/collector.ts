@@ -102,13 +102,11 @@ export class Collector {
 
   /** What is wrong with the room, for health. */
   async problem(): Promise<string | undefined> {
-    const { disk, keepFree, limit, room } = this.#parts
+    const { disk, keepFree, room } = this.#parts
     const excess = await room.excess()
     const freed = sumOf((await this.#judge(excess)).filter(({ keep }) => !keep))
     if (excess.short > freed)
-      return `only ${amount(await disk.free())} are free on the disk of ${disk.folder}, and ${amount(keepFree)} are to stay free (upgrade-keep-free): no build is fetched`
-    if (excess.over > freed)
-      return `fetched builds take ${amount(room.fetched)} of ${amount(limit)} (upgrade-limit), and too few of them may go`
+      return `only ${amount(await disk.free())} are free on the disk of rsync-root, and ${amount(keepFree)} are to stay free (upgrade-keep-free): no build is fetched`
     return undefined
   }
 

@@ -14,6 +14,9 @@ const mostSaid = 2000
 /** Milliseconds that rsync has to clean up after itself. */
 const grace = 2000
 
+/** Linux ends it with this server, also when that is killed: otherwise it would write where the next one does. */
+const withUs = ['--pdeathsig', 'TERM', '--', 'rsync']
+
 /**
  * Runs rsync, as the first of a group of processes: it is several itself, and they are ended together. Without a
  * terminal, so that it asks nobody for a password.
@@ -27,7 +30,7 @@ export function runRsync(
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
-    const rsync = spawn('rsync', args, {
+    const rsync = spawn('setpriv', [...withUs, ...args], {
       cwd: '/',
       env: { PATH: process.env.PATH, LC_ALL: 'C' },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -71,7 +74,9 @@ export function runRsync(
     rsync.on('error', (error) => {
       stop()
       reject(
-        new RequestError('UNAVAILABLE', `rsync cannot be started (${systemCode(error)})`, { cause: error }),
+        new RequestError('UNAVAILABLE', `rsync cannot be started by setpriv (${systemCode(error)})`, {
+          cause: error,
+        }),
       )
     })
     rsync.on('close', (code, killedBy) => {

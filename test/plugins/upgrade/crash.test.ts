@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -16,6 +16,7 @@ import {
   systemTree,
 } from './house.js'
 import { startRsyncDaemon } from './rsync-daemon.js'
+import { temporaryDirectory } from './stand-in.js'
 import { type Answering, type File, tagOf, type Upstream, upstream } from './upstream.js'
 
 t.setTimeout(600_000)
@@ -24,6 +25,13 @@ const at = '/885-tree.tar.bz2'
 
 /** What lies below a directory; nothing where there is none. */
 const within = (...path: string[]): Promise<string[]> => readdir(join(...path)).catch(() => [])
+
+/** Processes that name a path in their command line. */
+async function processesOf(path: string): Promise<string[]> {
+  const all = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const lines = await Promise.all(all.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  return all.filter((_, at) => lines[at]?.includes(path))
+}
 
 /** Whatever happened: what is listed is whole, and nothing else lies about. */
 async function isSound(t: Test, school: SchoolServer, trees: Record<string, string>): Promise<void> {
@@ -134,6 +142,26 @@ t.test('killed while another school sends a build, the server goes on where it w
   t.same(await within(root, 'rsync', 'arriving'), [])
 })
 
+t.test('killed, the server leaves no rsync behind, however slow the line', async (t) => {
+  if (!equipped(t)) return
+  const far = await temporaryDirectory(t)
+  await mkdir(join(far, 'root'))
+  await writeFile(join(far, 'contents'), '{}')
+  await writeFile(join(far, 'root', 'large'), Buffer.alloc(3_000_000, 1))
+  const { port } = await startRsyncDaemon(t, `[build-885]\npath = ${far}\n`, { speed: 5 })
+  const school = await schoolServer(t, `rsync://127.0.0.1:${port}/`)
+  const client = school.rsync('::build-885/')
+  const writers = () => processesOf(join(school.root, 'rsync', 'arriving', '885'))
+  await until(
+    async () => (await within(school.root, 'rsync', 'arriving', '885', 'root')).length > 0,
+    'a part',
+  )
+  t.ok((await writers()).length > 0)
+  await school.kill9()
+  await client
+  await until(async () => (await writers()).length === 0, 'their end')
+})
+
 t.test('killed while it unpacks, the server has the whole build or none', async (t) => {
   if (!equipped(t)) return
   const { tree, files } = await stocked(t, '885', 4_000_000, 400)
@@ -183,13 +211,14 @@ t.test('killed while it removes, the server has the others whole, and goes on re
     const then = later(round * 60 + 30)
     const small = await schoolServer(t, source, ['--upgrade-limit', '1'], { root, env: then })
     const gc = spawn(process.execPath, [program, 'upgrade', 'gc', '--root', root], { stdio: 'ignore' })
+    const ended = once(gc, 'close')
     await until(
       async () => (await within(root, 'rsync', 'pub', 'builds')).length < names.length,
       'the first to go',
     )
     await sleep(round * 30)
     await small.kill9()
-    await once(gc, 'close')
+    await ended
     const again = await schoolServer(t, source, [], { root, env: then })
     await isSound(t, again, trees)
     const { out } = await again.upgrade('list', '--json')

@@ -61,6 +61,16 @@ t.test('what a killed rsync left of a manifest is cleared away', async (t) => {
   t.same(await readdir(to), ['contents', 'root'])
 })
 
+t.test('a place below a directory in which nobody can make any is given up at once', async (t) => {
+  if (!needs(t, 'rsync', 'rsync')) return
+  const { host, port } = await served(t, await build(t))
+  const to = '/proc/nobody/885'
+  const { code, err } = await sugaroid('upgrade', '885', '--server', `${host}:${port}`, '--to', to)
+  t.equal(code, 74)
+  t.match(err, /\/proc\/nobody\/885/)
+  t.match(await sugaroid('register', '--server', '127.0.0.1:1', '--home', '/proc/nobody'), { code: 74 })
+})
+
 t.test('a directory that another user owns is said not to be writable', async (t) => {
   if (!needs(t, 'rsync', 'rsync') || !needs(t, 'setpriv', 'util-linux')) return
   if (process.getuid?.() !== 0) return lacks(t, 'needs root', 'only root can be another user')

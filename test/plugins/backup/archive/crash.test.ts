@@ -123,7 +123,8 @@ t.test('the process tells how far it is, gives work up, and hands over what went
     code: 'NOT_FOUND',
     message: 'there is no snapshot yet',
   })
-  t.match(await failure(restoreBy(archivist, { uid: ana, at: 'never', to: '/tmp/x' })), {
+  const to = join(layout.scratch, 'restored')
+  t.match(await failure(restoreBy(archivist, { uid: ana, at: 'never', to })), {
     code: 'USAGE',
     hint: /write/,
   })

@@ -174,6 +174,21 @@ t.test('one bad build keeps no other from being published, and what was publishe
   ])
 })
 
+t.test('a sum that has changed beside a tree that has not is looked at', async (t) => {
+  if (!has(t)) return
+  const house = await openHouse(t)
+  const packed = packedOf(house)
+  await pack(packed, '885', of('before'))
+  t.match((await refresh(house)).lines, ['885 published'])
+  const file = join(packed, '885-tree.tar.gz.md5')
+  const right = await readFile(file, 'utf8')
+  await writeFile(file, right.replace(/^\w{32}/, '0'.repeat(32)))
+  t.match(await refresh(house), { exit: 65, lines: [/^885 refused: .* should have 0{32}/] })
+  t.same(await served(house), { 885: 'before' })
+  await writeFile(file, right)
+  t.match(await refresh(house), { exit: 0, lines: ['885 unchanged'] })
+})
+
 t.test('no name leads anywhere but to a build of that name', async (t) => {
   if (!has(t)) return
   const house = await openHouse(t)

@@ -255,14 +255,14 @@ t.test('no limit can be got round', async (t) => {
     for (let count = 0; count < megabytes; count += 1) yield zeros
     yield end
   }
-  const packed = () => 300_000
-  t.equal(refusalOf(content(50), { packed }), '', 'what is small may be packed as tightly as it will')
-  t.match(refusalOf(content(80), { packed }), /more than 200 times larger/, 'what is large may not')
+  const size = 300_000
+  t.equal(refusalOf(content(50), { size }), '', 'what is small may be packed as tightly as it will')
+  t.match(refusalOf(content(80), { size }), /more than 200 times larger/, 'what is large may not')
   function* trailing() {
     yield tarOf(file)
     for (;;) yield zeros
   }
-  t.match(refusalOf(trailing(), { packed }), /200 times larger/, 'nor what has no end behind its end')
+  t.match(refusalOf(trailing(), { size }), /200 times larger/, 'nor what has no end behind its end')
   t.match(refusalOf(trailing(), { limits: limitsOf(1e6) }), /would take more than 1 MB/)
 })
 

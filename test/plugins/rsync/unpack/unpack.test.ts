@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -129,6 +130,13 @@ t.test('files that take all memory or all of the disk to unpack are refused', as
     /REQUEST_INVALID: it cannot be unpacked: xz: .*[Mm]emory usage limit/,
   )
   t.match(await (await place(t, greedy)).refusal(), /[Mm]emory usage limit/)
+
+  // What packs best may come first: all of it counts.
+  const image = [
+    { name: 'swap', content: Buffer.alloc(100 << 20) },
+    { name: 'noise', content: randomBytes(4 << 20) },
+  ]
+  t.equal(await (await place(t, piped(['xz', '-c', '-0'], tarOf(...image)))).refusal(), '')
 
   const zeros = tarOf({ name: 'zeros', content: Buffer.alloc(200 << 20) })
   const bomb = await place(t, piped(['xz', '-c', '-0'], zeros))
