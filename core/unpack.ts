@@ -1,8 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import type { Writable } from 'node:stream'
 import { SystemError, systemCode } from './errors.js'
 
 /**
@@ -21,27 +20,46 @@ export async function unpack(content: AsyncIterable<Uint8Array>, directory: stri
   tar.stderr.setEncoding('latin1').on('data', (text: string) => {
     said = (said + text).slice(-2000)
   })
-  const ended = once(tar, 'close')
+  const ended = once(tar, 'close').then(([code]) => code === 0)
   ended.catch(() => undefined)
-  let failure: unknown
   try {
-    await pipeline(Readable.from(content, { objectMode: false }), tar.stdin)
+    await feed(content, tar.stdin, ended)
   } catch (error) {
-    failure = error
     tar.kill()
+    await ended
+    throw error
   }
-  const [code] = await ended
-  if (code === 0 && failure === undefined) return
+  if (await ended) return
   if (/No space left|quota exceeded/i.test(said)) {
     throw new SystemError('NO_SPACE', `there is no room to write ${directory}`, {
       hint: 'make room, or name another disk',
     })
   }
-  // When tar ends early, why is in what it said, and not in the broken pipe.
-  if (failure !== undefined && systemCode(failure) !== 'EPIPE') throw failure
   throw new SystemError('NOT_WRITABLE', `${directory} cannot be written: ${said.trim()}`, {
     hint: 'see that the directory can be written and has room',
   })
+}
+
+/**
+ * Writes content to tar. Tar goes at the end that the archive itself marks; whether all was well is known only when the
+ * content has ended too, so it is read on.
+ * @param ended whether tar ended well
+ * @throws what the content throws
+ */
+async function feed(
+  content: AsyncIterable<Uint8Array>,
+  stdin: Writable,
+  ended: Promise<boolean>,
+): Promise<void> {
+  // Why tar ended is in what it said, and not in the broken pipe.
+  stdin.on('error', () => undefined)
+  const closed = new Promise((resolve) => stdin.once('close', resolve))
+  for await (const chunk of content) {
+    if (!stdin.destroyed && !stdin.write(chunk))
+      await Promise.race([closed, new Promise((resolve) => stdin.once('drain', resolve))])
+    if (stdin.destroyed && !(await ended)) return
+  }
+  stdin.end()
 }
 
 /** Removes a tree of ours, directories included that shut everybody out. */

@@ -103,8 +103,13 @@ function mostOf({ had, kept, quota }: Bounds): number {
   return Math.max(quota, right, Math.min(right + exchanged * quota, far * quota))
 }
 
-export const diskFull = (): RequestError =>
-  new RequestError('NO_SPACE', 'the disk of the school server is full', { hint: 'tell your teacher' })
+const full = 'the disk of the school server is full'
+
+export const diskFull = (): RequestError => new RequestError('NO_SPACE', full, { hint: 'tell your teacher' })
+
+/** Whether that is why a session was ended. */
+export const isDiskFull = (reason: unknown): boolean =>
+  reason instanceof RequestError && reason.message === full
 
 const tooManyFiles = (): RequestError =>
   new RequestError('NO_SPACE', `a Journal may have ${mostFiles} files`, { hint: 'delete some' })

@@ -1,11 +1,13 @@
 import type { Logger, RequestError } from '../../../core/api.js'
 import type { RsyncCommand } from '../rsync/command.js'
 import { Changes } from './changes.js'
-import { type Bounds, diskFull, type Guard, guard } from './guard.js'
+import { type Bounds, diskFull, type Guard, guard, isDiskFull } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Mark, Marks } from './marks.js'
 import type { Processes } from './processes.js'
+import { rollBack } from './rollback.js'
+import { hasRoom } from './room.js'
 import type { Caller, Session } from './session.js'
 
 interface Parts {
@@ -105,9 +107,14 @@ export class Visit implements Session {
     try {
       if (this.#isKept) work = this.#close(isWell, code)
     } finally {
+      // The laptop does not wait for this: it hears why while it is still there.
+      const after = async () => {
+        await work.catch(() => undefined)
+        if (!isWell) await this.#makeRoom()
+      }
       this.#parts.keeper.follow(
         caller.uid,
-        work.catch(() => undefined).finally(() => this.#leave()),
+        after().finally(() => this.#leave()),
       )
     }
     const seconds = Math.round((Date.now() - this.since.getTime()) / 1000)
@@ -119,6 +126,20 @@ export class Visit implements Session {
     if (this.#isKept && command.place.kind === 'datastore')
       finished(caller.uid, isWell, Date.now() - this.since.getTime())
     return this.signal.aborted || !isTaken ? tryAgain : (code ?? tryAgain)
+  }
+
+  /** One who fills the disk gives back what he took of it: else nobody could come any more, he neither. */
+  async #makeRoom(): Promise<void> {
+    const { bounds, caller, live, temporary, logger: log } = this.#parts
+    if (bounds === undefined) return
+    const { uid } = caller
+    try {
+      if (!isDiskFull(this.signal.reason) && (await hasRoom(temporary))) return
+      await rollBack(live, this.since)
+      log.warn({ uid }, `removed what the transfer of ${uid} brought: the disk is full`)
+    } catch (error) {
+      log.error({ err: error, uid }, `what the transfer of ${uid} brought could not be removed`)
+    }
   }
 
   /** Whether it changes what snapshots are taken of. */

@@ -79,6 +79,8 @@ t.test('a disk that fills up in a transfer loses nothing, and takes more when th
   const full = await push(learner)
   t.not(full.code, 0)
   t.match(full.said, /the disk of the school server is full|No space left/)
+  await quiet(school)
+  t.same((await school.server.status()).health, [], 'what it took of the disk is given back')
   await fill(disk)
   t.not((await push(other)).code, 0, 'and nobody else is let in')
   t.match(await backUp(other.home, { patience: 1 }), { outcome: 'busy' })

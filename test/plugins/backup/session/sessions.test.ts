@@ -9,11 +9,13 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { removeTree } from '../../../../core/api.js'
 import { NedbStore } from '../../../../core/store/nedb/store.js'
 import { Slots } from '../../../../plugins/backup/admission/slots.js'
+import { diskFull } from '../../../../plugins/backup/session/guard.js'
 import { Keeper } from '../../../../plugins/backup/session/keeper.js'
 import { collections, Ledger } from '../../../../plugins/backup/session/ledger.js'
 import { Marks } from '../../../../plugins/backup/session/marks.js'
@@ -92,6 +94,32 @@ t.test(
     })
   },
 )
+
+t.test('one who fills the disk gives back what he took of it, and no more', async (t) => {
+  const { layout, marks, sessions, open, end, snapshots } = await school(t)
+  const journal = await sentJournal(layout, uid, 5, 0.1)
+  const files = () =>
+    readdirSync(journal, { recursive: true, withFileTypes: true }).filter((one) => one.isFile()).length
+  await end(await open(push), ['>f+++++++++ 5', over])
+  const before = files()
+  // Files are dated by a clock that may be some milliseconds behind.
+  await sleep(50)
+  const session = await open(push)
+  await sleep(50)
+  put(journal, 'film', 'x')
+  put(journal, join('folder', 'whole'), 'x')
+  t.equal(files(), before + 2)
+  for (const visit of sessions.visits) visit.stop(diskFull())
+  t.equal(await end(session, ['>f+++++++++ 5'], 20), 75)
+  t.equal(files(), before)
+  t.equal(marks.get(uid), 'dirty')
+  t.equal((await snapshots()).length, 1)
+
+  const other = await open(push)
+  put(journal, 'film', 'x')
+  t.equal(await end(other, ['>f+++++++++ 5'], 30), 30)
+  t.ok(existsSync(join(journal, 'film')), 'one that broke off keeps it')
+})
 
 t.test('a trial is no backup', async (t) => {
   const { ledger, marks, finished, open, end, snapshots } = await school(t)
