@@ -8,6 +8,8 @@ import { type SugarError, SystemError } from './errors.js'
 export interface Probe {
   /** What is looked for, for people: "the program rsync". */
   readonly what: string
+  /** The plugin runs without: a start only warns of it. */
+  readonly advice?: true
   /** @returns what is wrong, or undefined when all is well */
   look(settings: Settings): Promise<SugarError | undefined>
 }

@@ -179,7 +179,9 @@ export class Kernel {
     const { plugin } = member as { plugin: Plugin }
     for (const probe of plugin.system) {
       const problem = await probe.look(this.#parts.settings)
-      if (problem !== undefined) return this.#drop(member, 'unavailable', problem)
+      if (problem === undefined) continue
+      if (probe.advice !== true) return this.#drop(member, 'unavailable', problem)
+      member.log.warn({ hint: problem.hint }, problem.message)
     }
     await plugin.prepare?.({ config: this.#configOf(plugin), log: member.log })
   }

@@ -20,7 +20,7 @@ export default definePlugin({
       args: { name: { help: 'Only the build of this name, or whose files begin with it.', optional: true } },
       options: { force: flag({ help: 'Unpack again what has not changed.', default: false }) },
     },
-    list: { summary: 'List modules and builds, with who fetches them now.', lists: true },
+    list: { summary: 'List modules with who fetches them now, and builds that are missing.', lists: true },
     publish: {
       summary: 'Publish a directory as a module.',
       args: { dir: { help: 'The directory.', path: true } },
@@ -29,7 +29,7 @@ export default definePlugin({
       },
     },
     withdraw: {
-      summary: 'Publish a module no longer; of a build that came from elsewhere, remove it.',
+      summary: 'Publish a module no longer; of a build, remove it, or forget it when it is missing.',
       args: { name: { help: 'The module, or the build.' } },
     },
     usb: {

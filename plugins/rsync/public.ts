@@ -21,6 +21,9 @@ export interface Module {
 export const moduleName = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,69}$/
 export const buildName = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/
 
+/** What counts as one network address. */
+export { network } from './front/network.js'
+
 /** Who asks for a module, and until when. */
 export interface Client {
   readonly address: string
@@ -82,6 +85,8 @@ export interface PackedBuild {
 export interface Progress {
   /** A line for whoever waits. */
   note(line: string): void
+  /** Told often how many bytes of a packed build are unpacked. */
+  unpacked?(bytes: number): void
   readonly signal: AbortSignal
 }
 
@@ -117,6 +122,12 @@ export type Keeper = (name: string) => Promise<string | undefined>
  */
 export interface Builds {
   list(): readonly Build[]
+  /**
+   * Builds that the server did not find on the disk when it started. They are not served, and are there again after the
+   * start that finds them, unless they are removed or come anew.
+   */
+  missing(): readonly Build[]
+  /** One that is there. */
   get(name: string): Build | undefined
   /**
    * Unpacks a build under limits and publishes it as the module `build-NAME`.
@@ -126,17 +137,17 @@ export interface Builds {
   install(packed: PackedBuild, progress: Progress): Promise<Build>
   /**
    * Publishes a directory with `contents` and `root/` that another server sent, in `fake super` form already. It is
-   * moved, so it must be on the same file system; see `arrivals`. When it is refused, or there is no room, it stays where
-   * it was.
-   * @throws as install() does, and SystemError UNAVAILABLE where the disk keeps no attributes
+   * moved, so it must be on the same file system; see `arrivals`. When it is refused, or there is no room, or the
+   * signal or the end of the server gives it up, it stays where it was.
+   * @throws as install() does, and SystemError UNAVAILABLE where the disk keeps no attributes; the reason of the signal
    */
-  adopt(name: string, directory: string, from: string): Promise<Build>
+  adopt(name: string, directory: string, from: string, signal?: AbortSignal): Promise<Build>
   readonly arrivals: Arrivals
   /** A new private directory on the file system of the builds; whatever is left in it goes at the next start. */
   scratch(): Promise<string>
   /** Asks before an operator withdraws a build. @returns takes it back */
   keep(keeper: Keeper): () => void
-  /** @returns whether it was there */
+  /** Removes one that is there, or forgets one that is missing. @returns whether it was either */
   remove(name: string, reason: string): Promise<boolean>
 }
 

@@ -2,6 +2,7 @@ import { definePlugin, flag, report } from '../../core/api.js'
 import { Hints } from '../activation/public.js'
 import { Builds, Modules, Rsync } from '../rsync/public.js'
 import { collections } from './documents.js'
+import { capacity } from './lru/capacity.js'
 import { options } from './options.js'
 
 const commands = () => import('./commands/commands.js')
@@ -17,6 +18,7 @@ export default definePlugin({
   needs: { modules: Modules, builds: Builds },
   wants: { hints: Hints },
   collections,
+  system: [capacity],
   commands: {
     list: { summary: 'List builds, when they were last of use, and what is being fetched.', lists: true },
     fetch: { summary: 'Fetch a build now.', args: { name } },

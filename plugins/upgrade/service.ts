@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type Chapter, type Context, RequestError, removeTree } from '../../core/api.js'
 import type { Hints } from '../activation/public.js'
 import {
@@ -7,6 +7,7 @@ import {
   buildName,
   type Client,
   type Modules,
+  network,
   type Pulled,
   Rsync,
 } from '../rsync/public.js'
@@ -86,9 +87,9 @@ export class Service {
     this.limit = config['upgrade-limit'] * million
     const sweep = (all: boolean) => downloads.sweep((name) => this.fetches.get(name) !== undefined, all)
     const limits = { limit: this.limit, keepFree: config['upgrade-keep-free'] * million }
-    this.room = new Room({ builds, disk, downloads: new Disk(downloads.root), ...limits })
+    this.room = new Room({ builds, disk, downloads: new Disk(dirname(downloads.root)), ...limits })
     this.collector = new Collector({
-      ...{ builds, modules, uses, disk, log, room: this.room, ...limits },
+      ...{ builds, modules, uses, disk, room: this.room, ...limits },
       wanted: (name) => prefetch.why(name),
       visitors: (module) => this.#visitors.of(module).join(', '),
       sweep: () => sweep(true),
@@ -154,11 +155,11 @@ export class Service {
   }
 
   /** Makes a module of a build that a laptop asks for (docs/reference/protocols.md: Builds, On demand). */
-  async #provide(module: string, { signal }: Client): Promise<boolean> {
+  async #provide(module: string, { address, signal }: Client): Promise<boolean> {
     const name = module.startsWith(prefix) ? module.slice(prefix.length) : ''
     if (this.sources.length === 0 || !buildName.test(name)) return false
     if (this.builds.get(name) === undefined)
-      await hold(this.fetches.want(name), this.#ctx.config['upgrade-hold-seconds'], signal)
+      await hold(this.fetches.want(name, network(address)), this.#ctx.config['upgrade-hold-seconds'], signal)
     return true
   }
 

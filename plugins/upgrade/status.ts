@@ -1,4 +1,5 @@
 import type { Chapter } from '../../core/api.js'
+import { shortened } from './fetch/failures.js'
 import type { Service } from './service.js'
 import { amount, time } from './text.js'
 
@@ -34,7 +35,7 @@ export function statusOf({
     ...under
       .slice(0, named)
       .map(({ name, words, waiting }) => `now        build-${name} ${words}; ${waiting} wait for it`),
-    ...failures.slice(-named).map(({ name, why }) => `failed     build-${name} ${why}`),
+    ...failures.slice(-named).map(({ name, why }) => `failed     build-${name} ${shortened(why)}`),
   ]
   const more = Math.max(0, under.length - named) + Math.max(0, failures.length - named)
   if (more > 0) lines.push(`and ${more} more`)

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { MissingProgram } from '../errors.js'
+import { missing, tethered } from './tether.js'
 
 /** How far a transfer is. */
 export interface Progress {
@@ -28,18 +29,20 @@ const farewell = 5000
 
 /**
  * Runs rsync against the modules of a server. It leads a group of its own, which ends when the signal aborts: its
- * halves, one of which writes and one of which asks, must not be left behind. Throws a MissingProgram without rsync.
+ * halves, one of which writes and one of which asks, must not be left behind, nor when this process is killed. Throws a
+ * MissingProgram without rsync.
  */
-export function fetchWith(
+export async function fetchWith(
   args: readonly string[],
   {
     told,
     signal,
   }: { readonly told?: (progress: Progress) => void; readonly signal?: AbortSignal | undefined },
 ): Promise<Fetched> {
+  const [program, ...before] = await tethered('rsync')
   return new Promise((resolve, reject) => {
     const { PATH = '' } = process.env
-    const child = spawn('rsync', ['--contimeout=30', ...args], {
+    const child = spawn(program, [...before, '--contimeout=30', ...args], {
       env: { PATH, LC_ALL: 'C' },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
@@ -59,7 +62,7 @@ export function fetchWith(
     let said = ''
     child.on('error', (error: NodeJS.ErrnoException) => {
       over()
-      reject(error.code === 'ENOENT' ? new MissingProgram('rsync', 'rsync') : error)
+      reject(error.code === 'ENOENT' ? noRsync() : error)
     })
     child.stdout.setEncoding('latin1').on('data', (text: string) => {
       if (out.length < mostOut) out += text
@@ -71,11 +74,14 @@ export function fetchWith(
     })
     child.on('close', (code, ending) => {
       over()
+      if (code === missing) return reject(noRsync())
       if (ending) said += `rsync was ended by ${ending}`
       resolve({ code: code ?? interrupted, out, said: said.trim() })
     })
   })
 }
+
+const noRsync = () => new MissingProgram('rsync', 'rsync')
 
 function endGroup(leader: number | undefined, signal: NodeJS.Signals): void {
   if (leader === undefined) return

@@ -1,4 +1,3 @@
-import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BuildDoc } from '../documents.js'
 import type { Limits } from '../unpack/limits.js'
@@ -17,8 +16,8 @@ export interface Sent {
 }
 
 /**
- * Makes a draft of a build that is unpacked already. It is moved when all else is done: until then, and when anything
- * fails, it is where it was, for who fetched it may want to go on with it.
+ * Makes a draft of a build that is unpacked already. It is moved when all else is done: until then, when anything fails,
+ * and when the server ends, it is where it was, for who fetched it may want to go on with it.
  * @throws RequestError REQUEST_INVALID; SystemError NO_SPACE, NOT_WRITABLE; the reason of the signal
  */
 export async function adopt(
@@ -32,12 +31,6 @@ export async function adopt(
   const digest = await digestOf(join(directory, manifest))
   await flushTree(directory, signal)
   const build = { name, digest, ...sum, publishedAt: new Date().toISOString(), from }
-  await rename(directory, draft.build)
-  try {
-    await draft.seal(build)
-  } catch (error) {
-    await rename(draft.build, directory)
-    throw error
-  }
+  await draft.takeIn(directory, build)
   return build
 }

@@ -5,7 +5,7 @@ import type { BuildDoc } from '../documents.js'
 export class Catalogue {
   readonly #collection: Collection<BuildDoc>
   readonly #builds = new Map<string, BuildDoc>()
-  readonly #leftOut: BuildDoc[] = []
+  readonly #missing = new Map<string, BuildDoc>()
   /** Builds that are gone, and still in the store: on a full disk it takes no change. */
   readonly #owed = new Set<string>()
   #settling: Promise<void> = Promise.resolve()
@@ -22,11 +22,21 @@ export class Catalogue {
 
   /** By name. */
   list(): readonly BuildDoc[] {
-    return [...this.#builds.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+    return byName(this.#builds)
+  }
+
+  /** By name; what this start did not find on the disk. */
+  missing(): readonly BuildDoc[] {
+    return byName(this.#missing)
   }
 
   get(name: string): BuildDoc | undefined {
     return this.#builds.get(name)
+  }
+
+  /** A build that is here, or is missing. */
+  known(name: string): BuildDoc | undefined {
+    return this.#builds.get(name) ?? this.#missing.get(name)
   }
 
   async put(build: BuildDoc): Promise<void> {
@@ -38,25 +48,31 @@ export class Catalogue {
       const none = { packedAs: undefined, seen: undefined, fakeroot: undefined }
       await this.#collection.update(build.name, known.rev, { ...none, ...build })
     }
+    this.#missing.delete(build.name)
     this.#builds.set(build.name, build)
   }
 
-  /** Leaves out a build that is not on the disk until a start finds it there: the disk may not be mounted now. */
-  leaveOut(build: BuildDoc): void {
+  /** A build is not on the disk, until a start finds it there: the disk may not be mounted now. */
+  miss(build: BuildDoc): void {
     this.#builds.delete(build.name)
-    this.#leftOut.push(build)
-  }
-
-  /** What this start has left out. */
-  get leftOut(): readonly BuildDoc[] {
-    return this.#leftOut
+    this.#missing.set(build.name, build)
   }
 
   /** A build has gone from the disk. What a full one does not let the store forget now, it forgets later. */
   async remove(name: string): Promise<void> {
-    this.#builds.delete(name)
+    this.#drop(name)
     this.#owed.add(name)
     await this.settle()
+  }
+
+  /**
+   * A build that is not on the disk is not waited for any more. Nothing but the store says so: where that takes no
+   * change, nothing is forgotten.
+   * @throws StoreError
+   */
+  async forget(name: string): Promise<void> {
+    await this.#collection.remove(name)
+    this.#drop(name)
   }
 
   /** Has the store forget what has gone, as far as it can by now. */
@@ -79,4 +95,12 @@ export class Catalogue {
       this.#owed.delete(name)
     }
   }
+
+  #drop(name: string): void {
+    this.#builds.delete(name)
+    this.#missing.delete(name)
+  }
 }
+
+const byName = (builds: ReadonlyMap<string, BuildDoc>): readonly BuildDoc[] =>
+  [...builds.values()].sort((a, b) => (a.name < b.name ? -1 : 1))

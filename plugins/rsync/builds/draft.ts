@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemCode } from '../../../core/api.js'
 import type { BuildDoc } from '../documents.js'
@@ -25,6 +25,7 @@ export interface Sealed {
  *     state        is the same for fakeroot, where attributes cannot be had
  *     build/       is what becomes `pub/builds/NAME`; its `contents` is written last
  *     build.json   says that all of it is whole and on the disk, and what goes into the store: the draft is *sealed*
+ *     arrival.json says the same of a build that came whole from elsewhere: it seals the draft once `build/` is there
  *     old-XXXX/    is what was `pub/builds/NAME` before
  *
  * A directory cannot replace another in one step, so there are two: the old one goes to `old-XXXX`, the new one to its
@@ -94,9 +95,24 @@ export class Draft {
     await writeWhole(this.#seal, JSON.stringify(build))
   }
 
+  /**
+   * Takes in a directory that is whole and on the disk; that seals the draft. Whatever the moment at which the server is
+   * killed, the directory is where it was, or in a draft that is sealed.
+   */
+  async takeIn(directory: string, build: BuildDoc): Promise<void> {
+    await writeWhole(this.#arrival, JSON.stringify(build))
+    try {
+      await move(directory, this.build)
+    } catch (error) {
+      // It may have been moved, and the disk not have taken note of it.
+      await rename(this.build, directory).catch(() => undefined)
+      throw error
+    }
+  }
+
   /** All that was promised is done: what is left of it is of no use. */
   async unseal(): Promise<void> {
-    await rm(this.#seal, { force: true })
+    for (const seal of [this.#arrival, this.#seal]) await rm(seal, { force: true })
   }
 
   /**
@@ -107,6 +123,8 @@ export class Draft {
     { name, fakeroot }: Pick<BuildDoc, 'name' | 'fakeroot'>,
     moved: (to: string) => Promise<void>,
   ): Promise<void> {
+    // From here on the build is not always in the draft.
+    if (await isThere(this.#arrival)) await move(this.#arrival, this.#seal)
     if (fakeroot !== undefined && (await isThere(this.state)))
       await move(this.state, this.#layout.state(fakeroot))
     if (!(await isThere(this.build))) return
@@ -120,8 +138,9 @@ export class Draft {
 
   /** What it was sealed with; undefined when it was not. */
   async #sealed(): Promise<BuildDoc | undefined> {
+    const hasArrived = (await isThere(this.#arrival)) && (await isThere(this.build))
     try {
-      const build: unknown = JSON.parse(await readFile(this.#seal, 'utf8'))
+      const build: unknown = JSON.parse(await readFile(hasArrived ? this.#arrival : this.#seal, 'utf8'))
       return isBuild(build) ? build : undefined
     } catch (error) {
       if (error instanceof SyntaxError || systemCode(error) === 'ENOENT') return undefined
@@ -131,6 +150,10 @@ export class Draft {
 
   get #seal(): string {
     return join(this.folder, 'build.json')
+  }
+
+  get #arrival(): string {
+    return join(this.folder, 'arrival.json')
   }
 }
 

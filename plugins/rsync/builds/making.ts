@@ -35,14 +35,17 @@ export async function make(
   draft: Draft,
   packed: PackedBuild | StockedBuild,
   { owners, limits }: { owners: Owners; limits: Limits },
-  { note, signal }: Progress,
+  told: Progress,
 ): Promise<BuildDoc> {
   const { name, from } = packed
   const { notes, unpacked } = draft
+  const { signal } = told
+  const note = (line: string) => told.note(line)
   const progress = telling(name, note)
   for (const folder of [unpacked, draft.build]) await mkdir(folder, { mode: 0o700 })
   const { tally, sums } = await unpackTree({
     ...{ packed: packed.tree, to: unpacked, owners, notes, limits, signal, progress },
+    unpacked: (bytes) => told.unpacked?.(bytes),
   })
   checkSums(packed, sums)
   note(`${name}: unpacked; writing it to the disk`)

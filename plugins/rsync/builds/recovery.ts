@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Logger } from '../../../core/api.js'
+import { type Logger, printable } from '../../../core/api.js'
 import type { BuildDoc } from '../documents.js'
+import type { Build } from '../public.js'
 import type { Catalogue } from './catalogue.js'
 import { isThere } from './disk.js'
 import { Draft } from './draft.js'
@@ -39,18 +40,24 @@ export async function recover(layout: Layout, catalogue: Catalogue, log: Logger)
 }
 
 /**
- * Compares the catalogue with the disk. Builds that are not there, or not whole, are left out.
+ * Compares the catalogue with the disk. Builds that are not there, or not whole, are missing.
  * @returns the names of what is there and in no catalogue
  */
-export async function compare(layout: Layout, catalogue: Catalogue, log: Logger): Promise<readonly string[]> {
+export async function compare(layout: Layout, catalogue: Catalogue): Promise<readonly string[]> {
   for (const build of catalogue.list()) {
     const { name, fakeroot } = build
     const parts = [join(layout.build(name), manifest), join(layout.build(name), tree)]
     if (fakeroot !== undefined) parts.push(layout.state(fakeroot))
     const there = await Promise.all(parts.map(isThere))
-    if (there.every(Boolean)) continue
-    log.warn({ build: name, path: layout.build(name) }, 'a build is not there, or not all of it')
-    catalogue.leaveOut(build)
+    if (!there.every(Boolean)) catalogue.miss(build)
   }
-  return (await readdir(layout.builds)).filter((name) => catalogue.get(name) === undefined)
+  return (await readdir(layout.builds)).filter((name) => catalogue.known(name) === undefined)
 }
+
+/** A sentence about a build that is missing. */
+export const missed = ({ name, path }: Build): string =>
+  `build-${name} is not served, since ${path} is not there, or not all of it: have its disk mounted when the server starts; or, when it is lost, forget it with "sugar-server rsync withdraw ${name}"`
+
+/** A sentence about what is in no catalogue. */
+export const stranger = (path: string): string =>
+  `${printable(path)} is none of the builds that this server published, and is not served: move it away`

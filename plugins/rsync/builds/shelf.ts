@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Collection, type Logger, printable, RequestError } from '../../../core/api.js'
+import { type Collection, type Logger, RequestError } from '../../../core/api.js'
 import type { BuildDoc } from '../documents.js'
 import type { Outcome } from '../packed/outcome.js'
 import { type Asked, Refresh } from '../packed/refresh.js'
@@ -11,14 +11,14 @@ import { limitsOf } from '../unpack/limits.js'
 import { giveLook } from '../unpack/own.js'
 import { Incoming } from './arrivals.js'
 import { Catalogue } from './catalogue.js'
-import { makeFolder, move } from './disk.js'
+import { isThere, makeFolder, move } from './disk.js'
 import { Draft, type Sealed } from './draft.js'
 import { Layout } from './layout.js'
 import { Leftovers } from './leftovers.js'
 import type { StockedBuild } from './making.js'
 import { checkAlone, checkName } from './naming.js'
 import { Publication } from './publication.js'
-import { compare, recover } from './recovery.js'
+import { compare, missed, recover, stranger } from './recovery.js'
 import { Turns } from './turns.js'
 import { Workshop } from './workshop.js'
 
@@ -102,18 +102,18 @@ export class Shelf implements Builds {
 
   /** What an operator should know, one sentence each. */
   notes(): readonly string[] {
-    const strangers = this.#strangers
-      .filter((name) => this.#catalogue.get(name) === undefined)
-      .map(
-        (name) =>
-          `${printable(this.#layout.build(name))} is none of the builds that this server published, and is not served: move it away`,
-      )
-    const [way, problem] = [this.#workshop.note, this.#publication.problem]
-    return [...[way, problem].filter((note) => note !== undefined), ...strangers]
+    const general = [this.#workshop.note, this.#publication.problem].filter((note) => note !== undefined)
+    const strangers = this.#strangers.filter((name) => this.#catalogue.get(name) === undefined)
+    const strange = strangers.map((name) => stranger(this.#layout.build(name)))
+    return [...general, ...this.missing().map(missed), ...strange]
   }
 
   list(): readonly Build[] {
     return this.#catalogue.list().map((build) => this.#buildOf(build))
+  }
+
+  missing(): readonly Build[] {
+    return this.#catalogue.missing().map((build) => this.#buildOf(build))
   }
 
   get(name: string): Build | undefined {
@@ -123,13 +123,14 @@ export class Shelf implements Builds {
 
   install(packed: PackedBuild | StockedBuild, progress: Progress): Promise<Build> {
     const note = (line: string) => progress.note(line)
+    const unpacked = (bytes: number) => progress.unpacked?.(bytes)
     return this.#publish(packed.name, progress.signal, (signal) => {
-      return this.#workshop.unpack(packed, { note, signal })
+      return this.#workshop.unpack(packed, { note, unpacked, signal })
     })
   }
 
-  adopt(name: string, directory: string, from: string): Promise<Build> {
-    return this.#publish(name, undefined, (signal) => this.#workshop.adopt({ name, directory, from }, signal))
+  adopt(name: string, directory: string, from: string, signal?: AbortSignal): Promise<Build> {
+    return this.#publish(name, signal, (until) => this.#workshop.adopt({ name, directory, from }, until))
   }
 
   async scratch(): Promise<string> {
@@ -155,22 +156,18 @@ export class Shelf implements Builds {
 
   remove(name: string, reason: string): Promise<boolean> {
     return this.#turn(name, async () => {
-      const build = this.#catalogue.get(name)
+      const build = this.#catalogue.known(name)
       if (build === undefined) return false
       await this.#publication.end(name)
-      // Nothing is made for it: it must go on a disk that is full.
-      const gone = join(this.#layout.making, `gone-${randomBytes(8).toString('hex')}`)
-      try {
-        await move(this.#layout.build(name), gone, () => this.#publication.moved(name, gone))
-      } catch (error) {
-        await this.#publication.begin(build)
+      const wasThere = await this.#takeAway(name).catch(async (error) => {
+        const stays = this.#catalogue.get(name)
+        if (stays !== undefined) await this.#publication.begin(stays)
         throw explained(error, this.#layout.builds)
-      }
-      this.#leave(name, [gone])
-      await this.#catalogue.remove(name)
+      })
       this.#leave(name, foldersOf(await this.#outdated(name)))
       await this.#publication.refresh(build)
-      this.#parts.log.info({ build: name, reason }, 'a build was removed')
+      const what = wasThere ? `removed build-${name}` : `forgot build-${name}, which was not on the disk`
+      this.#parts.log.info({ build: name, bytes: wasThere ? build.bytes : 0, reason }, `${what}: ${reason}`)
       return true
     })
   }
@@ -206,17 +203,31 @@ export class Shelf implements Builds {
     })
   }
 
+  /** Takes a build from its place, if it is there, and from the catalogue. @returns whether it was there */
+  async #takeAway(name: string): Promise<boolean> {
+    const place = this.#layout.build(name)
+    const wasThere = await isThere(place)
+    if (wasThere) {
+      // Nothing is made for it: it must go on a disk that is full.
+      const gone = join(this.#layout.making, `gone-${randomBytes(8).toString('hex')}`)
+      await move(place, gone, () => this.#publication.moved(name, gone))
+      this.#leave(name, [gone])
+      await this.#catalogue.remove(name)
+    } else await this.#catalogue.forget(name)
+    return wasThere
+  }
+
   async #begin(): Promise<void> {
     const { log } = this.#parts
     const { useless, unfinished } = await recover(this.#layout, this.#catalogue, log)
-    this.#strangers = await compare(this.#layout, this.#catalogue, log)
+    this.#strangers = await compare(this.#layout, this.#catalogue)
     if (this.#workshop.owners === 'attributes') {
       // On a disk that is full, or whose "builds" is somebody else's, what is there is served all the same.
       await giveLook(this.#layout.builds, 'directory', this.#closing.signal).catch((err: unknown) => {
         log.warn({ err }, "the directory of all builds looks like this server's, and not root's")
       })
     }
-    await this.#publication.start([...unfinished, ...this.#catalogue.leftOut])
+    await this.#publication.start([...unfinished, ...this.#catalogue.missing()])
     for (const path of useless) void this.#leftovers.add(path)
     for (const note of this.notes()) log.warn(note)
   }
@@ -245,7 +256,7 @@ export class Shelf implements Builds {
 
   async #place({ draft, build }: Sealed): Promise<void> {
     const { name } = build
-    const before = this.#catalogue.get(name)
+    const before = this.#catalogue.known(name)
     const older = await this.#outdated(name, draft)
     await draft.place(build, (old) => this.#publication.moved(name, old))
     await this.#catalogue.put(build)

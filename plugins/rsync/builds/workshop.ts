@@ -43,9 +43,9 @@ export class Workshop {
   }
 
   /** Of a packed tree. @throws as make() does, and SystemError when no builds can be published here */
-  unpack(packed: PackedBuild | StockedBuild, { note, signal }: Progress): Promise<Sealed> {
-    return this.#begin(packed.name, signal, (draft, owners) => {
-      return make(draft, packed, { owners, limits: this.#limits }, { note, signal })
+  unpack(packed: PackedBuild | StockedBuild, progress: Progress): Promise<Sealed> {
+    return this.#begin(packed.name, progress.signal, (draft, owners) => {
+      return make(draft, packed, { owners, limits: this.#limits }, progress)
     })
   }
 

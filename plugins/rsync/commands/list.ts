@@ -34,7 +34,7 @@ function sumOf(clients: Row['clients']): string {
   return [...addresses, ...(others === 0 ? [] : [`and ${others} more`])].join(' ')
 }
 
-/** `rsync list`: modules and builds, with who fetches them now. */
+/** `rsync list`: modules, with who fetches them now, and builds that are missing. */
 export async function list(
   { modules, builds, front }: Pick<Service, 'modules' | 'builds' | 'front'>,
   call: Call,
@@ -42,7 +42,7 @@ export async function list(
   await modules.lookForWaysOut(call.signal)
   const gone = new Set(modules.gone().map(({ name }) => name))
   const { transfers } = front
-  const rows = modules.list().map(({ name, path }): Row => {
+  const served = modules.list().map(({ name, path }): Row => {
     const build = builds.list().find((one) => `build-${one.name}` === name)
     return {
       // A build is served by a path of its own, which means nothing to an operator.
@@ -56,6 +56,10 @@ export async function list(
         .map(({ address, since, bytes }) => ({ address, since: since.toISOString(), bytes })),
     }
   })
+  const missing = builds.missing().map(({ name, path, from, bytes, publishedAt }): Row => {
+    return { name: `build-${name}`, path, from, bytes, publishedAt, isThere: false, clients: [] }
+  })
+  const rows = [...served, ...missing].sort((a, b) => (a.name < b.name ? -1 : 1))
   call.list(rows, columns)
   for (const one of modules.notes()) call.note(one)
 }

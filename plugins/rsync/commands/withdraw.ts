@@ -1,5 +1,6 @@
 import { type Call, RequestError } from '../../../core/api.js'
 import type { Origin } from '../modules/registry.js'
+import type { Build } from '../public.js'
 import type { Service } from '../service.js'
 
 /** `rsync withdraw NAME`: of a module or build. Transfers under way go on. */
@@ -13,18 +14,23 @@ export async function withdraw(
     print(`${name} is no longer published; the directory is as it was`)
     return
   }
-  const build = builds.get(name) ?? builds.get(name.replace(/^build-/, ''))
+  const build = called(name, builds.list()) ?? called(name, builds.missing())
   if (build === undefined) throw notOurs(name, modules.get(name)?.path, modules.originOf(name))
   const fetching = modules.active(`build-${build.name}`)
   const fetchingAll = modules.active('builds')
+  const isMissing = builds.get(build.name) === undefined
   await builds.withdraw(build.name)
-  print(`the build ${build.name} is removed`)
+  print(`the build ${build.name} is ${isMissing ? 'forgotten: it was missing' : 'removed'}`)
   if (fetching > 0) note(`${clients(fetching)} fetching it, and will get the whole of it`)
   if (fetchingAll > 0) note(`${clients(fetchingAll)} fetching from "builds", where it is missing from now on`)
   if (build.from === 'rsync') {
     note('it comes again with the next refresh: remove its .name from rsync-packed to have it stay away')
   }
 }
+
+/** Of some builds, the one that an operator may call so. */
+const called = (name: string, builds: readonly Build[]): Build | undefined =>
+  builds.find((build) => build.name === name) ?? builds.find((build) => `build-${build.name}` === name)
 
 const clients = (count: number): string => (count === 1 ? '1 client is' : `${count} clients are`)
 

@@ -23,6 +23,8 @@ export interface Unpacking {
   readonly signal: AbortSignal
   /** Told of the bytes of the packed tree that are done. */
   progress(done: number, size: number): void
+  /** Told of the bytes of the tree that GNU tar has been given. */
+  unpacked?(bytes: number): void
 }
 
 export interface Unpacked {
@@ -56,7 +58,7 @@ async function unpackFile(file: PackedFile, spec: Unpacking): Promise<Tally> {
   const unpacker = unpackerOf(await file.head(enoughToTell))
   const notes = await Notes.create(spec.notes)
   const filter = new Filter({ ...spec, size: file.size, own: (path, one) => notes.add(path, one) })
-  const work = new Work(filter, notes)
+  const work = new Work(filter, notes, (bytes) => spec.unpacked?.(bytes))
   try {
     const tar = start('tar', tarArguments, { stdio: ['pipe', 'ignore', 'pipe'], cwd: spec.to, signal })
     const source = told(file, spec.progress)
@@ -88,12 +90,14 @@ class Work {
   #faults: unknown[] = []
   /** Whether the filter has seen all that the unpacker made. */
   #isRead = false
+  readonly #unpacked: (bytes: number) => void
   #unpacker: Ended | undefined
   #tar: Ended | undefined
 
-  constructor(filter: Filter, notes: Notes) {
+  constructor(filter: Filter, notes: Notes, unpacked: (bytes: number) => void) {
     this.#filter = filter
     this.#notes = notes
+    this.#unpacked = unpacked
   }
 
   /** Runs to the end, well or not. @throws SystemError PROGRAM_MISSING */
@@ -118,9 +122,15 @@ class Work {
 
   async *#filterAll(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     const out: Buffer[] = []
+    let given = 0
     for await (const chunk of chunks) {
       this.#filter.read(chunk, out)
-      if (out.length > 0) yield joined(out)
+      if (out.length > 0) {
+        const piece = joined(out)
+        yield piece
+        given += piece.length
+        this.#unpacked(given)
+      }
       if (this.#notes.isFull) await this.#notes.write()
     }
     this.#isRead = true

@@ -10,10 +10,10 @@ export function checkName(name: string): void {
   })
 }
 
-/** A build that was fetched. @throws RequestError when it was not */
+/** A build that was fetched; it may be missing. @throws RequestError when it was not */
 export function fetchedBuild({ builds, fetches }: Pick<Service, 'builds' | 'fetches'>, name: string): Build {
   checkName(name)
-  const build = builds.get(name)
+  const build = builds.get(name) ?? builds.missing().find((one) => one.name === name)
   if (build === undefined) {
     const under = fetches.get(name)
     throw new RequestError('NOT_FOUND', `build-${name} ${under?.words ?? 'is not here'}`, {

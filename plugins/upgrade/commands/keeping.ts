@@ -30,12 +30,13 @@ export async function unstick(
   print(`build-${name} goes when it is its turn`)
 }
 
-/** `upgrade remove NAME`: removes a build that nobody fetches now. */
+/** `upgrade remove NAME`: removes a build that nobody fetches now, or forgets one that is missing. */
 export async function remove(
   service: Pick<Service, 'builds' | 'fetches' | 'collector'>,
   { args: { name }, print }: Naming,
 ): Promise<void> {
   fetchedBuild(service, name)
+  const isMissing = service.builds.get(name) === undefined
   await service.collector.remove(name)
-  print(`build-${name} is removed`)
+  print(`build-${name} is ${isMissing ? 'forgotten: it was missing' : 'removed'}`)
 }

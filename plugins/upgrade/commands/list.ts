@@ -17,17 +17,20 @@ interface Row {
 
 const columns: readonly Column<Row>[] = [
   { title: 'NAME', text: ({ name }) => name },
-  { title: 'STATE', text: ({ state }) => state },
+  { title: 'STATE', text: ({ state }) => withoutCause(state) },
   { title: 'SIZE', text: ({ bytes }) => (bytes === null ? '' : amount(bytes)) },
   { title: 'LAST USED (UTC)', text: ({ usedAt }) => (usedAt === null ? '' : time(usedAt)) },
   { title: 'STICKY', text: ({ sticky }) => (sticky ? 'yes' : '') },
   { title: 'SOURCE', text: ({ source }) => source },
 ]
 
+/** "could not be fetched", and not all that each of the sources said. */
+const withoutCause = (state: string): string => state.replace(/: .*$/s, '')
+
 /** `upgrade list`: builds that are here, that are being fetched, and that could not be. */
 export async function list(
   { builds, uses, fetches, collector }: Pick<Service, 'builds' | 'uses' | 'fetches' | 'collector'>,
-  call: Pick<Call, 'list'>,
+  call: Pick<Call, 'list' | 'note'>,
 ): Promise<void> {
   const common = { bytes: null, usedAt: null, sticky: false }
   const here: Row[] = []
@@ -49,4 +52,5 @@ export async function list(
     rows.sort((one, other) => (one.name < other.name ? -1 : 1)),
     columns,
   )
+  for (const { name, state } of rows) if (withoutCause(state) !== state) call.note(`build-${name} ${state}`)
 }

@@ -162,9 +162,10 @@ const tooLarge = (url: URL, size: number, most: number): RequestError =>
     `${shown(url)} is too large: ${size} bytes or more, and ${Math.max(0, most)} fit here`,
   )
 
-/** What cannot be mended by another try. What is here of the file goes where the disk is full: others need the room. */
+/** What cannot be mended by another try. What does not fit, and cannot be gone on with either, goes. */
 async function final(thrown: unknown, partial: Partial): Promise<unknown> {
   const error = fullDisk(thrown) ?? thrown
-  if (error instanceof RequestError && error.code === 'NO_SPACE') await partial.discard()
+  if (error instanceof RequestError && error.code === 'NO_SPACE' && validatorOf(partial.facts) === undefined)
+    await partial.discard()
   return error
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { makeFolders, removeTree } from '../../../core/api.js'
 import type { Arrivals } from '../../rsync/public.js'
 import { sizeIn } from '../download/partial.js'
+import type { Form } from '../lru/room.js'
 
 const day = 86_400_000
 /** Milliseconds after which the beginning of a build, that nobody asks for any more, goes. */
@@ -43,9 +44,9 @@ export class Downloads {
     return (await this.#arrivals.list()).some((arrival) => arrival.name === name)
   }
 
-  async remove(name: string): Promise<void> {
-    await removeTree(join(this.root, name))
-    await this.#arrivals.drop(name)
+  async remove(name: string, forms: readonly Form[] = ['packed', 'files']): Promise<void> {
+    if (forms.includes('packed')) await removeTree(join(this.root, name))
+    if (forms.includes('files')) await this.#arrivals.drop(name)
   }
 
   /**

@@ -14,7 +14,7 @@ export interface Failure {
 /** Milliseconds for which a failure is remembered; less where a part has come that can be gone on with. */
 const remembered = 600_000
 const rememberedPart = 60_000
-/** Characters of a reason. What is behind it must stay in what a client's user is shown. */
+/** Characters of a reason in one line. What is behind it must stay in what a client's user is shown. */
 const longest = 250
 const mostNames = 1000
 
@@ -28,8 +28,7 @@ export class Failures {
     const [oldest] = this.#failures.keys()
     if (oldest !== undefined && this.#failures.size >= mostNames) this.#failures.delete(oldest)
     const until = Date.now() + (isPart ? rememberedPart : remembered)
-    const shown = why.length > longest ? `${why.slice(0, longest)} ...` : why
-    const failure = { name, why: shown, code, until }
+    const failure = { name, why, code, until }
     this.#failures.set(name, failure)
     return failure
   }
@@ -53,8 +52,13 @@ export class Failures {
   }
 }
 
+/** A reason, cut to where it fits a line. */
+export const shortened = (why: string): string =>
+  why.length > longest ? `${why.slice(0, longest)} ...` : why
+
 /** What those are told who ask for it: when to ask again, or whom to tell. */
-export function errorOf({ name, why, code, until }: Failure): RequestError {
+export function errorOf({ name, why: whole, code, until }: Failure): RequestError {
+  const why = shortened(whole)
   if (!passes({ code })) {
     return new RequestError(code, `build-${name} ${why}`, { hint: 'tell whoever looks after the server' })
   }

@@ -19,6 +19,8 @@ const unpacked = 5000
 /** A build that is being fetched, for however many wait for it. */
 export class Fetch {
   readonly name: string
+  /** The network address that asked for it first; undefined when nobody did, or an operator. */
+  readonly asker: string | undefined
   stage: Stage = 'looking'
   /** Where it comes from, without passwords; empty while it is being looked for. */
   source = ''
@@ -29,8 +31,9 @@ export class Fetch {
   #began: { at: number; bytes: number } | undefined
   readonly #waiting = new Set<(end: End) => void>()
 
-  constructor(name: string) {
+  constructor(name: string, asker?: string) {
     this.name = name
+    this.asker = asker
   }
 
   /** Those who wait for it. */

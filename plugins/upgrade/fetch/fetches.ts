@@ -2,7 +2,7 @@ import { type Logger, RequestError, SugarError } from '../../../core/api.js'
 import type { Build, Builds } from '../../rsync/public.js'
 import { fullDisk } from '../full-disk.js'
 import type { Collector } from '../lru/collector.js'
-import type { Room } from '../lru/room.js'
+import type { Form, Room } from '../lru/room.js'
 import type { Uses } from '../lru/uses.js'
 import { passes } from '../sources/fault.js'
 import type { Offer, Site, Source } from '../sources/source.js'
@@ -20,6 +20,8 @@ const askedAtOnce = 4
 const longest = 24 * 3_600_000
 /** Builds that are looked for, read or wait for their turn. */
 const most = 100
+/** Of these, looked for because one address asked; a class behind one router is one address. */
+const mostOfOne = 8
 
 export interface FetchesParts {
   readonly sources: readonly Source[]
@@ -60,9 +62,10 @@ export class Fetches {
 
   /**
    * The fetch of a build, which is begun if it is not under way.
+   * @param asker the network address that asks for it
    * @throws RequestError when it has just failed, or cannot be begun
    */
-  want(name: string): Fetch {
+  want(name: string, asker?: string): Fetch {
     const under = this.#fetches.get(name)
     if (under !== undefined) return under
     if (this.#stop.signal.aborted) throw stopping()
@@ -75,7 +78,8 @@ export class Fetches {
         `${most} other builds are being fetched; try again in about 10 minutes`,
       )
     }
-    const fetch = new Fetch(name)
+    this.#checkAsker(name, asker)
+    const fetch = new Fetch(name, asker)
     this.#fetches.set(name, fetch)
     const task = this.#run(fetch).finally(() => this.#tasks.delete(task))
     this.#tasks.add(task)
@@ -90,6 +94,17 @@ export class Fetches {
     throw new RequestError('REFUSED', `build-${name} is not here, and there is build-${other}`, {
       hint: `ask for build-${other}: names that differ in capital letters alone are one`,
     })
+  }
+
+  /** @throws RequestError when names that an address made up would keep the sources from others */
+  #checkAsker(name: string, asker: string | undefined): void {
+    if (asker === undefined) return
+    const own = this.all().filter((one) => one.asker === asker && one.stage === 'looking')
+    if (own.length < mostOfOne) return
+    throw new RequestError(
+      'TOO_MANY',
+      `build-${name} must wait: ${own.length} others are being looked for already that this address asked for; try again in about 1 minute`,
+    )
   }
 
   /** Ends what is under way; what has come of it stays for the next start. */
@@ -146,16 +161,16 @@ export class Fetches {
     const why = thrown instanceof Nowhere ? message : `could not be fetched: ${message}`
     const err = thrown instanceof RequestError ? undefined : thrown
     this.#parts.log.warn({ build: name, err }, `build-${name} ${why}`)
-    // What broke off goes on the next time.
+    // What broke off goes on the next time, and soon; room is not there any sooner for it.
     const isPart = await this.#parts.downloads.has(name).catch(() => false)
     if (!isPart) await this.#discard(name)
-    return errorOf(this.failures.note(name, { why, code, isPart: isPart && passes({ code }) }))
+    return errorOf(this.failures.note(name, { why, code, isPart: isPart && code === 'UNAVAILABLE' }))
   }
 
   /** Removes what has come of a build. What cannot be removed now goes with what nobody asks for any more. */
-  async #discard(name: string): Promise<void> {
+  async #discard(name: string, forms?: readonly Form[]): Promise<void> {
     try {
-      await this.#parts.downloads.remove(name)
+      await this.#parts.downloads.remove(name, forms)
     } catch (err) {
       this.#parts.log.error({ err, build: name }, `what has come of build-${name} cannot be removed`)
     }
@@ -191,8 +206,8 @@ export class Fetches {
   async #faultOf(name: string, source: Source, thrown: unknown): Promise<RequestError> {
     const full = fullDisk(thrown)
     if (full !== undefined || (thrown instanceof RequestError && thrown.code === 'NO_SPACE')) {
-      // The next source may have a smaller one; what has come of this one takes its room.
-      await this.#discard(name)
+      // Days of a bad line may be in what has come: it goes only where the disk is short of its bytes.
+      await this.#discard(name, await this.#parts.room.tight())
       return full ?? (thrown as RequestError)
     }
     if (thrown instanceof RequestError) {
@@ -257,12 +272,13 @@ export class Fetches {
         fetch.progress(bytes, total)
         room.came(name, bytes - before)
       },
-      unpacking: () => {
+      unpacking: (bytes) => {
         fetch.stage = 'unpacking'
+        room.unpacked(name, bytes)
       },
       makeRoom: (packed, unpacked, here = 0) => {
         before = fetch.bytes - here
-        return collector.makeRoom(name, { packed, unpacked, came: here }, signal)
+        return collector.makeRoom(name, { packed, unpacked, came: here, done: 0 }, signal)
       },
       spare: () => room.spare(),
       note: (line) => log.debug({ build: name }, line),

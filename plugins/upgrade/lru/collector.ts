@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Logger, RequestError } from '../../../core/api.js'
+import { RequestError } from '../../../core/api.js'
 import type { Build, Builds, Modules } from '../../rsync/public.js'
 import { amount } from '../text.js'
 import type { Disk } from './disk.js'
@@ -37,7 +37,6 @@ export interface CollectorParts {
   visitors(module: string): string
   /** Removes the beginnings of builds that nobody waits for. */
   sweep(): Promise<unknown>
-  readonly log: Logger
 }
 
 /** Removes the builds that nobody has asked for the longest, when there is too little room. */
@@ -61,7 +60,8 @@ export class Collector {
 
   /** Why an operator may not remove a build that was fetched; undefined when he may. */
   async whyKept(name: string): Promise<string | undefined> {
-    const build = this.#parts.room.builds().find((one) => one.name === name)
+    const { builds, room } = this.#parts
+    const build = [...room.builds(), ...builds.missing()].find((one) => one.name === name)
     return build && ((await this.stuck(build)) ?? this.#inUse(name))
   }
 
@@ -76,8 +76,9 @@ export class Collector {
     return this.#alone(async () => {
       const why = await this.whyKept(name)
       if (why !== undefined) throw new RequestError('REFUSED', `build-${name} stays: ${why}`)
-      const build = this.#parts.builds.get(name)
-      if (build !== undefined) await this.#removeOne(build, 'an operator said so')
+      // One that is missing takes no room.
+      const { bytes } = this.#parts.builds.get(name) ?? { bytes: 0 }
+      await this.#removeOne({ name, bytes }, 'an operator said so')
     })
   }
 
@@ -189,13 +190,10 @@ export class Collector {
 
   /** @returns whether it was there */
   async #removeOne({ name, bytes }: Pick<Build, 'name' | 'bytes'>, why: string): Promise<boolean> {
-    const { builds, uses, log, disk, room } = this.#parts
+    const { builds, uses, disk, room } = this.#parts
     const free = await disk.free()
     const wasThere = await builds.remove(name, why)
-    if (wasThere) {
-      room.gone(bytes, free)
-      log.info({ build: name, bytes, why }, `removed build-${name}: ${why}`)
-    }
+    if (wasThere) room.gone(bytes, free)
     await uses.removed(name)
     return wasThere
   }

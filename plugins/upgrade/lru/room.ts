@@ -15,7 +15,12 @@ export interface Reserved {
   readonly unpacked: number
   /** What has come of it, and is no longer free. */
   came: number
+  /** What has been unpacked of it, and is no longer free either. */
+  done: number
 }
+
+/** How what has come of a build lies there: as a packed tree among downloads, or as files among builds. */
+export type Form = 'packed' | 'files'
 
 /** What is too little, in bytes; nothing is where a number is not above 0. */
 export interface Excess {
@@ -79,6 +84,12 @@ export class Room {
     if (reserved !== undefined) reserved.came = bytes
   }
 
+  /** So much of a build has been unpacked. */
+  unpacked(name: string, bytes: number): void {
+    const reserved = this.#reserved.get(name)
+    if (reserved !== undefined) reserved.done = bytes
+  }
+
   /** A build was removed: it goes from the disk bit by bit. @param free bytes of the disk before */
   gone(bytes: number, free: number): void {
     this.#going = { bytes: this.#stillGoing(free) + bytes, free, until: performance.now() + longestRemoval }
@@ -91,6 +102,16 @@ export class Room {
   async excess(wanted?: Reserved): Promise<Excess> {
     const free = await this.#parts.disk.free()
     return await this.#excess(free + this.#stillGoing(free), wanted)
+  }
+
+  /** The forms that lie on a disk which has less free than must stay so, or takes no more: their bytes are needed. */
+  async tight(): Promise<Form[]> {
+    const { disk, downloads, keepFree } = this.#parts
+    const { short } = await this.excess()
+    const builds = short > 0 || (await disk.isFull())
+    const shared = await disk.isThatOf(downloads)
+    const packed = shared ? builds : (await downloads.free()) < keepFree || (await downloads.isFull())
+    return [...(packed ? (['packed'] as const) : []), ...(builds ? (['files'] as const) : [])]
   }
 
   #stillGoing(free: number): number {
@@ -108,7 +129,7 @@ export class Room {
     const sum = (of: (one: Reserved) => number) => all.reduce((total, one) => total + Math.max(0, of(one)), 0)
     const packed = sum((one) => one.packed - one.came)
     // A build that comes unpacked takes its room while it comes.
-    const unpacked = sum((one) => one.unpacked - Math.max(0, one.came - one.packed))
+    const unpacked = sum((one) => one.unpacked - Math.max(0, one.came - one.packed) - one.done)
     const shared = await disk.isThatOf(downloads)
     return {
       over: this.fetched + sum((one) => one.unpacked) - limit,

@@ -37,8 +37,10 @@ async function bring(site: Site, { tree, manifests }: Candidate): Promise<Build>
   const sum = await sumBeside(tree)
   const size = await sizeOf(tree)
   if (size === undefined) throw new RequestError('UNAVAILABLE', `${tree} has just gone`)
-  await site.makeRoom(size, unpackedSize(size))
   const partial = await Partial.open(site.folder)
+  // What has come from elsewhere makes place for it.
+  site.progress(partial.size, size)
+  await site.makeRoom(Math.max(0, size - partial.size), unpackedSize(size))
   await partial.begin({ from: tree, sum: `${sum.algorithm}:${sum.hex}` })
   const manifest = join(site.folder, 'contents')
   await copyManifest(manifests, manifest)

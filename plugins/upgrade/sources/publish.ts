@@ -31,7 +31,7 @@ export async function publish(
   { partial, manifest, sum }: { partial: Partial; manifest: string; sum: Sum },
 ): Promise<Build> {
   const { name, builds, signal, note } = site
-  site.unpacking()
+  site.unpacking(0)
   const { digest, right } = await check(partial.path, sum, signal)
   if (!right) {
     await partial.discard()
@@ -39,7 +39,7 @@ export async function publish(
   }
   const packed = { name, tree: partial.path, contents: manifest, digest, from: 'upgrade' }
   try {
-    return await builds.install(packed, { note, signal })
+    return await builds.install(packed, { note, unpacked: (bytes) => site.unpacking(bytes), signal })
   } catch (error) {
     if (error instanceof RequestError && !passes(error)) await partial.discard()
     throw error

@@ -40,13 +40,13 @@ export class School implements Source {
     const to = await builds.arrivals.folder(name)
     try {
       await new Pull(this.shown, site, to, this.#patience).run()
-      site.unpacking()
+      site.unpacking(0)
       const [contents, root] = await Promise.all(
         ['contents', 'root'].map((one) => lstat(join(to, one)).catch(() => undefined)),
       )
       if (contents?.isFile() !== true || root?.isDirectory() !== true)
         throw new RequestError('REFUSED', `${this.shown} has something else as build-${name}`)
-      return await builds.adopt(name, to, 'upgrade')
+      return await builds.adopt(name, to, 'upgrade', site.signal)
     } catch (error) {
       if (error instanceof RequestError && !passes(error)) await builds.arrivals.drop(name)
       // What has nothing in it is no beginning.

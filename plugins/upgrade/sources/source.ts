@@ -31,8 +31,8 @@ export interface Site {
   readonly signal: AbortSignal
   /** Called now and then. @param total undefined where nobody knows */
   progress(bytes: number, total: number | undefined): void
-  /** What is read is there: from now on it is unpacked. */
-  unpacking(): void
+  /** What is read is there: from now on it is unpacked. @param bytes that are unpacked by now */
+  unpacking(bytes: number): void
   /**
    * Sees that so many bytes fit, and keeps the room for this build; where they do not, what nobody has used for long is
    * removed. Called again when more is known.

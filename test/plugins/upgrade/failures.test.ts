@@ -83,6 +83,23 @@ t.test('what a source refuses costs nothing that has come', async (t) => {
   t.same(await left(), ['885', '885 of a school'])
 })
 
+t.test('where the limit alone is short, what has come stays, and is gone on with', async (t) => {
+  const { rsync, from, left, restart } = await begun(t, { 'upgrade-limit': '1' })
+  await t.rejects(rsync.ask('build-885'), {
+    message: /too little of what the server may use for builds; try again in 10 minutes$/,
+  })
+  t.same(await left(), ['885', '885 of a school'])
+  await restart()
+  t.equal(await rsync.ask('build-885'), true)
+  t.equal(from.heard.at(-1)?.headers.range, 'bytes=1000-')
+})
+
+t.test('where the disk has less free than must stay so, what has come makes room', async (t) => {
+  const { rsync, left } = await begun(t, { 'upgrade-keep-free': '999999999' })
+  await t.rejects(rsync.ask('build-885'), { message: /too little on the disk of the server/ })
+  t.same(await left(), [])
+})
+
 t.test('when a build has come nothing is left of it, whichever source it came from', async (t) => {
   const { rsync, from, left } = await begun(t)
   t.equal(await rsync.ask('build-885'), true)
@@ -114,6 +131,21 @@ t.test('a reason that is long leaves room for what to do', async (t) => {
   t.ok(error.message.length <= 400, 'what a client is shown')
 })
 
+t.test('a reason that is long is told whole, and beside the table', async (t) => {
+  const long = Array.from({ length: 9 }, (_, index) => `/nonexistent/${'x'.repeat(40)}/${index}`)
+  const { house, rsync } = await school(t, {}, { 'upgrade-sources': long.join(',') })
+  await rsync.put('602')
+  await t.rejects(rsync.ask('build-885'))
+  const whole = `could not be fetched: ${long.map((one) => `${one} cannot be read (ENOENT)`).join('; ')}`
+  const { out, err } = await house.command(['upgrade', 'list'])
+  const table = out.split('\n')
+  t.match(table, [/^NAME/, /^602 +here +1\.0 MB/, /^885 +could not be fetched */])
+  t.ok(Math.max(...table.map(({ length }) => length)) <= 80, 'a line fits a terminal')
+  t.equal(err, `build-885 ${whole}\n`)
+  const { out: json } = await house.command(['upgrade', 'list'], { json: true })
+  t.match(JSON.parse(json), [{ name: '602' }, { name: '885', state: whole }])
+})
+
 t.test('a build that cannot be unpacked is told with the reason, and not kept', async (t) => {
   const { house, rsync } = await school(t)
   const kept = () => readdir(join(house.root, 'upgrade', 'downloads'))
@@ -138,8 +170,8 @@ t.test('a build that cannot be unpacked is told with the reason, and not kept', 
   }
   await again(
     new SystemError('NO_SPACE', 'the disk /x is full', { hint: 'make room' }),
-    /disk of the server is full; try again/,
-    [],
+    /disk of the server is full; try again in 10 minutes/,
+    ['885'],
   )
   const ours = /could not be fetched: the server has a fault, which its log tells$/
   await again(new TypeError('a fault of ours in /secret/path'), ours, [])

@@ -32,7 +32,10 @@ export async function school(
 }
 
 /** A school at which something of a build has come already. */
-export async function begun(t: Test): Promise<School & { left(): Promise<string[]> }> {
+export async function begun(
+  t: Test,
+  more: Record<string, string> = {},
+): Promise<School & { left(): Promise<string[]>; restart(): Promise<void> }> {
   const from = await upstream(t, packed('885', tree))
   const rsync = await standIn(t)
   const root = await temporaryDirectory(t)
@@ -46,11 +49,18 @@ export async function begun(t: Test): Promise<School & { left(): Promise<string[
     'upgrade-sources': `${from.url}/{name}`,
     'upgrade-keep-free': '0',
   }
-  const house = await boot({ plugins: [rsync.plugin, upgrade], settings, root })
+  const plugins = [rsync.plugin, upgrade]
+  const house = await boot({ plugins, settings: { ...settings, ...more }, root })
   t.teardown(() => house.dispose())
   const left = async () => [
     ...(await readdir(join(root, 'upgrade', 'downloads'))),
     ...(await rsync.arrivals.list()).map(({ name }) => `${name} of a school`),
   ]
-  return { house, rsync, from, left }
+  /** Without the other settings. */
+  const restart = async () => {
+    await house.dispose()
+    const next = await boot({ plugins, settings, root })
+    t.teardown(() => next.dispose())
+  }
+  return { house, rsync, from, left, restart }
 }

@@ -4,6 +4,7 @@ import { chmod, mkdir, open, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { SystemError } from '../../../core/api.js'
 import { openLog } from '../../../core/log/log.js'
 import { NedbStore } from '../../../core/store/nedb/store.js'
 import { boot } from '../../../core/testing.js'
@@ -75,6 +76,24 @@ t.test('a disk that fills up while a build comes costs that build, and nothing e
   rmSync(join(disk, 'ballast'))
   from.files.set('/885-tree.tar.bz2', { bytes: tree })
   t.match(await house.command(['upgrade', 'fetch'], { args: { name: '885' } }), { ended: { exit: 0 } })
+})
+
+t.test('what has come lies on one disk, and the other being full is no reason for it to go', async (t) => {
+  const disk = await smallDisk(t)
+  if (disk === undefined) return
+  const from = await upstream(t, packed('885', Buffer.alloc(100_000, 'x')))
+  const rsync = await standIn(t, join(disk, 'rsync'))
+  rsync.installing = async () => {
+    await rsync.arrivals.folder('885')
+    await fill(join(disk, 'ballast'))
+    throw new SystemError('NO_SPACE', 'there is no room', { hint: 'make room' })
+  }
+  const settings = { 'upgrade-sources': `${from.url}/{name}`, 'upgrade-keep-free': '0' }
+  const house = await boot({ plugins: [rsync.plugin, upgrade], settings })
+  t.teardown(() => house.dispose())
+  await t.rejects(rsync.ask('build-885'), { message: /the disk of the server is full; try again in 10/ })
+  t.same(await readdir(join(house.root, 'upgrade', 'downloads')), ['885'])
+  t.same(await rsync.arrivals.list(), [], 'what lies among the builds makes room')
 })
 
 t.test('on a full disk nothing is begun, and it is said', async (t) => {
@@ -157,6 +176,37 @@ t.test('what is still going from the disk sends no other build after it', async 
   await writeFile(join(disk, 'others'), Buffer.alloc(2_000_000, 1))
   await house.command(['upgrade', 'gc'])
   t.match(rsync.removed, [{ name: 'a' }, { name: 'b' }], 'what others write counts as ever')
+})
+
+t.test('what is unpacked of a build takes its room once', async (t) => {
+  const disk = await smallDisk(t)
+  if (disk === undefined) return
+  const from = await upstream(t, {
+    ...packed('885', Buffer.alloc(1_000_000, 'x')),
+    ...packed('602', Buffer.alloc(100_000, 'x')),
+  })
+  const rsync = await standIn(t, join(disk, 'rsync'))
+  let isUnpacked = false
+  let end = () => undefined as unknown
+  rsync.installing = async ({ name }, { unpacked }) => {
+    if (name !== '885') return
+    const draft = join(disk, 'rsync', 'making', 'draft')
+    await writeFile(draft, Buffer.alloc(4_500_000, 1))
+    unpacked?.(4_500_000)
+    isUnpacked = true
+    await new Promise((resolve) => {
+      end = () => resolve(undefined)
+    })
+    await rm(draft)
+  }
+  const settings = { 'upgrade-sources': `${from.url}/{name}`, 'upgrade-keep-free': '0' }
+  const house = await boot({ plugins: [rsync.plugin, upgrade], settings, root: join(disk, 'root') })
+  t.teardown(() => house.dispose())
+  const first = rsync.ask('build-885')
+  await until(() => isUnpacked, 'most of it to be unpacked')
+  t.equal(await rsync.ask('build-602'), true, '8.4 MB less 5.5 MB hold 0.6 MB and the rest of the first')
+  end()
+  t.equal(await first, true)
 })
 
 t.test('neither a stop nor those who wait for another build wait for that', async (t) => {

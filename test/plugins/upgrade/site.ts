@@ -40,6 +40,7 @@ export async function site(
     ...{ name, folder: at, arriving, installed, adopted, rooms, steps, stop, signal: stop.signal },
     builds: {
       list: () => [],
+      missing: () => [],
       get: () => undefined,
       remove: async () => false,
       keep: () => () => undefined,

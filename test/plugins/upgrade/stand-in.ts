@@ -102,6 +102,7 @@ export async function standIn(t: Pick<Test, 'teardown'>, disk?: string): Promise
   }
   const shelf: Builds = {
     list: () => [...builds.values()],
+    missing: () => [],
     get: (name) => builds.get(name),
     async install(packed, progress) {
       await at.installing(packed, progress)

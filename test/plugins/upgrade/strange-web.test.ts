@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
+import { readdir, stat, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
+import { join } from 'node:path'
 import t from 'tap'
 import { Web } from '../../../plugins/upgrade/sources/web.js'
 import { bring, site, soon } from './site.js'
-import { packed, send, upstream } from './upstream.js'
+import { md5, packed, send, tagOf, upstream } from './upstream.js'
 
 const tree = randomBytes(300_000)
 const at = '/885-tree.tar.bz2'
@@ -52,6 +53,22 @@ t.test('a length that was not told, and turns out not to fit, is refused', async
     }),
   )
   await t.rejects(bring(web(from.url), await site(t)), { code: 'NO_SPACE', message: /is too large/ })
+})
+
+t.test('what turns out not to fit may fit later: what has come of it stays', async (t) => {
+  const total = tree.length
+  const from = await upstream(
+    t,
+    packed('885', tree, {
+      head: (_, response) => response.writeHead(200, { 'Transfer-Encoding': 'chunked' }).end(),
+    }),
+  )
+  const to = await site(t, { spare: 1000 })
+  await writeFile(join(to.folder, 'tree'), tree.subarray(0, 5000))
+  const facts = { from: '', sum: `md5:${md5(tree)}`, etag: tagOf(tree), size: total }
+  await writeFile(join(to.folder, 'facts.json'), JSON.stringify(facts))
+  await t.rejects(bring(web(from.url), to), { code: 'NO_SPACE', message: /is too large/ })
+  t.equal((await stat(join(to.folder, 'tree'))).size, 5000)
 })
 
 t.test('a body without an end ends where it does not fit, and is thrown away', async (t) => {

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { upgrade } from '../../../sugaroid/index.js'
@@ -179,16 +179,41 @@ t.test('the right builds go: by when they were really fetched, and never those i
     ['a', 'b', 'd', 'e'],
     'c was the one that nobody had fetched for the longest',
   )
-  t.ok(
-    school.log().some(({ msg }) => /^removed build-c: .*upgrade-limit.*last used/.test(msg)),
-    'and the log says why',
-  )
+  const gone = school.log().filter(({ msg, build }) => build === 'c' && /remove/.test(msg))
+  const reason = /upgrade-limit.*last used/
+  t.match(gone, [{ plugin: 'rsync', msg: /^removed build-c: .*last used/, bytes: Number, reason }])
+  t.equal(gone.length, 1, 'and the log says why, once')
   t.match(await slow, { code: 0 })
   await until(
     async () => `${(await readdir(join(school.root, 'rsync', 'pub', 'builds'))).sort()}` === 'a,b,d,e',
     'c',
   )
 })
+
+t.test(
+  'of builds that were lost with their disk, an operator has those forgotten that are not sticky',
+  async (t) => {
+    if (!equipped(t)) return
+    const names = ['a', 'b']
+    const files = await Promise.all(names.map(async (name) => packedTree(t, name, await systemTree(t))))
+    const source = `${(await upstream(t, Object.assign({}, ...files))).url}/{name}`
+    const first = await schoolServer(t, source)
+    for (const name of names) t.match(await first.upgrade('fetch', name), { code: 0 })
+    t.match(await first.upgrade('stick', 'b'), { code: 0 })
+    await first.stop()
+    for (const name of names) await rm(join(first.root, 'rsync', 'pub', 'builds', name), { recursive: true })
+
+    const school = await schoolServer(t, source, [], { root: first.root })
+    t.match(await school.upgrade('remove', 'a'), { code: 0, out: /build-a is forgotten: it was missing/ })
+    t.match(await school.upgrade('remove', 'a'), { code: 66 })
+    t.match(await school.upgrade('remove', 'b'), { code: 77, err: /it is sticky/ })
+    t.match(await school.upgrade('unstick', 'b'), { code: 0 })
+    t.match(await school.upgrade('remove', 'b'), { code: 0 })
+    t.match((await school.status()).phase, 'ready')
+    t.match(await school.upgrade('fetch', 'a'), { code: 0 }, 'it may come anew')
+    t.match(JSON.parse((await school.upgrade('list', '--json')).out), [{ name: 'a', state: 'here' }])
+  },
+)
 
 t.test('fifty who fetch while builds are removed get theirs whole', async (t) => {
   if (!equipped(t) || !needs(t, 'faketime', 'faketime')) return

@@ -1,13 +1,14 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { upgrade } from '../../../sugaroid/index.js'
 import { needs } from '../../support/needs.js'
 import { until } from '../../system/server.js'
 import { sugaroid, temporaryDirectory } from '../peers.js'
-import { program } from './builds.js'
+import { build, program, served } from './builds.js'
 import { fetchingServer, large } from './line.js'
 
 t.test('on a screen one line says how far it is, and Ctrl-C gets an answer', async (t) => {
@@ -65,6 +66,52 @@ for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
     t.ok(line.bytes < 2_100_000 - before + 100_000, `${line.bytes} bytes came after ${before}`)
   })
 }
+
+t.test('SIGKILL takes rsync along, while it waits and while it writes', async (t) => {
+  if (!needs(t, 'rsync', 'rsync') || !needs(t, 'setpriv', 'util-linux')) return
+  const servers = [
+    { ...(await fetchingServer(t, 600_000, '')), hasBegun: async () => true },
+    { ...(await large(t, 100_000)), hasBegun: async (to: string) => (await arrived(join(to, 'root'))) > 0 },
+  ]
+  for (const { host, port, hasBegun } of servers) {
+    const to = await temporaryDirectory(t)
+    const words = ['upgrade', '885', '--server', `${host}:${port}`, '--to', to]
+    const child = spawn(process.execPath, [program, ...words], { stdio: 'ignore' })
+    const others = async () => (await processesOn(to)).filter((line) => !line.startsWith(`${child.pid} `))
+    await until(async () => (await others()).length > 0 && (await hasBegun(to)), 'rsync')
+    child.kill('SIGKILL')
+    await once(child, 'close')
+    await until(async () => (await others()).length === 0, 'rsync to be gone')
+  }
+})
+
+t.test('without setpriv a build comes all the same, and without rsync it is said', async (t) => {
+  if (!needs(t, 'rsync', 'rsync')) return
+  const { host, port } = await served(t, await build(t))
+  const bin = await temporaryDirectory(t)
+  const to = await temporaryDirectory(t)
+  const words = [program, 'upgrade', '885', '--server', `${host}:${port}`, '--to', to]
+  const run = (PATH: string) => spawnSync(process.execPath, words, { env: { PATH }, encoding: 'utf8' })
+  t.match(run(bin), { status: 69, stderr: /rsync/ })
+  for (const name of ['setpriv', 'true']) {
+    const path = pathOf(name)
+    if (path !== undefined) await symlink(path, join(bin, name))
+  }
+  t.match(run(bin), { status: 69, stderr: /rsync/ }, 'setpriv alone is of no use')
+  await rm(join(bin, 'setpriv'), { force: true })
+  await symlink(pathOf('rsync') ?? '', join(bin, 'rsync'))
+  t.match(run(bin), { status: 0 })
+  // Of another make, which knows no --pdeathsig.
+  await writeFile(join(bin, 'setpriv'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
+  t.match(run(bin), { status: 0 })
+})
+
+/** Where a program is. */
+const pathOf = (name: string): string | undefined =>
+  (process.env.PATH ?? '')
+    .split(':')
+    .map((folder) => join(folder, name))
+    .find((path) => existsSync(path))
 
 t.test('who is held by a server can go', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return

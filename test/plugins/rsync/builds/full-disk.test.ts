@@ -146,6 +146,31 @@ t.test('builds go also where the disk is full that holds the store, and do not c
   )
 })
 
+t.test('a build that is missing is forgotten for good, or not at all where the disk is full', async (t) => {
+  if (!needs(t, 'rsync', 'rsync') || !needs(t, 'setfattr', 'attr')) return
+  const root = await smallDisk(t, 'tmpfs')
+  if (root === undefined) return
+  const settings = { 'rsync-packed': await temporaryDirectory(t) }
+  const house = await boot({ plugins: ['rsync', adopter.plugin, writer], settings, root })
+  t.teardown(() => house.dispose())
+  await pack(settings['rsync-packed'], '885', packed(file('was', 1)))
+  t.match(await house.command(['rsync', 'refresh']), { out: /1 published/ })
+  await house.dispose()
+  await rm(join(root, 'rsync', 'pub', 'builds', '885'), { recursive: true })
+  await rm(settings['rsync-packed'], { recursive: true })
+  const again = await boot({ plugins: ['rsync', adopter.plugin, writer], settings, root })
+  t.teardown(() => again.dispose())
+  const ballast = spawnSync('sh', ['-c', 'cat /dev/zero > ballast'], { cwd: root })
+  t.match(String(ballast.stderr), /No space left/)
+  await t.rejects(Promise.resolve(lines?.insert({ name: 'x', text: 'x'.repeat(20_000) })), { code: /STORE/ })
+  const withdraw = () => again.command(['rsync', 'withdraw'], { args: { name: '885' } })
+  t.match(await withdraw(), { ended: { code: /STORE/ } })
+  t.match(adopter.builds.missing(), [{ name: '885' }], 'nobody was told otherwise')
+  await rm(join(root, 'ballast'))
+  await until(async () => (await withdraw()).ended.exit === 0, 'the store to take changes', 60_000)
+  t.same(adopter.builds.missing(), [])
+})
+
 t.test('what has come from another server is where it was when there is no room to adopt it', async (t) => {
   if (!needs(t, 'rsync', 'rsync') || !needs(t, 'setfattr', 'attr')) return
   const disk = await smallDisk(t, 'tmpfs')

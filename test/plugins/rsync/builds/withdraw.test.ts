@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { definePlugin } from '../../../../core/api.js'
 import { Builds } from '../../../../plugins/rsync/public.js'
 import { needs } from '../../../support/needs.js'
+import { cli, startServer, temporaryDirectory } from '../../../system/server.js'
 import { openHouse } from '../house.js'
 import { pack } from './packing.js'
 
@@ -46,4 +48,25 @@ t.test('an operator withdraws no build that another plugin keeps, and is told wh
   hold.release?.()
   t.match(await withdraw('887'), { ended: { exit: 0 } }, 'nobody is asked who has taken it back')
   t.notOk(isThere('887'))
+})
+
+t.test('the log says of each removal once what it was, how large, and why', async (t) => {
+  if (!needs(t, 'rsync', 'rsync') || !needs(t, 'setfattr', 'attr')) return
+  const root = join(await temporaryDirectory(t), 'root')
+  const args = ['--host', '127.0.0.1', '--httpd-port', '0', '--rsync-port', '0', '--plugins', 'rsync']
+  const server = await startServer(t, { root, args })
+  const packed = join(root, 'rsync', 'xobuilds-packed')
+  for (const name of ['885', '886']) await pack(packed, name)
+  t.match(await cli(t, ['rsync', 'refresh', '--root', root]), { out: /2 published/ })
+  const [one, other] = JSON.parse((await cli(t, ['rsync', 'list', '--json', '--root', root])).out)
+  t.match(await cli(t, ['rsync', 'withdraw', '885', '--root', root]), { code: 0 })
+  await rm(join(packed, '886.name'))
+  t.match(await cli(t, ['rsync', 'refresh', '--root', root]), { out: /886 withdrawn/ })
+  const gone = server.log().filter(({ msg }) => msg.includes('remove'))
+  t.match(gone, [
+    { build: '885', bytes: one.bytes, msg: 'removed build-885: withdrawn by an operator' },
+    { build: '886', bytes: other.bytes, reason: 'there is no 886.name any more' },
+  ])
+  t.equal(gone.length, 2)
+  t.equal((await server.stop()).code, 0)
 })
