@@ -58,11 +58,14 @@ export class Collector {
     return this.#alone(async () => await this.#remove(await this.#judge(await this.#excess())))
   }
 
-  /** Why an operator may not remove a build that was fetched; undefined when he may. */
+  /** Why an operator may not remove a build that was fetched, or have it forgotten; undefined when he may. */
   async whyKept(name: string): Promise<string | undefined> {
     const { builds, room } = this.#parts
-    const build = [...room.builds(), ...builds.missing()].find((one) => one.name === name)
-    return build && ((await this.stuck(build)) ?? this.#inUse(name))
+    const isIt = (one: Build) => one.name === name && one.from === 'upgrade'
+    const here = room.builds().find(isIt)
+    if (here !== undefined) return (await this.stuck(here)) ?? this.#inUse(name)
+    const missing = builds.missing().find(isIt)
+    return missing && this.stuck(missing)
   }
 
   /** What makes a build sticky: a command or a file; undefined when it is not. */
