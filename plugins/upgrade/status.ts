@@ -21,8 +21,8 @@ export function statusOf({
     ...{ name, stage, source, bytes, waiting, words },
     total: total ?? null,
   }))
-  const failures = fetches.failures
-    .all()
+  const failures = fetches
+    .failed()
     .map(({ name, why, until }) => ({ name, why, until: new Date(until).toISOString() }))
   const lines = [
     `fetched    ${amount(fetched)} of ${amount(limit)}; ${amount(free)} of the disk are free`,

@@ -44,9 +44,7 @@ export async function list(
   const coming = fetches
     .all()
     .map(({ name, words, source }): Row => ({ ...common, name, state: words, source }))
-  const failed = fetches.failures
-    .all()
-    .map(({ name, why }): Row => ({ ...common, name, state: why, source: '' }))
+  const failed = fetches.failed().map(({ name, why }): Row => ({ ...common, name, state: why, source: '' }))
   const rows = [...here, ...coming, ...failed]
   call.list(
     rows.sort((one, other) => (one.name < other.name ? -1 : 1)),

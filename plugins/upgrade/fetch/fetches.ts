@@ -8,7 +8,7 @@ import { passes } from '../sources/fault.js'
 import type { Offer, Site, Source } from '../sources/source.js'
 import { Contacts } from './contacts.js'
 import type { Downloads } from './downloads.js'
-import { errorOf, Failures } from './failures.js'
+import { errorOf, type Failure, Failures } from './failures.js'
 import { Fetch } from './fetch.js'
 import { Gate } from './gate.js'
 
@@ -84,6 +84,11 @@ export class Fetches {
     const task = this.#run(fetch).finally(() => this.#tasks.delete(task))
     this.#tasks.add(task)
     return fetch
+  }
+
+  /** What could not be fetched, and is not here by another way either. The newest last. */
+  failed(): Failure[] {
+    return this.failures.all().filter(({ name }) => this.#parts.builds.get(name) === undefined)
   }
 
   /** @throws RequestError when rsync takes its name for that of a build that is here or comes: it could not be served */

@@ -83,6 +83,17 @@ t.test('what a source refuses costs nothing that has come', async (t) => {
   t.same(await left(), ['885', '885 of a school'])
 })
 
+t.test('a failure is no news any more once the build has come by another way', async (t) => {
+  const { house, rsync } = await school(t, {})
+  await t.rejects(rsync.ask('build-885'), { message: /at none of the sources/ })
+  await t.rejects(rsync.ask('build-602'), { message: /at none of the sources/ })
+  await rsync.put('885', { from: 'rsync' })
+  const { out, err } = await house.command(['upgrade', 'list'])
+  t.match(out, /^885 +here .*rsync-packed$/m)
+  t.notMatch(`${out}${err}`, /885 .*none of the sources/)
+  t.match(await facts(house), { failures: [{ name: '602' }] })
+})
+
 t.test('where the limit alone is short, what has come stays, and is gone on with', async (t) => {
   const { rsync, from, left, restart } = await begun(t, { 'upgrade-limit': '1' })
   await t.rejects(rsync.ask('build-885'), {
