@@ -1,19 +1,26 @@
 import type { Chapter } from '../../core/api.js'
 import { shortened } from './fetch/failures.js'
-import type { Service } from './service.js'
+import type { Fetches } from './fetch/fetches.js'
+import type { Disk } from './lru/disk.js'
+import type { Room } from './lru/room.js'
+import type { Source } from './sources/source.js'
 import { amount, time } from './text.js'
+
+interface Parts {
+  readonly sources: readonly Source[]
+  readonly fetches: Fetches
+  readonly room: Room
+  /** Of the builds. */
+  readonly disk: Disk
+  /** Bytes of all fetched builds. */
+  readonly limit: number
+}
 
 /** Failures and fetches that are named one by one; more are counted. */
 const named = 20
 
 /** Upgrade's part of `sugar-server status`. */
-export function statusOf({
-  sources,
-  fetches,
-  room,
-  disk,
-  limit,
-}: Pick<Service, 'sources' | 'fetches' | 'room' | 'disk' | 'limit'>): Chapter {
+export function statusOf({ sources, fetches, room, disk, limit }: Parts): Chapter {
   const { fetched } = room
   const free = disk.freeNow()
   const contacts = fetches.contacts.list()
