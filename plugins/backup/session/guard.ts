@@ -71,7 +71,7 @@ export function guard(
     return excess(limit, spare)
   }
   const look = async () =>
-    (await measured(limit, spare)) ?? ((await hasRoom(temporary)) ? undefined : diskFull())
+    (await measured(limit, spare)) ?? ((await hasRoom(temporary)) ? undefined : new DiskFull())
   const wait = () => {
     timer = setTimeout(async () => {
       // The folder is gone when the transfer has just ended.
@@ -103,13 +103,11 @@ function mostOf({ had, kept, quota }: Bounds): number {
   return Math.max(quota, right, Math.min(right + exchanged * quota, far * quota))
 }
 
-const full = 'the disk of the school server is full'
-
-export const diskFull = (): RequestError => new RequestError('NO_SPACE', full, { hint: 'tell your teacher' })
-
-/** Whether that is why a session was ended. */
-export const isDiskFull = (reason: unknown): boolean =>
-  reason instanceof RequestError && reason.message === full
+export class DiskFull extends RequestError {
+  constructor() {
+    super('NO_SPACE', 'the disk of the school server is full', { hint: 'tell your teacher' })
+  }
+}
 
 const tooManyFiles = (): RequestError =>
   new RequestError('NO_SPACE', `a Journal may have ${mostFiles} files`, { hint: 'delete some' })

@@ -7,7 +7,7 @@ import type { Archivist } from '../archive/archivist.js'
 import { datastore, type Layout } from '../archive/layout.js'
 import { markerFile, serverArguments } from '../rsync/arguments.js'
 import { parseCommand, type RsyncCommand } from '../rsync/command.js'
-import { type Bounds, diskFull, isFarAbove } from './guard.js'
+import { type Bounds, DiskFull, isFarAbove } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Marks } from './marks.js'
@@ -201,7 +201,7 @@ export class LiveSessions implements Sessions {
       }
       leave()
     }
-    if (!(await hasRoom(scratch, await this.#largest(uid, id)))) throw diskFull()
+    if (!(await hasRoom(scratch, await this.#largest(uid, id)))) throw new DiskFull()
     await archivist.run('layOut', { uid, to, at: id === 'latest' ? undefined : id }, { signal: gone })
     return false
   }
@@ -230,7 +230,7 @@ export class LiveSessions implements Sessions {
   #told(caller: Caller, error: unknown): Error {
     if (error instanceof RequestError) return error
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'NO_SPACE') return diskFull()
+    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'NO_SPACE') return new DiskFull()
     if (error instanceof SugarError && (code === 'NOT_FOUND' || code === 'USAGE')) {
       return new RequestError('NOT_FOUND', error.message, {
         hint: 'fetch current, snapshots/latest, or snapshots/DATE of a day with a backup',

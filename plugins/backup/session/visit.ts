@@ -1,7 +1,9 @@
+import { join } from 'node:path'
 import type { Logger, RequestError } from '../../../core/api.js'
+import { datastore, documents } from '../archive/layout.js'
 import type { RsyncCommand } from '../rsync/command.js'
 import { Changes } from './changes.js'
-import { type Bounds, diskFull, type Guard, guard, isDiskFull } from './guard.js'
+import { type Bounds, DiskFull, type Guard, guard } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Mark, Marks } from './marks.js'
@@ -93,7 +95,7 @@ export class Visit implements Session {
       this.#strike = this.#parts.processes.note(pid)
     } catch {
       // One that nobody would find after a crash must not run.
-      this.stop(diskFull())
+      this.stop(new DiskFull())
     }
   }
 
@@ -130,16 +132,26 @@ export class Visit implements Session {
 
   /** One who fills the disk gives back what he took of it: else nobody could come any more, he neither. */
   async #makeRoom(): Promise<void> {
-    const { bounds, caller, live, temporary, logger: log } = this.#parts
-    if (bounds === undefined) return
+    const { bounds, caller, temporary, logger: log } = this.#parts
+    const folder = this.#expendable
+    if (bounds === undefined || folder === undefined) return
     const { uid } = caller
     try {
-      if (!isDiskFull(this.signal.reason) && (await hasRoom(temporary))) return
-      await rollBack(live, this.since)
+      if (!(this.signal.reason instanceof DiskFull) && (await hasRoom(temporary))) return
+      await rollBack(folder, this.since)
       log.warn({ uid }, `removed what the transfer of ${uid} brought: the disk is full`)
     } catch (error) {
       log.error({ err: error, uid }, `what the transfer of ${uid} brought could not be removed`)
     }
+  }
+
+  /** Where it writes, if whatever lies there that a laptop was told is safe is in the snapshots too. */
+  get #expendable(): string | undefined {
+    const { command, live } = this.#parts
+    const { kind } = command.place
+    if (kind === 'datastore') return join(live, datastore)
+    // Documents wait for a snapshot until the Journal changes; logs never have one.
+    return kind === 'documents' && this.#before === undefined ? join(live, documents) : undefined
   }
 
   /** Whether it changes what snapshots are taken of. */

@@ -15,7 +15,7 @@ import t, { type Test } from 'tap'
 import { removeTree } from '../../../../core/api.js'
 import { NedbStore } from '../../../../core/store/nedb/store.js'
 import { Slots } from '../../../../plugins/backup/admission/slots.js'
-import { diskFull } from '../../../../plugins/backup/session/guard.js'
+import { DiskFull } from '../../../../plugins/backup/session/guard.js'
 import { Keeper } from '../../../../plugins/backup/session/keeper.js'
 import { collections, Ledger } from '../../../../plugins/backup/session/ledger.js'
 import { Marks } from '../../../../plugins/backup/session/marks.js'
@@ -109,7 +109,7 @@ t.test('one who fills the disk gives back what he took of it, and no more', asyn
   put(journal, 'film', 'x')
   put(journal, join('folder', 'whole'), 'x')
   t.equal(files(), before + 2)
-  for (const visit of sessions.visits) visit.stop(diskFull())
+  for (const visit of sessions.visits) visit.stop(new DiskFull())
   t.equal(await end(session, ['>f+++++++++ 5'], 20), 75)
   t.equal(files(), before)
   t.equal(marks.get(uid), 'dirty')
@@ -119,6 +119,33 @@ t.test('one who fills the disk gives back what he took of it, and no more', asyn
   put(journal, 'film', 'x')
   t.equal(await end(other, ['>f+++++++++ 5'], 30), 30)
   t.ok(existsSync(join(journal, 'film')), 'one that broke off keeps it')
+})
+
+t.test('what a laptop was told is safe, and no snapshot has yet, is not given back', async (t) => {
+  const { layout, sessions, open, end } = await school(t)
+  await sentJournal(layout, uid, 3, 0.1)
+  await end(await open(push), ['>f+++++++++ 5', over])
+  const documents = join(layout.live(uid), 'documents')
+  const fillUp = async (words: string, write: () => void) => {
+    await sleep(50)
+    const session = await open(words)
+    await sleep(50)
+    write()
+    for (const visit of sessions.visits) visit.stop(new DiskFull())
+    await end(session, ['>f+++++++++ 5'], 20)
+  }
+  const sending = '-ltr . documents'
+  await fillUp(sending, () => put(documents, 'film', 'x'))
+  t.same(readdirSync(documents), [], 'nobody was told of that')
+
+  const session = await open(sending)
+  put(documents, 'letter', 'x')
+  t.equal(await end(session, ['>f+++++++++ 5', over]), 0)
+  await fillUp(sending, () => chmodSync(join(documents, 'letter'), 0o600))
+  await fillUp(push, () => chmodSync(join(documents, 'letter'), 0o644))
+  await fillUp('-ltr . power-logs', () => put(layout.live(uid), join('power-logs', 'log'), 'x'))
+  t.same(readdirSync(documents), ['letter'])
+  t.same(readdirSync(join(layout.live(uid), 'power-logs')), ['log'], 'logs have no history')
 })
 
 t.test('a trial is no backup', async (t) => {
