@@ -11,6 +11,7 @@ import { type Bounds, DiskFull, isFarAbove } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Marks } from './marks.js'
+import { layOutNames } from './names.js'
 import type { Processes } from './processes.js'
 import { hasRoom } from './room.js'
 import type { Caller, Session, Sessions } from './session.js'
@@ -90,7 +91,8 @@ export class LiveSessions implements Sessions {
     const { uid } = caller
     const { place, direction } = command
     const writes = direction === 'push' && !command.isTrial
-    if (place.kind !== 'snapshot') held.returns.push(await turns.take(uid, writes ? 'write' : 'read', gone))
+    if (place.kind !== 'snapshot' && place.kind !== 'snapshots')
+      held.returns.push(await turns.take(uid, writes ? 'write' : 'read', gone))
     if (place.kind !== 'marker') {
       const stay = await slots.enter(uid, gone)
       held.returns.push(() => stay.leave())
@@ -105,12 +107,15 @@ export class LiveSessions implements Sessions {
     if (place.kind === 'snapshot') {
       if (await this.#layOut(uid, place.id, scratch, gone, held))
         args.splice(args.indexOf('.'), 0, '--copy-dirlinks')
+    } else if (place.kind === 'snapshots') {
+      await keeper.settled(uid)
+      await layOutNames(join(scratch, 'snapshots'), await this.#parts.archivist.run('snapshots', { uid }))
     } else this.#prepareLive(uid)
     // What came before must be safe before it is written over.
     if (writes && place.kind !== 'marker' && marks.isDue(uid)) await keeper.keep(uid)
     const live = layout.live(uid)
     const bounds = writes ? await this.#boundsWithin(uid) : undefined
-    const cwd = place.kind === 'snapshot' ? scratch : live
+    const cwd = place.kind === 'snapshot' || place.kind === 'snapshots' ? scratch : live
     if (this.#closing) throw stopping()
     const visit = new Visit(
       { ...this.#parts, logger: this.#parts.log, caller, command, args, cwd, live, bounds, log, temporary },
