@@ -114,7 +114,7 @@ t.test(
       ],
       [
         ['--form', 'stick', '--to', join(place, 'nowhere')],
-        73,
+        69,
         /is not a directory.*\n.*where the stick is mounted/,
       ],
       [['--documents', '--form', 'stick', '--to', stick], 64, /--documents alone/],
