@@ -4,8 +4,8 @@ import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import t from 'tap'
 import { Web } from '../../../plugins/upgrade/sources/web.js'
-import { bring, site, soon } from './site.js'
-import { md5, packed, send, tagOf, upstream } from './upstream.js'
+import { bring, site, soon } from '../../support/upgrade/build-site.js'
+import { md5, packed, send, tagOf, upstream } from '../../support/upgrade/upstream.js'
 
 const tree = randomBytes(300_000)
 const at = '/885-tree.tar.bz2'

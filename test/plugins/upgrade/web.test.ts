@@ -3,9 +3,9 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Web } from '../../../plugins/upgrade/sources/web.js'
-import { until } from '../../system/server.js'
-import { bring, site, soon } from './site.js'
-import { md5, packed, send, sendPart, sha256, tagOf, upstream } from './upstream.js'
+import { until } from '../../support/core/server-process.js'
+import { bring, site, soon } from '../../support/upgrade/build-site.js'
+import { md5, packed, send, sendPart, sha256, tagOf, upstream } from '../../support/upgrade/upstream.js'
 
 const tree = randomBytes(300_000)
 const large = randomBytes(5 << 20)
