@@ -49,6 +49,7 @@ export {
 } from './kernel/hook.js'
 export { definePlugin, type Plugin, type PluginSpec } from './kernel/plugin.js'
 export { type Optional, type Services, type Token, type Tokens, token } from './kernel/token.js'
+export { bootId } from './lib/boot-id.js'
 export {
   fsyncDir,
   fsyncDirSync,
