@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import {
   type Chapter,
   type Context,
-  makeFolders,
+  makeFolderSync,
   removeTree,
   type Story,
   SystemError,
@@ -245,7 +245,7 @@ export class Service {
 /** @throws SystemError NOT_WRITABLE */
 function makeArchive(root: string): void {
   try {
-    makeFolders(root)
+    makeFolderSync(root)
   } catch (cause) {
     throw new SystemError('NOT_WRITABLE', `backup-path: ${root} cannot be made (${systemCode(cause)})`, {
       hint: 'give this user the directory, or set backup-path to another',

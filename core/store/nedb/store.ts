@@ -1,7 +1,8 @@
-import { mkdir, open, rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { StoreError } from '../../errors.js'
+import { makeFolder } from '../../lib/durable-file.js'
 import type { Collection, CollectionSpec, Doc, Store, StoreStatus } from '../contract.js'
 import { NedbCollection } from './collection.js'
 import { isFull } from './datafile.js'
@@ -37,7 +38,7 @@ export class NedbStore implements Store {
     if (this.#collections.has(name))
       throw new StoreError('STORE_INVALID', `collection ${name} is open already`)
     const path = join(this.#folder, `${name.replace('/', '.')}.db`)
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    await makeFolder(this.#folder)
     const collection = await NedbCollection.open(path, name, spec, this.#owner(name))
     this.#collections.set(name, collection as unknown as NedbCollection<Doc>)
     return collection
