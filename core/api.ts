@@ -49,6 +49,15 @@ export {
 } from './kernel/hook.js'
 export { definePlugin, type Plugin, type PluginSpec } from './kernel/plugin.js'
 export { type Optional, type Services, type Token, type Tokens, token } from './kernel/token.js'
+export {
+  type DiskFault,
+  diskError,
+  diskFault,
+  diskFaultIn,
+  failingHint,
+  isFull,
+  unwritten,
+} from './lib/disk-fault.js'
 export type { Logger } from './log/log.js'
 export { printable, printableJson } from './log/printable.js'
 export { type Medium, openMedium, type Stranger } from './medium.js'

@@ -1,6 +1,6 @@
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { SystemError, systemCode } from '../../core/api.js'
+import { unwritten as explained } from '../../core/api.js'
 
 /** What a file is called while it is not whole yet. A start clears away what a crash left under such a name. */
 export const unfinished = (path: string): string => `${path}.new`
@@ -37,12 +37,8 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 /** A failed write as an error with advice. */
-export function unwritten(path: string, error: unknown): unknown {
-  const code = systemCode(error)
-  if (code === undefined || error instanceof SystemError) return error
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
-  return new SystemError(isFull ? 'NO_SPACE' : 'NOT_WRITABLE', `${path} cannot be written (${code})`, {
-    hint: isFull ? 'make room on the disk of the root' : 'look after the disk and the owner of the root',
-    cause: error,
+export const unwritten = (path: string, error: unknown): unknown =>
+  explained(path, error, {
+    full: 'make room on the disk of the root',
+    denied: 'look after the disk and the owner of the root',
   })
-}
