@@ -51,9 +51,17 @@ export { definePlugin, type Plugin, type PluginSpec } from './kernel/plugin.js'
 export { type Optional, type Services, type Token, type Tokens, token } from './kernel/token.js'
 export { bootId } from './lib/boot-id.js'
 export {
+  type DiskFault,
+  diskError,
+  diskFault,
+  diskFaultIn,
+  failingHint,
+  isFull,
+  unwritten,
+} from './lib/disk-fault.js'
+export {
   fsyncDir,
   fsyncDirSync,
-  isDiskFull,
   makeFolder,
   makeFolderSync,
   writeFileAtomic,

@@ -7,7 +7,8 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Call, Delivery } from '../command.js'
 import { RequestError, SystemError, systemCode } from '../errors.js'
-import { fsyncDir, isDiskFull } from '../lib/durable-file.js'
+import { unwritten } from '../lib/disk-fault.js'
+import { fsyncDir } from '../lib/durable-file.js'
 import { syncFileSystem } from '../lib/sync-file-system.js'
 import { removeTree, unpack } from '../unpack.js'
 
@@ -106,10 +107,8 @@ export const occupied = (to: string): RequestError =>
 function explain(error: unknown, to: string): unknown {
   const code = systemCode(error)
   if (code === 'EEXIST' || code === 'ENOTEMPTY') return occupied(to)
-  if (code === undefined || !/^E[A-Z]+$/.test(code)) return error
-  const isFull = isDiskFull(error)
-  return new SystemError(isFull ? 'NO_SPACE' : 'NOT_WRITABLE', `${to} cannot be written (${code})`, {
-    hint: isFull ? 'make room, or name another disk' : 'name a place where you may write',
-    cause: error,
+  return unwritten(to, error, {
+    full: 'make room, or name another disk',
+    denied: 'name a place where you may write',
   })
 }

@@ -97,10 +97,6 @@ export async function writeFileAtomic(
   }
 }
 
-/** Whether something failed because the disk, or a share of it, is full. */
-export const isDiskFull = (thrown: unknown): boolean =>
-  ['ENOSPC', 'EDQUOT'].includes(systemCode(thrown) ?? '')
-
 /** Directories that this user may write and not read, and file systems that cannot flush a directory. */
 function unlessUnsupported(error: unknown): void {
   if (!['EACCES', 'EINVAL', 'ENOTSUP'].includes(systemCode(error) ?? '')) throw error

@@ -1,4 +1,4 @@
-import { isDiskFull, SystemError, systemCode, writeFileAtomic } from '../../core/api.js'
+import { unwritten as explained, writeFileAtomic } from '../../core/api.js'
 
 /** What a file is called while it is not whole yet. A start clears away what a crash left under such a name. */
 export const unfinished = (path: string): string => `${path}.new`
@@ -17,12 +17,8 @@ export async function replaceFile(path: string, content: string | Uint8Array): P
 }
 
 /** A failed write as an error with advice. */
-export function unwritten(path: string, error: unknown): unknown {
-  const code = systemCode(error)
-  if (code === undefined || error instanceof SystemError) return error
-  const isFull = isDiskFull(error)
-  return new SystemError(isFull ? 'NO_SPACE' : 'NOT_WRITABLE', `${path} cannot be written (${code})`, {
-    hint: isFull ? 'make room on the disk of the root' : 'look after the disk and the owner of the root',
-    cause: error,
+export const unwritten = (path: string, error: unknown): unknown =>
+  explained(path, error, {
+    full: 'make room on the disk of the root',
+    denied: 'look after the disk and the owner of the root',
   })
-}

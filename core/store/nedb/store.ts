@@ -2,10 +2,10 @@ import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { StoreError } from '../../errors.js'
+import { diskFault, failingHint, isFull } from '../../lib/disk-fault.js'
 import { makeFolder } from '../../lib/durable-file.js'
 import type { Collection, CollectionSpec, Doc, Store, StoreStatus } from '../contract.js'
 import { NedbCollection } from './collection.js'
-import { isFull } from './datafile.js'
 import type { Owner, Reloaded } from './owner.js'
 
 /** Room that must be there before writes are accepted again: more than a class's registrations at once. */
@@ -76,7 +76,7 @@ export class NedbStore implements Store {
     this.#readable()
     if (this.#failure === undefined) return
     throw new StoreError('STORE_READ_ONLY', `nothing can be kept now: ${this.#failure.message}`, {
-      hint: isFull(this.#failure) ? 'make room on the disk' : 'check the disk, then restart sugar-server',
+      hint: hintFor(this.#failure),
       cause: this.#failure,
     })
   }
@@ -143,4 +143,11 @@ export class NedbStore implements Store {
       await rm(path, { force: true })
     }
   }
+}
+
+/** The next step after a write that failed. */
+function hintFor(failure: unknown): string {
+  const fault = diskFault(failure)
+  if (fault === 'full') return 'make room on the disk'
+  return fault === 'failing' ? failingHint : 'check the disk, then restart sugar-server'
 }
