@@ -49,6 +49,7 @@ export {
 } from './kernel/hook.js'
 export { definePlugin, type Plugin, type PluginSpec } from './kernel/plugin.js'
 export { type Optional, type Services, type Token, type Tokens, token } from './kernel/token.js'
+export { type DirectoryGuard, KeptDirectory, type KeptDirectorySpec } from './lib/kept-directory.js'
 export type { Logger } from './log/log.js'
 export { printable, printableJson } from './log/printable.js'
 export { type Medium, openMedium, type Stranger } from './medium.js'
