@@ -66,6 +66,7 @@ export {
   makeFolderSync,
   writeFileAtomic,
 } from './lib/durable-file.js'
+export { type DirectoryGuard, KeptDirectory, type KeptDirectorySpec } from './lib/kept-directory.js'
 export { syncFileSystem, syncFileSystemSync } from './lib/sync-file-system.js'
 export type { Logger } from './log/log.js'
 export { printable, printableJson } from './log/printable.js'

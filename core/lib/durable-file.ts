@@ -1,4 +1,13 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { systemCode } from '../errors.js'
@@ -93,6 +102,19 @@ export async function writeFileAtomic(
     await fsyncDir(dirname(path))
   } catch (error) {
     await rm(part, { force: true }).catch(() => undefined)
+    throw error
+  }
+}
+
+/** The same for a small file, for code that cannot wait. @throws Error with the system's code */
+export function writeFileAtomicSync(path: string, content: string): void {
+  const part = `${path}.new`
+  try {
+    writeFileSync(part, content, { mode: 0o600, flush: true })
+    renameSync(part, path)
+    fsyncDirSync(dirname(path))
+  } catch (error) {
+    rmSync(part, { force: true })
     throw error
   }
 }

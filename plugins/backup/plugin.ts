@@ -9,6 +9,7 @@ import {
   text,
 } from '../../core/api.js'
 import { Registration, Users } from '../id/public.js'
+import { backupDirectory } from './archive-directory.js'
 import { options } from './options.js'
 import { Journals } from './public.js'
 import { collections } from './session/ledger.js'
@@ -36,6 +37,7 @@ export default definePlugin({
     program('tar', { package: 'tar' }),
     program('find', { package: 'findutils' }),
     program('sync', { package: 'coreutils' }),
+    backupDirectory,
   ],
   commands: {
     list: { summary: 'List learners with the age of their last good backup.', lists: true },
@@ -106,6 +108,12 @@ export default definePlugin({
     'authorized-keys': {
       summary: 'Print the lines of authorized_keys for an OpenSSH that cannot ask this server.',
     },
+  },
+
+  prepare({ config }) {
+    const problem = backupDirectory.guard(config).claim()
+    // Otherwise it runs, tells laptops to come again, and goes on when the disk is there.
+    if (problem !== undefined && config.strict) throw problem
   },
 
   async start(ctx) {

@@ -37,6 +37,8 @@ export interface Parts {
   processes: Processes
   log: Logger
   quota: number
+  /** @throws RequestError when the archive is not there */
+  check(): void
   /** A transfer of the learner ended. */
   finished(uid: string, well: boolean, ms: number): void
 }
@@ -68,6 +70,7 @@ export class LiveSessions implements Sessions {
   async open(caller: Caller, text: string, gone: AbortSignal): Promise<Session> {
     const command = parseCommand(text)
     if (this.#closing) throw stopping()
+    this.#parts.check()
     const held: Held = { returns: [] }
     try {
       return await this.#open(caller, command, gone, held)
@@ -104,6 +107,8 @@ export class LiveSessions implements Sessions {
       held.returns.push(() => stay.leave())
     }
     if (this.#closing) throw stopping()
+    // It may have waited for long.
+    this.#parts.check()
     const scratch = mkdtempSync(join(layout.scratch, 'session-'))
     held.scratch = scratch
     const temporary = join(scratch, 'temporary')

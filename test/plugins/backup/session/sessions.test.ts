@@ -54,6 +54,7 @@ async function school(t: Test, { quota = 0, root = mkdtempSync(join(tmpdir(), 's
   const sessions = new LiveSessions({
     ...{ layout, slots, turns, archivist, keeper, ledger, marks, log, quota },
     processes: new Processes(root),
+    check: () => undefined,
     finished: (_, well) => finished.push(well ? 'well' : 'badly'),
   })
   const caller = { uid, nickname: 'Ana', address: '127.0.0.1', transport: 'ssh2' } as const
