@@ -1,4 +1,5 @@
 import {
+  confinement,
   definePlugin,
   explain,
   flag,
@@ -12,6 +13,7 @@ import { Registration, Users } from '../id/public.js'
 import { options } from './options.js'
 import { Journals } from './public.js'
 import { collections } from './session/ledger.js'
+import { rsyncTrial } from './session/runner.js'
 
 const commands = () => import('./commands/commands.js')
 
@@ -36,6 +38,8 @@ export default definePlugin({
     program('tar', { package: 'tar' }),
     program('find', { package: 'findutils' }),
     program('sync', { package: 'coreutils' }),
+    program('prlimit', { package: 'util-linux' }),
+    confinement(rsyncTrial),
   ],
   commands: {
     list: { summary: 'List learners with the age of their last good backup.', lists: true },

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +16,7 @@ import { Admission } from './admission/admission.js'
 import { serveAdmission } from './admission/routes.js'
 import { Slots } from './admission/slots.js'
 import { Archivist } from './archive/archivist.js'
-import { Layout } from './archive/layout.js'
+import { Layout, temporaryOfLive } from './archive/layout.js'
 import { Objects } from './archive/objects.js'
 import { Share } from './archive/share.js'
 import type { Desk } from './commands/desk.js'
@@ -29,6 +29,7 @@ import { Keeper } from './session/keeper.js'
 import { type collections, Ledger } from './session/ledger.js'
 import { Marks } from './session/marks.js'
 import { Processes } from './session/processes.js'
+import { confinementLine, findRunner, type Runner } from './session/runner.js'
 import { LiveSessions } from './session/sessions.js'
 import { Turns } from './session/turns.js'
 import { chapterOf, statusOf } from './status.js'
@@ -65,6 +66,7 @@ export class Service {
   readonly desk: Desk
   readonly #ctx: BackupContext
   readonly #sessions: LiveSessions
+  readonly #runner: Runner
   readonly #admission: Admission
   #transport: Transport | undefined
 
@@ -82,14 +84,22 @@ export class Service {
     )
     for (const folder of [layout.scratch, layout.objects, layout.lives, layout.allSnapshots])
       mkdirSync(folder, { recursive: true, mode: 0o700 })
-    const service = new Service(ctx, layout, processes, await Ledger.open(ctx.store.ledger))
+    for (const name of readdirSync(layout.lives)) await removeTree(join(layout.lives, name, temporaryOfLive))
+    const runner = await findRunner(layout.scratch)
+    const service = new Service(ctx, layout, processes, runner, await Ledger.open(ctx.store.ledger))
     await service.#open()
     // Commands with the doors shut wait for it too, and give what a laptop was told is safe.
     service.desk.keeper.catchUp()
     return service
   }
 
-  private constructor(ctx: BackupContext, layout: Layout, processes: Processes, ledger: Ledger) {
+  private constructor(
+    ctx: BackupContext,
+    layout: Layout,
+    processes: Processes,
+    runner: Runner,
+    ledger: Ledger,
+  ) {
     const { config, log, needs } = ctx
     const { users } = needs
     const marks = new Marks(layout.root)
@@ -127,6 +137,7 @@ export class Service {
     const measured = () => share.measure()
     this.desk = { users, journals, archivist, keeper, ledger, marks, turns, layout, rules, log, measured }
     this.#ctx = ctx
+    this.#runner = runner
     const facts = factsOf({
       users,
       ledger,
@@ -138,7 +149,7 @@ export class Service {
     })
     this.#admission = new Admission(facts, slots, config['backup-load'])
     this.#sessions = new LiveSessions({
-      ...{ layout, slots, turns, archivist, keeper, ledger, marks, processes, log, quota },
+      ...{ layout, slots, turns, archivist, keeper, ledger, marks, processes, runner, log, quota },
       finished: (uid, well, ms) => {
         if (well) this.#admission.finished(uid, ms)
       },
@@ -171,7 +182,8 @@ export class Service {
   }
 
   status(): Chapter {
-    return statusOf(this.#admission, this.#sessions, this.desk.ledger, this.#transport)
+    const confined = confinementLine(this.#runner)
+    return statusOf(this.#admission, this.#sessions, this.desk.ledger, this.#transport, confined)
   }
 
   async explain(wanted: string): Promise<Partial<Story> | undefined> {
