@@ -51,6 +51,13 @@ export { definePlugin, type Plugin, type PluginSpec } from './kernel/plugin.js'
 export { type Optional, type Services, type Token, type Tokens, token } from './kernel/token.js'
 export { bootId } from './lib/boot-id.js'
 export {
+  type Confinement,
+  confinedWords,
+  confinement,
+  findConfinement,
+  type Places,
+} from './lib/confinement.js'
+export {
   type DiskFault,
   diskError,
   diskFault,
@@ -67,6 +74,13 @@ export {
   writeFileAtomic,
 } from './lib/durable-file.js'
 export { type DirectoryGuard, KeptDirectory, type KeptDirectorySpec } from './lib/kept-directory.js'
+export { Pace, type PaceFault, type PaceLimits } from './lib/pace.js'
+export { limitWords, type ProcessLimits } from './lib/process-limits.js'
+export { ProcessTraffic } from './lib/process-traffic.js'
+export { type Head, judgedStream } from './lib/rsync/judged-stream.js'
+export { newestProtocol, StreamHead, type StreamShape } from './lib/rsync/stream-head.js'
+export { choicesOf, protocolFor, type StreamOptions } from './lib/rsync/stream-shape.js'
+export { type RsyncVersion, rsyncVersion } from './lib/rsync/version.js'
 export { syncFileSystem, syncFileSystemSync } from './lib/sync-file-system.js'
 export type { Logger } from './log/log.js'
 export { printable, printableJson } from './log/printable.js'

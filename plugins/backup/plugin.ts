@@ -1,4 +1,5 @@
 import {
+  confinement,
   definePlugin,
   explain,
   flag,
@@ -13,6 +14,7 @@ import { backupDirectory } from './archive-directory.js'
 import { options } from './options.js'
 import { Journals } from './public.js'
 import { collections } from './session/ledger.js'
+import { rsyncTrial } from './session/runner.js'
 
 const commands = () => import('./commands/commands.js')
 
@@ -38,6 +40,8 @@ export default definePlugin({
     program('find', { package: 'findutils' }),
     program('sync', { package: 'coreutils' }),
     backupDirectory,
+    program('prlimit', { package: 'util-linux' }),
+    confinement(rsyncTrial),
   ],
   commands: {
     list: { summary: 'List learners with the age of their last good backup.', lists: true },

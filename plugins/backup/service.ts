@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync } from 'node:fs'
-import { userInfo } from 'node:os'
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
@@ -15,7 +15,7 @@ import { Admission } from './admission/admission.js'
 import { serveAdmission } from './admission/routes.js'
 import { Slots } from './admission/slots.js'
 import { Archivist } from './archive/archivist.js'
-import { Layout } from './archive/layout.js'
+import { Layout, temporaryOfLive } from './archive/layout.js'
 import { Objects } from './archive/objects.js'
 import { Share } from './archive/share.js'
 import { ArchiveDirectory, backupDirectory } from './archive-directory.js'
@@ -29,6 +29,7 @@ import { Keeper } from './session/keeper.js'
 import { type collections, Ledger } from './session/ledger.js'
 import { Marks } from './session/marks.js'
 import { Processes } from './session/processes.js'
+import { confinementLine, findRunner, type Runner } from './session/runner.js'
 import { LiveSessions } from './session/sessions.js'
 import { Turns } from './session/turns.js'
 import { chapterOf, statusOf } from './status.js'
@@ -66,6 +67,7 @@ const program = fileURLToPath(new URL('../../core/bin/sugar-server.js', import.m
 interface Parts {
   layout: Layout
   processes: Processes
+  runner: Runner
   marks: Marks
   ledger: Ledger
 }
@@ -75,6 +77,7 @@ export class Service {
   readonly desk: Desk
   readonly #ctx: BackupContext
   readonly #sessions: LiveSessions
+  readonly #runner: Runner
   readonly #admission: Admission
   #transport: Transport | undefined
 
@@ -94,12 +97,16 @@ export class Service {
       )
       for (const folder of [layout.scratch, layout.objects, layout.lives, layout.allSnapshots])
         mkdirSync(folder, { recursive: true, mode: 0o700 })
+      for (const name of readdirSync(layout.lives))
+        await removeTree(join(layout.lives, name, temporaryOfLive))
       marks.prepare()
       processes.prepare()
       await forgetLost(ledger, layout, ctx.log)
     })
     const isThere = await archive.open()
-    const service = new Service(ctx, archive, { layout, processes, marks, ledger })
+    // Tried in a directory that is there, whether the archive is or not.
+    const runner = await findRunner(tmpdir())
+    const service = new Service(ctx, archive, { layout, processes, runner, marks, ledger })
     await service.#open()
     // Commands with the doors shut wait for it too, and give what a laptop was told is safe.
     if (isThere) service.desk.keeper.catchUp()
@@ -109,7 +116,7 @@ export class Service {
   private constructor(
     ctx: BackupContext,
     archive: ArchiveDirectory,
-    { layout, processes, marks, ledger }: Parts,
+    { layout, processes, runner, marks, ledger }: Parts,
   ) {
     const { config, log, needs } = ctx
     const { users } = needs
@@ -152,6 +159,7 @@ export class Service {
     const measured = () => share.measure()
     this.desk = { users, journals, archivist, keeper, ledger, marks, turns, layout, rules, log, measured }
     this.#ctx = ctx
+    this.#runner = runner
     const facts = factsOf({
       users,
       ledger,
@@ -165,7 +173,7 @@ export class Service {
     })
     this.#admission = new Admission(facts, slots, config['backup-load'])
     this.#sessions = new LiveSessions({
-      ...{ layout, slots, turns, archivist, keeper, ledger, marks, processes, log, quota },
+      ...{ layout, slots, turns, archivist, keeper, ledger, marks, processes, runner, log, quota },
       check: () => mustBeThere(archive),
       finished: (uid, well, ms) => {
         if (well) this.#admission.finished(uid, ms)
@@ -213,7 +221,8 @@ export class Service {
   }
 
   status(): Chapter {
-    return statusOf(this.#admission, this.#sessions, this.desk.ledger, this.#transport)
+    const confined = confinementLine(this.#runner)
+    return statusOf(this.#admission, this.#sessions, this.desk.ledger, this.#transport, confined)
   }
 
   async explain(wanted: string): Promise<Partial<Story> | undefined> {
