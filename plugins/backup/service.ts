@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -25,6 +24,7 @@ import { KeptJournals } from './journals.js'
 import { Maintenance } from './maintenance.js'
 import type { options } from './options.js'
 import { Backup } from './public.js'
+import { Flusher } from './session/flusher.js'
 import { Keeper } from './session/keeper.js'
 import { type collections, Ledger } from './session/ledger.js'
 import { Marks } from './session/marks.js'
@@ -57,6 +57,9 @@ const place = 'current'
 
 const million = 1e6
 
+/** Milliseconds that the disk has at the end, before the machine may be switched off. */
+const longestRest = 20_000
+
 /** What the lines of authorized_keys run. */
 const program = fileURLToPath(new URL('../../core/bin/sugar-server.js', import.meta.url))
 
@@ -66,6 +69,7 @@ export class Service {
   readonly #ctx: BackupContext
   readonly #sessions: LiveSessions
   readonly #admission: Admission
+  readonly #flusher: Flusher
   #transport: Transport | undefined
 
   /** Makes it ready for commands, and for laptops once the sockets are bound. */
@@ -81,7 +85,7 @@ export class Service {
       ctx.log.error({ err: error }, `${layout.scratch} could not be emptied`),
     )
     for (const folder of [layout.scratch, layout.objects, layout.lives, layout.allSnapshots])
-      mkdirSync(folder, { recursive: true, mode: 0o700 })
+      makeFolderSync(folder)
     const service = new Service(ctx, layout, processes, await Ledger.open(ctx.store.ledger))
     await service.#open()
     // Commands with the doors shut wait for it too, and give what a laptop was told is safe.
@@ -94,6 +98,7 @@ export class Service {
     const { users } = needs
     const marks = new Marks(layout.root)
     const turns = new Turns()
+    this.#flusher = new Flusher(layout.root, { log, failed: () => marks.doubtAll() })
     const slots = new Slots(config['backup-slots'])
     const archivist = new Archivist(layout.root, log, (pid) => processes.note(pid))
     const share = new Share(archivist, ledger, config['backup-quota-all'] * million)
@@ -139,6 +144,7 @@ export class Service {
     this.#admission = new Admission(facts, slots, config['backup-load'])
     this.#sessions = new LiveSessions({
       ...{ layout, slots, turns, archivist, keeper, ledger, marks, processes, log, quota },
+      flusher: this.#flusher,
       finished: (uid, well, ms) => {
         if (well) this.#admission.finished(uid, ms)
       },
@@ -153,6 +159,7 @@ export class Service {
     })
     ctx.health('space', () => facts.space())
     ctx.health('room soon', () => share.warning())
+    ctx.health('flush', () => this.#flusher.problem)
   }
 
   /** What a laptop is told at its registration (docs/reference/protocols.md: backup, The register reply). */
@@ -193,12 +200,26 @@ export class Service {
     const { config, http, on, defer } = this.#ctx
     serveAdmission(http.router, this.#admission)
     if (config['backup-xs-port'] > 0) serveAdmission(http.listener('backup-xs-port'), this.#admission)
+    defer(() => this.#flushRest())
     defer(() => this.desk.archivist.close())
     defer(() => this.#transport?.close())
     // Before the connections close: laptops are told why.
     defer(() => this.#sessions.close())
     await (config['backup-transport'] === 'ssh2' ? this.#openSsh2() : this.#openSshd())
     on('drain', () => this.#sessions.drain())
+  }
+
+  /** What broken sessions left need not be doubted when the machine is switched off now, as it should be. */
+  async #flushRest(): Promise<void> {
+    const { marks, log } = this.desk
+    const uids = marks.unflushed()
+    if (uids.length === 0) return
+    try {
+      await this.#flusher.flush(AbortSignal.timeout(longestRest))
+      for (const uid of uids) await marks.flushed(uid, marks.get(uid))
+    } catch (error) {
+      log.warn({ err: error }, 'what broken sessions left is not certain to be on the disk')
+    }
   }
 
   async #openSsh2(): Promise<void> {

@@ -7,10 +7,11 @@ import type { Archivist } from '../archive/archivist.js'
 import { datastore, type Layout } from '../archive/layout.js'
 import { markerFile, serverArguments } from '../rsync/arguments.js'
 import { parseCommand, type RsyncCommand } from '../rsync/command.js'
+import type { Flusher } from './flusher.js'
 import { type Bounds, DiskFull, isFarAbove } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
-import type { Marks } from './marks.js'
+import type { Marks, Written } from './marks.js'
 import type { Processes } from './processes.js'
 import { hasRoom } from './room.js'
 import type { Caller, Session, Sessions } from './session.js'
@@ -26,6 +27,7 @@ export interface Parts {
   keeper: Keeper
   ledger: Ledger
   marks: Marks
+  flusher: Flusher
   processes: Processes
   log: Logger
   quota: number
@@ -35,6 +37,14 @@ export interface Parts {
 
 /** Milliseconds in which a laptop hears why its session was ended. */
 const lastWords = 300
+
+/** What snapshots are taken of, by the place that is written. */
+const writtenIn = {
+  datastore: 'dirty',
+  documents: 'aside',
+  'power-logs': 'logs',
+  snapshot: 'logs',
+} as const satisfies Record<string, Written>
 
 /** What a session has, and gives back. */
 interface Held {
@@ -107,18 +117,32 @@ export class LiveSessions implements Sessions {
         args.splice(args.indexOf('.'), 0, '--copy-dirlinks')
     } else this.#prepareLive(uid)
     // What came before must be safe before it is written over.
-    if (writes && place.kind !== 'marker' && marks.isDue(uid)) await keeper.keep(uid)
+    if (writes && place.kind !== 'marker') {
+      await keeper.recover(uid)
+      if (marks.isDue(uid)) await keeper.keep(uid)
+    }
     const live = layout.live(uid)
     const bounds = writes ? await this.#boundsWithin(uid) : undefined
     const cwd = place.kind === 'snapshot' ? scratch : live
+    const before = { mark: marks.get(uid), isFlushed: marks.unflushedSince(uid) === undefined }
+    // Before rsync has touched anything. A marker holds nothing that could be torn.
+    if (writes && place.kind !== 'marker') await marks.begin(uid, writtenIn[place.kind])
     if (this.#closing) throw stopping()
-    const visit = new Visit(
-      { ...this.#parts, logger: this.#parts.log, caller, command, args, cwd, live, bounds, log, temporary },
-      async () => {
-        await this.#giveBack(held)
-        this.#visits.delete(visit)
-      },
-    )
+    const parts = {
+      ...this.#parts,
+      logger: this.#parts.log,
+      caller,
+      command,
+      args,
+      cwd,
+      live,
+      log,
+      temporary,
+    }
+    const visit = new Visit({ ...parts, bounds, before }, async () => {
+      await this.#giveBack(held)
+      this.#visits.delete(visit)
+    })
     this.#visits.add(visit)
     return visit
   }
