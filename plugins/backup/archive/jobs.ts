@@ -8,7 +8,9 @@ import { removeTree } from '../../../core/api.js'
 import type { Found, Query } from '../journal/search.js'
 import { choose } from './choice.js'
 import { discard, type Rotten } from './discard.js'
+import { type Distrusted, distrust } from './distrust.js'
 import { type Drilled, drill } from './drill.js'
+import { syncDisk } from './flush.js'
 import { type Holding, holdingsOf, type SnapshotFacts, snapshotsOf } from './holdings.js'
 import type { KeepRules } from './keeping.js'
 import { datastore, documents, type Layout } from './layout.js'
@@ -19,7 +21,7 @@ import { type Pruned, prune } from './prune.js'
 import { recover } from './recovery.js'
 import { parcelOf, type Restored, type Restoring } from './restore.js'
 import { type Hold, Shelf } from './shelf.js'
-import { type Taken, takeSnapshot } from './snapshot.js'
+import { liveOf, type Taken, takeSnapshot } from './snapshot.js'
 import { SnapshotTree } from './snapshot-tree.js'
 import { type Swept, sizeOfObjects, sweep } from './sweep.js'
 import { unfold } from './unfold.js'
@@ -35,8 +37,10 @@ interface Which {
 
 /** Work on the archive, done in a process of its own, so that nothing here keeps a laptop waiting. */
 export interface Jobs {
-  /** After a session that changed something. */
-  snapshot: Job<{ uid: string }, Taken>
+  /** After a session that changed something. @param unconfirmed see Header */
+  snapshot: Job<{ uid: string; unconfirmed?: boolean }, Taken>
+  /** After a power cut. The caller has the learner's turn. */
+  distrust: Job<{ uid: string; since: number }, Distrusted>
   /** Takes a tree over that another server kept, as it was at a time; into the live tree too, where that is empty. */
   adopt: Job<{ uid: string; folder: string; directory: string; at: Date; isNewest: boolean }, Taken>
   holdings: Job<{ uids?: readonly string[] }, Holding[]>
@@ -65,6 +69,7 @@ export type Result<J extends JobName> = Awaited<ReturnType<Jobs[J]>>
 /** Work that changes what objects and snapshots there are: never two at once. */
 export const exclusive: ReadonlySet<JobName> = new Set([
   'snapshot',
+  'distrust',
   'adopt',
   'prune',
   'sweep',
@@ -93,6 +98,7 @@ export interface EntryFacts {
 
 /** Work that needs no room on the disk, and perhaps makes some. */
 export const roomless: ReadonlySet<JobName> = new Set([
+  'distrust',
   'prune',
   'sweep',
   'size',
@@ -141,13 +147,15 @@ export function jobsOf(layout: Layout): Jobs {
     return index
   }
 
-  const layOut: Jobs['layOut'] = ({ to, ...which }, progress) =>
+  /** @param made is called when all is there, before it takes its place */
+  const placed = ({ to, ...which }: Which & { to: string }, progress: Progress, made = () => {}) =>
     reading(which, datastore, async (tree, snapshot) => {
       const making = join(layout.scratch, `layout-${randomUUID()}`)
       await mkdir(dirname(to), { recursive: true, mode: 0o700 })
       try {
         // As rsync keeps links: marked, so that they lead nowhere while they lie here.
         await unfold(tree, making, ({ target }) => `/rsyncd-munged/${target}`, progress)
+        made()
         await move(making, to)
       } finally {
         await removeTree(making)
@@ -156,9 +164,9 @@ export function jobsOf(layout: Layout): Jobs {
     })
 
   return {
-    async snapshot({ uid }, progress) {
-      const taken = await takeSnapshot(layout, uid, progress)
-      if (taken.fresh && taken.held === undefined) recover(layout, uid, taken.header.id)
+    async snapshot({ uid, unconfirmed = false }, progress) {
+      const taken = await takeSnapshot(layout, uid, progress, { ...liveOf(layout, uid), unconfirmed })
+      if (taken.fresh && taken.held === undefined && !unconfirmed) recover(layout, uid, taken.header.id)
       return taken
     },
     async adopt({ uid, folder, directory, at, isNewest }, progress) {
@@ -168,10 +176,12 @@ export function jobsOf(layout: Layout): Jobs {
         const to = join(layout.live(uid), datastore)
         // A session makes the folder, whatever it is for.
         await removeTree(to)
-        await layOut({ uid, at: taken.header.id, to }, progress)
+        // No mark says that a power cut may tear it, for no session writes it.
+        await placed({ uid, at: taken.header.id, to }, progress, () => syncDisk(layout.root))
       }
       return taken
     },
+    distrust: ({ uid, since }) => distrust(layout, uid, since),
     holdings: ({ uids }) => holdingsOf(layout, uids),
     snapshots: ({ uid }) => snapshotsOf(layout, uid),
     hold({ uid, at, why }) {
@@ -191,7 +201,11 @@ export function jobsOf(layout: Layout): Jobs {
     sweep: (_, progress) => sweep(layout, progress),
     size: () => sizeOfObjects(layout),
     verify: ({ uids, repair }, progress) => verify(layout, progress, { repair, ...(uids && { uids }) }),
-    discard: ({ uid, rotten }) => discard(layout, uid, rotten),
+    discard({ uid, rotten }) {
+      discard(layout, uid, rotten)
+      // A damaged file that a power cut brings back has its old time: the laptop would not send it anew.
+      syncDisk(layout.root)
+    },
     entries: ({ query, ...which }) =>
       reading(which, datastore, async (tree, snapshot) => {
         const { search } = await import('../journal/search.js')
@@ -214,7 +228,7 @@ export function jobsOf(layout: Layout): Jobs {
         await pipeline(Readable.from(content, { objectMode: false }), connect(given.socket))
         return { snapshot, ...facts() }
       }),
-    layOut,
+    layOut: (given, progress) => placed(given, progress),
     drill: ({ uids }, progress) => drill(layout, uids, progress),
   }
 }

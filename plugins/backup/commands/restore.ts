@@ -50,6 +50,12 @@ export async function restore(desk: Desk, call: Restore): Promise<number> {
   if (at === undefined && holding?.braked.includes(snapshot) === true) {
     note('this is what was there before most of the Journal went; --at latest gives the newest')
   }
+  const facts = (await desk.archivist.run('snapshots', { uid })).find(({ id }) => id === snapshot)
+  if (facts?.unconfirmed === true) {
+    note(
+      'it was taken after the machine had stopped, before the laptop came again: files may be torn; --at names another one',
+    )
+  }
   return lost.length === 0 ? 0 : dataError
 }
 
