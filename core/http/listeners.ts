@@ -27,12 +27,13 @@ export class Listeners {
   readonly #settings: Settings
   readonly #log: Logger
   readonly #doors: Door[] = []
-  readonly #connections = new Connections()
+  readonly #connections: Connections
   readonly #byPort = new Map<string, Listener>()
 
   constructor(settings: Settings, log: Logger) {
     this.#settings = settings
     this.#log = log
+    this.#connections = new Connections(log)
   }
 
   /** A router on the port that an option holds. Two options with the same port share a listener. */
