@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { removeTree } from '../../../core/api.js'
+import { type Located, locate } from '../history/locate.js'
+import { type Past, searchPast } from '../history/search-past.js'
 import type { Found, Query } from '../journal/search.js'
 import { choose } from './choice.js'
 import { discard, type Rotten } from './discard.js'
@@ -56,6 +58,10 @@ export interface Jobs {
   discard: Job<{ uid: string; rotten: readonly Rotten[] }, void>
   entries: Job<Which & { query: Query }, Found & { snapshot: string }>
   entry: Job<Which & { entry: string }, EntryFacts>
+  /** Looks for entries in all snapshots. */
+  locate: Job<{ uid: string; entries: readonly string[] }, Located>
+  /** Searches for entries that are not in the snapshot that is meant when none is named, in all others. */
+  past: Job<{ uid: string; text: string }, Past>
   restore: Job<Restoring, Restored>
   /** Lays a snapshot out for a pull, under a name, in a directory that is not there yet. */
   layOut: Job<Which & { to: string }, { snapshot: string }>
@@ -106,6 +112,8 @@ export const roomless: ReadonlySet<JobName> = new Set([
   'snapshots',
   'entries',
   'entry',
+  'locate',
+  'past',
   'restore',
 ])
 
@@ -124,14 +132,21 @@ export function jobsOf(layout: Layout): Jobs {
   ): Promise<R> {
     const shelf = new Shelf(layout, uid)
     const id = choose(shelf, at)
-    const pin = `${uid}/${id}`
-    pins.set(pin, (pins.get(pin) ?? 0) + 1)
+    return pinning(uid, [id], () => read(new SnapshotTree(objects, shelf.read(id), folder), id))
+  }
+
+  /** Works on snapshots that stay as long as it takes. */
+  async function pinning<R>(uid: string, ids: readonly string[], work: () => Promise<R>): Promise<R> {
+    const keys = ids.map((id) => `${uid}/${id}`)
+    for (const key of keys) pins.set(key, (pins.get(key) ?? 0) + 1)
     try {
-      return await read(new SnapshotTree(objects, shelf.read(id), folder), id)
+      return await work()
     } finally {
-      const left = (pins.get(pin) ?? 1) - 1
-      if (left === 0) pins.delete(pin)
-      else pins.set(pin, left)
+      for (const key of keys) {
+        const left = (pins.get(key) ?? 1) - 1
+        if (left === 0) pins.delete(key)
+        else pins.set(key, left)
+      }
     }
   }
 
@@ -211,8 +226,10 @@ export function jobsOf(layout: Layout): Jobs {
         const { search } = await import('../journal/search.js')
         return { ...search(await indexOf(which.uid, snapshot, tree), query), snapshot }
       }),
-    entry: ({ entry, ...which }) =>
-      reading(which, datastore, async (tree, snapshot) => {
+    entry({ entry, uid, at }) {
+      // Deleted since, it is wanted from where it was last; what no snapshot has is told as of the newest.
+      const last = at ?? locate(new Shelf(layout, uid), objects, [entry]).found.get(entry)
+      return reading({ uid, at: last }, datastore, async (tree, snapshot) => {
         const { readEntry } = await import('../journal/entry.js')
         const { metadata, preview, data } = readEntry(tree, entry)
         return {
@@ -221,7 +238,13 @@ export function jobsOf(layout: Layout): Jobs {
           ...(preview && { preview }),
           ...(data && { data: { content: data.content, size: data.size } }),
         }
-      }),
+      })
+    },
+    locate: ({ uid, entries }) => locate(new Shelf(layout, uid), objects, entries),
+    past({ uid, text }, progress) {
+      const shelf = new Shelf(layout, uid)
+      return pinning(uid, shelf.ids(), () => searchPast(shelf, objects, text, progress))
+    },
     restore: (given, progress) =>
       reading(given, given.documents === true ? documents : datastore, async (tree, snapshot) => {
         const { content, facts } = await parcelOf(tree, given, progress)
