@@ -10,6 +10,7 @@ import { choose } from './choice.js'
 import { discard, type Rotten } from './discard.js'
 import { type Drilled, drill } from './drill.js'
 import { type Holding, holdingsOf, type SnapshotFacts, snapshotsOf } from './holdings.js'
+import type { Transfer } from './incomplete.js'
 import type { KeepRules } from './keeping.js'
 import { datastore, documents, type Layout } from './layout.js'
 import { list } from './listing.js'
@@ -35,8 +36,8 @@ interface Which {
 
 /** Work on the archive, done in a process of its own, so that nothing here keeps a laptop waiting. */
 export interface Jobs {
-  /** After a session that changed something. */
-  snapshot: Job<{ uid: string }, Taken>
+  /** After a session that changed something, or that left something out. */
+  snapshot: Job<{ uid: string; transfer?: Transfer | undefined }, Taken>
   /** Takes a tree over that another server kept, as it was at a time; into the live tree too, where that is empty. */
   adopt: Job<{ uid: string; folder: string; directory: string; at: Date; isNewest: boolean }, Taken>
   holdings: Job<{ uids?: readonly string[] }, Holding[]>
@@ -156,8 +157,8 @@ export function jobsOf(layout: Layout): Jobs {
     })
 
   return {
-    async snapshot({ uid }, progress) {
-      const taken = await takeSnapshot(layout, uid, progress)
+    async snapshot({ uid, transfer }, progress) {
+      const taken = await takeSnapshot(layout, uid, progress, undefined, transfer)
       if (taken.fresh && taken.held === undefined) recover(layout, uid, taken.header.id)
       return taken
     },

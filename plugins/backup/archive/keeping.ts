@@ -14,6 +14,8 @@ export interface Keepable {
   /** Why an operator or the brake holds it. */
   readonly held?: string | undefined
   readonly damaged?: boolean | undefined
+  /** Its session left something out of what the laptop had. */
+  readonly incomplete?: boolean | undefined
 }
 
 export interface Judged {
@@ -32,7 +34,8 @@ const periods = [
 
 /**
  * Says which snapshots of one learner are kept: the newest so many, the newest of each of so many days, weeks and
- * months that have any, the newest whole one whatever the rules say, and all on hold.
+ * months that have any, the newest whole one whatever the rules say, and all on hold. A day, week or month is stood for
+ * by its newest complete one, where it has one. The newest of all stays too: what it has may be nowhere else.
  * @param snapshots oldest first
  */
 export function judge(snapshots: readonly Keepable[], rules: KeepRules): Judged[] {
@@ -40,22 +43,26 @@ export function judge(snapshots: readonly Keepable[], rules: KeepRules): Judged[
   const newest = [...snapshots].reverse()
   const give = (one: Keepable | undefined, reason: string) => one && reasons.get(one.id)?.push(reason)
   give(
-    newest.find(({ damaged }) => damaged !== true),
+    newest.find(({ damaged, incomplete }) => damaged !== true && incomplete !== true),
     'the last good one',
   )
+  const last = newest.find(({ damaged }) => damaged !== true)
+  if (last?.incomplete === true) give(last, 'the newest one, though incomplete')
   for (const one of newest) if (one.held !== undefined) give(one, `on hold: ${one.held}`)
   newest.slice(0, rules.last).forEach((one, index) => {
     give(one, `one of the last ${rules.last} (${index + 1})`)
   })
   for (const [name, periodOf] of periods) {
-    const seen = new Set<string>()
+    const chosen = new Map<string, Keepable>()
     for (const one of newest) {
       const period = periodOf(new Date(one.at))
-      if (seen.has(period)) continue
-      if (seen.size >= rules[name]) break
-      seen.add(period)
-      give(one, `${name}: the last of ${period}`)
+      const other = chosen.get(period)
+      if (
+        other === undefined ? chosen.size < rules[name] : other.incomplete === true && one.incomplete !== true
+      )
+        chosen.set(period, one)
     }
+    for (const [period, one] of chosen) give(one, `${name}: the last of ${period}`)
   }
   return snapshots.map(({ id, at }) => {
     const why = reasons.get(id) ?? []

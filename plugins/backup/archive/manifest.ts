@@ -26,6 +26,8 @@ export interface Header {
   readonly added: number
   /** Digest of the Journal (docs/reference/protocols.md: backup, The Journal digest). */
   readonly digest: string
+  /** What the session left out of what the laptop has, in words; undefined for a snapshot of all of it. */
+  readonly incomplete?: string
 }
 
 /** A snapshot: what it says of itself, and the pieces that hold its rows. */

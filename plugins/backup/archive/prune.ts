@@ -46,9 +46,10 @@ function keepables(layout: Layout, shelf: Shelf): Keepable[] {
       const held = reasonOf(shelf.held(id))
       try {
         const manifest = shelf.read(id)
+        const incomplete = manifest.header.incomplete !== undefined
         if (!whole) readAll(rowsOf(bundles, manifest))
-        whole = true
-        return { id, at: manifest.header.at, held }
+        whole ||= !incomplete
+        return { id, at: manifest.header.at, held, incomplete }
       } catch (error) {
         if (!(error instanceof SugarError)) throw error
         // What cannot be read is kept until somebody has looked at it.

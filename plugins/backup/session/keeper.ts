@@ -1,5 +1,6 @@
 import { asError, type Logger, SugarError } from '../../../core/api.js'
 import type { Archivist } from '../archive/archivist.js'
+import type { Transfer } from '../archive/incomplete.js'
 import type { KeepRules } from '../archive/keeping.js'
 import type { Taken } from '../archive/snapshot.js'
 import type { Ledger } from './ledger.js'
@@ -48,13 +49,14 @@ export class Keeper {
 
   /**
    * Takes the snapshot that is due. The caller has the learner's turn.
+   * @param transfer how the session ended that it is due after, where that is known still
    * @throws SugarError when it cannot be taken; it stays due
    */
-  async keep(uid: string): Promise<void> {
+  async keep(uid: string, transfer: Transfer = this.#transferOf(uid)): Promise<void> {
     const { ledger, log } = this.#parts
     let taken: Taken
     try {
-      taken = await this.#take(uid)
+      taken = await this.#take(uid, transfer)
     } catch (error) {
       log.error({ err: error, uid }, `no snapshot of ${uid} could be taken: ${asError(error).message}`)
       await ledger.raise(uid, 'snapshot-failed', asError(error).message).catch(() => undefined)
@@ -104,28 +106,41 @@ export class Keeper {
   }
 
   /** One more try when the process that keeps the archive was killed: the machine may have run out of memory. */
-  async #take(uid: string): Promise<Taken> {
+  async #take(uid: string, transfer: Transfer): Promise<Taken> {
     const { archivist } = this.#parts
     try {
-      return await archivist.run('snapshot', { uid })
+      return await archivist.run('snapshot', { uid, transfer })
     } catch (error) {
       if (!(error instanceof SugarError && error.code === 'UNAVAILABLE')) throw error
-      return archivist.run('snapshot', { uid })
+      return archivist.run('snapshot', { uid, transfer })
     }
   }
 
-  async #note(uid: string, { header, fresh, held }: Taken): Promise<void> {
+  /** After a crash only the mark says how it was; the log of that session is gone. */
+  #transferOf(uid: string): Transfer {
+    return { code: this.#parts.marks.get(uid) === 'incomplete' ? 23 : 0 }
+  }
+
+  async #note(uid: string, { header, fresh, held, incomplete }: Taken): Promise<void> {
     const { ledger, marks, log, quota, tell } = this.#parts
     const { id, digest, bytes, files, entries, added } = header
     if (fresh) log.info({ uid, snapshot: id, entries, files, bytes, added }, `snapshot ${id} of ${uid}`)
     await this.#alarm(uid, id, held)
-    await ledger.note(uid, () => ({ lastGood: new Date().toISOString(), digest, bytes, files }))
+    if (incomplete === undefined) {
+      await ledger.note(uid, () => ({ lastGood: new Date().toISOString(), digest, bytes, files }))
+      await ledger.lower(uid, 'incomplete')
+    } else {
+      log.warn({ uid, snapshot: id }, `the backup of ${uid} is incomplete: ${incomplete}`)
+      // Without a digest the laptop is not told that its Journal is here.
+      await ledger.note(uid, () => ({ digest: '', bytes, files }))
+      await ledger.raise(uid, 'incomplete', incomplete)
+    }
     // Not before: a crash in between must find that there is something left to do.
     marks.taken(uid)
     await ledger.lower(uid, 'snapshot-failed')
     await this.#weigh(uid, bytes, quota)
     if (fresh) this.#thin(uid)
-    tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
+    if (incomplete === undefined) tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
   }
 
   /** Raises the flag for what the brake holds, also after a crash that kept anybody from hearing of it; or lowers it. */

@@ -1,6 +1,12 @@
 import { type Collection, type CollectionSpec, each, type Stored, StoreError } from '../../../core/api.js'
 
-export type FlagName = 'mass-change' | 'near-quota' | 'over-quota' | 'snapshot-failed' | 'damaged'
+export type FlagName =
+  | 'mass-change'
+  | 'near-quota'
+  | 'over-quota'
+  | 'snapshot-failed'
+  | 'damaged'
+  | 'incomplete'
 
 export interface Flag {
   flag: FlagName

@@ -6,9 +6,10 @@ import { systemCode } from '../../../core/api.js'
  * - aside: the documents may have changed since the last snapshot; the Journal has not
  * - dirty: a session may have changed the Journal
  * - whole: the last one on the Journal ended well; a snapshot is due
+ * - incomplete: the last one on the Journal left something out, and is over; a snapshot is due
  * - old: whole, before the machine was started again: a snapshot is due, and what it is taken of is dirty
  */
-export type Mark = 'aside' | 'dirty' | 'whole' | 'old'
+export type Mark = 'aside' | 'dirty' | 'whole' | 'incomplete' | 'old'
 
 /** Notes beside the live trees, by which a start after a crash knows what was under way. */
 export class Marks {
@@ -32,14 +33,14 @@ export class Marks {
     // After a power cut nobody knows what of a live tree had reached the disk: the laptop will send what is missing.
     // A snapshot that was due for days, for want of room, had reached it, and nobody else may have that work any more.
     const [mark, boot] = text.split(' ')
-    if (boot === this.#boot && (mark === 'whole' || mark === 'aside')) return mark
-    return mark === 'whole' ? 'old' : 'dirty'
+    if (boot === this.#boot && (mark === 'whole' || mark === 'incomplete' || mark === 'aside')) return mark
+    return mark === 'whole' || mark === 'incomplete' ? 'old' : 'dirty'
   }
 
   /** Whether a snapshot must be taken before anybody writes there. */
   isDue(uid: string): boolean {
     const mark = this.get(uid)
-    return mark === 'whole' || mark === 'old'
+    return mark === 'whole' || mark === 'incomplete' || mark === 'old'
   }
 
   /** The snapshot that was due is taken. */

@@ -94,7 +94,7 @@ export class LiveSessions implements Sessions {
   }
 
   async #open(caller: Caller, command: RsyncCommand, gone: AbortSignal, held: Held): Promise<Session> {
-    const { layout, slots, turns, keeper, marks } = this.#parts
+    const { layout, ledger, slots, turns, keeper, marks } = this.#parts
     const { uid } = caller
     const { place, direction } = command
     const writes = direction === 'push' && !command.isTrial
@@ -109,16 +109,21 @@ export class LiveSessions implements Sessions {
     const temporary = join(scratch, 'temporary')
     mkdirSync(temporary, { mode: 0o700 })
     const log = join(scratch, 'log')
-    const args = serverArguments(command, { temporary, log })
+    const isIncomplete = ledger.get(uid)?.flags.some(({ flag }) => flag === 'incomplete') === true
+    const naming = writes && place.kind === 'datastore' && isIncomplete
+    const args = serverArguments(command, { temporary, log, naming })
     if (place.kind === 'snapshot') {
       if (await this.#layOut(uid, place.id, scratch, gone, held))
         args.splice(args.indexOf('.'), 0, '--copy-dirlinks')
     } else this.#prepareLive(uid)
+    // A live tree in which a session broke off is of no one day: the last snapshot is.
+    const isStandIn = place.kind === 'datastore' && direction === 'pull' && !this.#isOneState(uid)
+    if (isStandIn) await this.#standIn(uid, join(scratch, place.name), gone)
     // What came before must be safe before it is written over.
     if (writes && place.kind !== 'marker' && marks.isDue(uid)) await keeper.keep(uid)
     const live = layout.live(uid)
     const bounds = writes ? await this.#boundsWithin(uid) : undefined
-    const cwd = place.kind === 'snapshot' ? scratch : live
+    const cwd = place.kind === 'snapshot' || isStandIn ? scratch : live
     if (this.#closing) throw stopping()
     const visit = new Visit(
       { ...this.#parts, logger: this.#parts.log, caller, command, args, cwd, live, bounds, log, temporary },
@@ -212,6 +217,24 @@ export class LiveSessions implements Sessions {
     if (!(await hasRoom(scratch, await this.#largest(uid, id)))) throw new DiskFull()
     await archivist.run('layOut', { uid, to, at: id === 'latest' ? undefined : id }, { signal: gone })
     return false
+  }
+
+  /** Whether a learner's live tree is what one session of the laptop left there, to its end. */
+  #isOneState(uid: string): boolean {
+    const mark = this.#parts.marks.get(uid)
+    return mark !== 'dirty' && mark !== 'old'
+  }
+
+  /** Lays the newest snapshot out under the name that a pull asks for. @throws RequestError NOT_FOUND without one */
+  async #standIn(uid: string, to: string, gone: AbortSignal): Promise<void> {
+    const { archivist, layout } = this.#parts
+    if ((await archivist.run('snapshots', { uid })).length === 0) {
+      throw new RequestError('NOT_FOUND', 'no backup of this laptop has come to its end yet', {
+        hint: 'back up again; what has come already is not sent twice',
+      })
+    }
+    if (!(await hasRoom(layout.scratch, await this.#largest(uid, 'latest')))) throw new DiskFull()
+    await archivist.run('layOut', { uid, to, at: 'latest' }, { signal: gone })
   }
 
   /** How much is laid out for a name at most: for `latest` and dates, the archive says later which it is. */

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import type { Logger, RequestError } from '../../../core/api.js'
+import { type Expected, partialCodes } from '../archive/incomplete.js'
 import { datastore, documents } from '../archive/layout.js'
 import type { RsyncCommand } from '../rsync/command.js'
+import { deletes, takesAll, tellsOfErrors } from '../rsync/options.js'
 import { Changes } from './changes.js'
 import { type Bounds, DiskFull, type Guard, guard, refusalFor } from './guard.js'
 import type { Keeper } from './keeper.js'
@@ -105,15 +107,17 @@ export class Visit implements Session {
     const { command, finished, caller, logger: log } = this.#parts
     const excess = await this.#guard?.end().catch(() => undefined)
     const isTaken = excess === undefined
-    const isWell = code === 0 && isTaken && !this.signal.aborted
+    const isOver = isTaken && !this.signal.aborted
+    const isPartial = isOver && partialCodes.has(code ?? -1) && (await this.#hasRoom())
+    const isWell = isOver && code === 0
     let work: Promise<unknown> = Promise.resolve()
     try {
-      if (this.#isKept) work = this.#close(isWell, code)
+      if (this.#isKept) work = this.#close(isWell || isPartial, code)
     } finally {
       // The laptop does not wait for this: it hears why while it is still there.
       const after = async () => {
         await work.catch(() => undefined)
-        if (!isWell) await this.#makeRoom()
+        if (!isWell && !isPartial) await this.#makeRoom()
       }
       this.#parts.keeper.follow(
         caller.uid,
@@ -127,8 +131,20 @@ export class Visit implements Session {
       `${this.what} of ${uid}: ${isTaken ? told(code, this.signal) : 'too much'}`,
     )
     if (this.#isKept && command.place.kind === 'datastore')
-      finished(caller.uid, isWell, Date.now() - this.since.getTime())
+      finished(caller.uid, isWell || isPartial, Date.now() - this.since.getTime())
     return this.signal.aborted || !isTaken ? tryAgain : (code ?? tryAgain)
+  }
+
+  async #hasRoom(): Promise<boolean> {
+    return hasRoom(this.#parts.temporary).catch(() => false)
+  }
+
+  /** What must be here after a good end, where the client's rsync is too old to tell of files that it could not open. */
+  get #expected(): Expected | undefined {
+    const { options } = this.#parts.command
+    const { total } = this.#changes
+    if (total === undefined || tellsOfErrors(options) || !takesAll(options)) return undefined
+    return { bytes: total, exactly: deletes(options) }
   }
 
   /** One who fills the disk gives back what he took of it: else nobody could come any more, he neither. */
@@ -161,28 +177,39 @@ export class Visit implements Session {
     return bounds !== undefined && (command.place.kind === 'datastore' || command.place.kind === 'documents')
   }
 
-  /** Decides what becomes of what rsync has done. What must outlive a crash is written before it returns. */
-  #close(isWell: boolean, code: number | null): Promise<void> {
-    const { caller, command, marks } = this.#parts
+  /**
+   * Decides what becomes of what rsync has done. What must outlive a crash is written before it returns.
+   * @param isOver whether a snapshot is worth it: rsync did everything that it could
+   */
+  #close(isOver: boolean, code: number | null): Promise<void> {
+    const { caller, command, ledger, marks } = this.#parts
     const { uid } = caller
     this.#changes.read()
     // A log that a full disk cut short may lack what was done.
     const wasKept = this.#before === undefined || this.#before === 'aside'
-    const isSame = wasKept && code === 0 && this.#changes.isComplete && this.#changes.count === 0
+    const isLogged = code === 0 && this.#changes.isComplete && this.#changes.count === 0
+    // Without a digest the archive does not have all of that Journal, though nothing changed. And what an old client
+    // could not send shows only when what is here is added up.
+    const isAll = Boolean(ledger.get(uid)?.digest) && this.#expected === undefined
+    const isSame = wasKept && isLogged && (isAll || command.place.kind === 'documents')
     if (isSame && this.#before === undefined) marks.clear(uid)
     // Documents wait for the Journal's next change.
     if (isSame && this.#before === 'aside') marks.set(uid, 'aside')
-    if (!isWell || command.place.kind !== 'datastore') return Promise.resolve()
-    if (!isSame) marks.set(uid, 'whole')
-    return this.#keep(isSame)
+    if (!isOver || command.place.kind !== 'datastore') return Promise.resolve()
+    if (!isSame) marks.set(uid, code === 0 ? 'whole' : 'incomplete')
+    return this.#keep(isSame, code ?? 0)
   }
 
-  async #keep(isSame: boolean): Promise<void> {
-    const { caller, keeper, ledger } = this.#parts
+  async #keep(isSame: boolean, code: number): Promise<void> {
+    const { caller, keeper, ledger, log } = this.#parts
     const { uid, nickname } = caller
     const named = ledger.get(uid)?.nickname === nickname ? undefined : ledger.note(uid, () => ({ nickname }))
+    const transfer = { code, log, expected: this.#expected }
     // The turn is ours until both have ended, however they end.
-    const done = await Promise.allSettled([named, isSame ? keeper.unchanged(uid) : keeper.keep(uid)])
+    const done = await Promise.allSettled([
+      named,
+      isSame ? keeper.unchanged(uid) : keeper.keep(uid, transfer),
+    ])
     for (const one of done) if (one.status === 'rejected') throw one.reason
   }
 }

@@ -65,7 +65,7 @@ async function school(t: Test, { quota = 0, root = mkdtempSync(join(tmpdir(), 's
   return { root, layout, ledger, archivist, marks, slots, keeper, sessions, finished, open, end, snapshots }
 }
 
-const push = '-ltr --delete . datastore-current'
+const push = '-ltre.iLsfxCIvu --delete . datastore-current'
 const over = 'sent 17 bytes  received 74 bytes  total size 3000000'
 
 t.test(
