@@ -14,6 +14,7 @@ import { type Distrusted, distrust } from './distrust.js'
 import { type Drilled, drill } from './drill.js'
 import { syncDisk } from './flush.js'
 import { type Holding, holdingsOf, type SnapshotFacts, snapshotsOf } from './holdings.js'
+import type { Transfer } from './incomplete.js'
 import type { KeepRules } from './keeping.js'
 import { datastore, documents, type Layout } from './layout.js'
 import { list } from './listing.js'
@@ -39,8 +40,8 @@ interface Which {
 
 /** Work on the archive, done in a process of its own, so that nothing here keeps a laptop waiting. */
 export interface Jobs {
-  /** After a session that changed something. @param unconfirmed see Header */
-  snapshot: Job<{ uid: string; unconfirmed?: boolean }, Taken>
+  /** After a session that changed something, or that left something out. @param unconfirmed see Header */
+  snapshot: Job<{ uid: string; unconfirmed?: boolean; transfer?: Transfer | undefined }, Taken>
   /** After a power cut. The caller has the learner's turn. */
   distrust: Job<{ uid: string; since: number }, Distrusted>
   /** Takes a tree over that another server kept, as it was at a time; into the live tree too, where that is empty. */
@@ -179,8 +180,14 @@ export function jobsOf(layout: Layout): Jobs {
     })
 
   return {
-    async snapshot({ uid, unconfirmed = false }, progress) {
-      const taken = await takeSnapshot(layout, uid, progress, { ...liveOf(layout, uid), unconfirmed })
+    async snapshot({ uid, unconfirmed = false, transfer }, progress) {
+      const taken = await takeSnapshot(
+        layout,
+        uid,
+        progress,
+        { ...liveOf(layout, uid), unconfirmed },
+        transfer,
+      )
       if (taken.fresh && taken.held === undefined && !unconfirmed) recover(layout, uid, taken.header.id)
       return taken
     },

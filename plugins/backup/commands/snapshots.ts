@@ -16,6 +16,7 @@ const columns: readonly Column<SnapshotFacts>[] = [
     title: 'NOTE',
     text: ({ unconfirmed }) => (unconfirmed === true ? 'unconfirmed: after a power cut' : ''),
   },
+  { title: 'INCOMPLETE', text: ({ incomplete }) => incomplete ?? '' },
 ]
 
 /** `backup snapshots USER`: oldest first. */

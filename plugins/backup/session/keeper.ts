@@ -1,5 +1,6 @@
-import { asError, type Logger, SugarError, systemCode } from '../../../core/api.js'
+import { asError, diskFault, type Logger, SugarError } from '../../../core/api.js'
 import type { Archivist } from '../archive/archivist.js'
+import type { Transfer } from '../archive/incomplete.js'
 import type { KeepRules } from '../archive/keeping.js'
 import type { Taken } from '../archive/snapshot.js'
 import type { Ledger } from './ledger.js'
@@ -48,17 +49,18 @@ export class Keeper {
 
   /**
    * Takes the snapshot that is due. The caller has the learner's turn.
+   * @param transfer how the session ended that it is due after, where that is known still
    * @throws SugarError when it cannot be taken; it stays due
    */
-  async keep(uid: string): Promise<void> {
+  async keep(uid: string, transfer: Transfer = this.#transferOf(uid)): Promise<void> {
     const { ledger, log, marks } = this.#parts
     const isUnconfirmed = marks.get(uid) === 'old'
     let taken: Taken
     try {
-      taken = await this.#take(uid, isUnconfirmed)
+      taken = await this.#take(uid, isUnconfirmed, transfer)
     } catch (error) {
       // What failed may as well be what others have just sent, and nobody is told of it twice.
-      if (systemCode(error) === 'EIO') await marks.doubtAll()
+      if (diskFault(error) === 'failing') await marks.doubtAll()
       log.error({ err: error, uid }, `no snapshot of ${uid} could be taken: ${asError(error).message}`)
       await ledger.raise(uid, 'snapshot-failed', asError(error).message).catch(() => undefined)
       throw error
@@ -128,28 +130,47 @@ export class Keeper {
   }
 
   /** One more try when the process that keeps the archive was killed: the machine may have run out of memory. */
-  async #take(uid: string, unconfirmed: boolean): Promise<Taken> {
+  async #take(uid: string, unconfirmed: boolean, transfer: Transfer): Promise<Taken> {
     const { archivist } = this.#parts
     try {
-      return await archivist.run('snapshot', { uid, unconfirmed })
+      return await archivist.run('snapshot', { uid, unconfirmed, transfer })
     } catch (error) {
       if (!(error instanceof SugarError && error.code === 'UNAVAILABLE')) throw error
-      return archivist.run('snapshot', { uid, unconfirmed })
+      return archivist.run('snapshot', { uid, unconfirmed, transfer })
     }
   }
 
-  async #note(uid: string, { header, fresh, held }: Taken): Promise<void> {
+  /** After a crash only the mark says how it was; the log of that session is gone. */
+  #transferOf(uid: string): Transfer {
+    return { code: this.#parts.marks.get(uid) === 'incomplete' ? 23 : 0 }
+  }
+
+  async #note(uid: string, { header, fresh, held, incomplete }: Taken): Promise<void> {
     const { ledger, marks, log, quota, tell } = this.#parts
     const { id, digest, bytes, files, entries, added } = header
     if (fresh) log.info({ uid, snapshot: id, entries, files, bytes, added }, `snapshot ${id} of ${uid}`)
     await this.#alarm(uid, id, held)
-    await ledger.note(uid, () => ({ lastGood: new Date().toISOString(), snapshot: id, digest, bytes, files }))
+    if (incomplete === undefined) {
+      await ledger.note(uid, () => ({
+        lastGood: new Date().toISOString(),
+        snapshot: id,
+        digest,
+        bytes,
+        files,
+      }))
+      await ledger.lower(uid, 'incomplete')
+    } else {
+      log.warn({ uid, snapshot: id }, `the backup of ${uid} is incomplete: ${incomplete}`)
+      // Without a digest the laptop is not told that its Journal is here.
+      await ledger.note(uid, () => ({ digest: '', bytes, files }))
+      await ledger.raise(uid, 'incomplete', incomplete)
+    }
     // Not before: a crash in between must find that there is something left to do.
     await marks.taken(uid)
     await ledger.lower(uid, 'snapshot-failed', 'unconfirmed')
     await this.#weigh(uid, bytes, quota)
     if (fresh) this.#thin(uid)
-    tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
+    if (incomplete === undefined) tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
   }
 
   /** Until the laptop has come again it is neither a good backup, nor is the laptop told that all is here. */

@@ -15,6 +15,7 @@ export type FlagName =
   | 'damaged'
   /** A power cut may have torn what was sent; until the laptop has come again. */
   | 'unconfirmed'
+  | 'incomplete'
 
 export interface Flag {
   flag: FlagName

@@ -99,7 +99,7 @@ async function school(
   }
 }
 
-const push = '-ltr --delete . datastore-current'
+const push = '-ltre.iLsfxCIvu --delete . datastore-current'
 const over = 'sent 17 bytes  received 74 bytes  total size 3000000'
 
 t.test(
