@@ -25,7 +25,8 @@ import {
   remote,
   type School,
 } from '../../support/backup/backup-school.js'
-import { cli, temporaryDirectory, until } from '../../support/core/server-process.js'
+import { cli, until } from '../../support/core/server-process.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 
