@@ -82,8 +82,8 @@ export class Service {
   static async open(ctx: BackupContext): Promise<Service> {
     const guard = backupDirectory.guard(ctx.config)
     const layout = new Layout(guard.path)
-    const processes = new Processes(layout.root)
-    const marks = new Marks(layout.root)
+    const processes = new Processes(layout.root, { make: false })
+    const marks = new Marks(layout.root, { make: false })
     const ledger = await Ledger.open(ctx.store.ledger)
     const archive = new ArchiveDirectory(guard, async () => {
       const left = await processes.endAll()
@@ -192,7 +192,9 @@ export class Service {
         keeper.catchUp()
       })
     })
-    ctx.health('directory', () => archive.problem())
+    ctx.health('archive', () =>
+      archive.isPrepared || archive.isAway ? undefined : archive.problem()?.message,
+    )
     ctx.health('space', () => (archive.problem() === undefined ? facts.space() : undefined))
     ctx.health('room soon', () => share.warning())
   }

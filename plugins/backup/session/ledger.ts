@@ -1,4 +1,11 @@
-import { type Change, type Collection, type CollectionSpec, each, type Stored, StoreError } from '../../../core/api.js'
+import {
+  type Change,
+  type Collection,
+  type CollectionSpec,
+  each,
+  type Stored,
+  StoreError,
+} from '../../../core/api.js'
 
 export type FlagName = 'mass-change' | 'near-quota' | 'over-quota' | 'snapshot-failed' | 'damaged'
 

@@ -14,16 +14,15 @@ export type Mark = 'aside' | 'dirty' | 'whole' | 'old'
 export class Marks {
   readonly #folder: string
   readonly #boot = bootId()
-  #isMade = false
 
-  constructor(root: string) {
+  /** @param make whether its folder is made now; otherwise prepare() does, once the archive is there */
+  constructor(root: string, { make = true } = {}) {
     this.#folder = join(root, 'marks')
+    if (make) this.prepare()
   }
 
-  /** Makes their folder. Once only, by itself: should the archive go away, nothing is made in its place. */
   prepare(): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
-    this.#isMade = true
   }
 
   /** undefined: the live tree is as the last snapshot has it. */
@@ -56,7 +55,6 @@ export class Marks {
 
   set(uid: string, mark: Exclude<Mark, 'old'>): void {
     const path = join(this.#folder, uid)
-    if (!this.#isMade) this.prepare()
     writeFileSync(`${path}.new`, `${mark} ${this.#boot}`, { mode: 0o600 })
     renameSync(`${path}.new`, path)
   }
