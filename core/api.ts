@@ -49,13 +49,30 @@ export {
 } from './kernel/hook.js'
 export { definePlugin, type Plugin, type PluginSpec } from './kernel/plugin.js'
 export { type Optional, type Services, type Token, type Tokens, token } from './kernel/token.js'
+export { bootId } from './lib/boot-id.js'
+export {
+  type DiskFault,
+  diskError,
+  diskFault,
+  diskFaultIn,
+  failingHint,
+  isFull,
+  unwritten,
+} from './lib/disk-fault.js'
+export {
+  fsyncDir,
+  fsyncDirSync,
+  makeFolder,
+  makeFolderSync,
+  writeFileAtomic,
+} from './lib/durable-file.js'
 export { type DirectoryGuard, KeptDirectory, type KeptDirectorySpec } from './lib/kept-directory.js'
+export { syncFileSystem, syncFileSystemSync } from './lib/sync-file-system.js'
 export type { Logger } from './log/log.js'
 export { printable, printableJson } from './log/printable.js'
 export { type Medium, openMedium, type Stranger } from './medium.js'
 export { type Probe, program, writable } from './probe.js'
 export { report } from './report.js'
-export { makeFolders } from './root.js'
 export {
   type Change,
   type Collection,

@@ -99,6 +99,7 @@ export const codes = {
   TOO_MANY: fact(429, exit.tempFail, 'too many requests from one address'),
   UNAVAILABLE: fact(503, exit.tempFail, 'the server is starting, stopping, or cannot answer now'),
   NO_SPACE: fact(507, exit.tempFail, 'the disk, or a share of it, is full; nothing was taken in'),
+  DISK_FAILING: fact(503, exit.tempFail, 'the disk reports errors: its data must be copied off first'),
   DAMAGED: fact(500, exit.dataError, 'what the disk gives back is not what was written to it'),
   INTERNAL: fact(500, exit.software, 'a fault of ours; the log holds the story under the same reference'),
 } satisfies Record<string, CodeFacts>

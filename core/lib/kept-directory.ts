@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import type { Settings } from '../config/settings.js'
 import { asError, SystemError, systemCode } from '../errors.js'
 import type { Probe } from '../probe.js'
-import { makeFoldersSync } from './durable-file.js'
+import { isFull } from './disk-fault.js'
+import { makeFolderSync } from './durable-file.js'
 import {
   type Identity,
   isSameStamp,
@@ -190,11 +191,11 @@ export class DirectoryGuard {
   #establish(identity: Identity): void {
     const { name } = this.#spec
     try {
-      makeFoldersSync(this.path)
+      makeFolderSync(this.path)
       const marker = readIdentity(join(this.path, markerName))
       if (!isIdentity(marker) || marker.id !== identity.id)
         writeIdentity(join(this.path, markerName), identity)
-      makeFoldersSync(join(this.#root, memory))
+      makeFolderSync(join(this.#root, memory))
       writeIdentity(this.#memory, identity)
     } catch (cause) {
       throw new SystemError('NOT_WRITABLE', `${name}: ${this.path} cannot be made (${codeOf(cause)})`, {
@@ -279,6 +280,3 @@ const isIdentity = (found: Identity | 'damaged' | undefined): found is Identity 
   found !== undefined && found !== 'damaged'
 
 const codeOf = (error: unknown): string => systemCode(error) ?? asError(error).message
-
-/** Out of room: what is there serves as before, and the next start tries again. */
-const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemCode } from '../errors.js'
-import { replaceFileSync } from './durable-file.js'
+import { writeFileAtomicSync } from './durable-file.js'
 
 /** The identity of a directory, as it stands in the directory itself and in the root. */
 export interface Identity {
@@ -71,7 +71,7 @@ export function parseIdentity(text: string): Identity | 'damaged' {
 
 /** Writes an identity durably. @throws Error of the system */
 export function writeIdentity(path: string, { directory, id, path: where }: Identity): void {
-  replaceFileSync(path, `${JSON.stringify({ directory, id, path: where })}\n`)
+  writeFileAtomicSync(path, `${JSON.stringify({ directory, id, path: where })}\n`)
 }
 
 /** The stamp of a directory's marker; undefined when there is no marker. @throws Error of the system */

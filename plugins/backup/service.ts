@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,6 +6,7 @@ import {
   type Chapter,
   type Context,
   type Logger,
+  makeFolderSync,
   RequestError,
   removeTree,
   type Story,
@@ -93,7 +94,7 @@ export class Service {
         ctx.log.error({ err: error }, `${layout.scratch} could not be emptied`),
       )
       for (const folder of [layout.scratch, layout.objects, layout.lives, layout.allSnapshots])
-        mkdirSync(folder, { recursive: true, mode: 0o700 })
+        makeFolderSync(folder)
       marks.prepare()
       processes.prepare()
       await forgetLost(ledger, layout, ctx.log)

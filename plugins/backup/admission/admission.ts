@@ -189,7 +189,7 @@ export class Admission {
       return later(
         'space',
         pace.late(),
-        'the school server has no room for backups; please tell your teacher',
+        'the disk of the school server takes no backups now; please tell your teacher',
       )
     if (!this.#mayBegin(name, uid, peek)) return this.#wait('wait', sound, name, uid, peek)
     return { kind: 'go', status: 200, reason: 'you may begin' }

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { asError, type Logger, SugarError, SystemError } from '../../../core/api.js'
-import { isFull, noRoom } from './flush.js'
+import { archiveFault } from './flush.js'
 import { type Given, type JobName, type Result, roomless } from './jobs.js'
 import type { Failure, FromProcess, ToProcess } from './process.js'
 
@@ -111,7 +111,7 @@ export class Archivist {
         this.#child = undefined
         child.kill('SIGKILL')
       }
-      throw isFull(error) ? noRoom('there is no room for work on the archive', error) : error
+      throw archiveFault(error, this.#root, 'there is no room for work on the archive')
     }
     return child
   }

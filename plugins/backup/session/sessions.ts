@@ -1,13 +1,21 @@
 import { existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asError, type Logger, RequestError, removeTree, SugarError, systemCode } from '../../../core/api.js'
+import {
+  asError,
+  diskFault,
+  type Logger,
+  RequestError,
+  removeTree,
+  SugarError,
+  systemCode,
+} from '../../../core/api.js'
 import type { Slots } from '../admission/slots.js'
 import type { Archivist } from '../archive/archivist.js'
 import { datastore, type Layout } from '../archive/layout.js'
 import { markerFile, serverArguments } from '../rsync/arguments.js'
 import { parseCommand, type RsyncCommand } from '../rsync/command.js'
-import { type Bounds, DiskFull, isFarAbove } from './guard.js'
+import { type Bounds, DiskFull, isFarAbove, refusalFor } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Marks } from './marks.js'
@@ -234,19 +242,14 @@ export class LiveSessions implements Sessions {
   /** What a laptop may be told of an error. */
   #told(caller: Caller, error: unknown): Error {
     if (error instanceof RequestError) return error
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'NO_SPACE') return new DiskFull()
-    if (error instanceof SugarError && (code === 'NOT_FOUND' || code === 'USAGE')) {
+    if (diskFault(error) === 'full') return new DiskFull()
+    if (error instanceof SugarError && (error.code === 'NOT_FOUND' || error.code === 'USAGE')) {
       return new RequestError('NOT_FOUND', error.message, {
         hint: 'fetch current, snapshots/latest, or snapshots/DATE of a day with a backup',
       })
     }
     this.#parts.log.error({ err: error, uid: caller.uid }, `a session of ${caller.uid} could not be opened`)
-    if (error instanceof SugarError) {
-      return new RequestError('UNAVAILABLE', 'the school server cannot do that now', {
-        hint: 'try again later',
-      })
-    }
+    if (error instanceof SugarError || diskFault(error) !== undefined) return refusalFor(error)
     return asError(error)
   }
 }

@@ -3,7 +3,7 @@ import type { Logger, RequestError } from '../../../core/api.js'
 import { datastore, documents } from '../archive/layout.js'
 import type { RsyncCommand } from '../rsync/command.js'
 import { Changes } from './changes.js'
-import { type Bounds, DiskFull, type Guard, guard } from './guard.js'
+import { type Bounds, DiskFull, type Guard, guard, refusalFor } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Mark, Marks } from './marks.js'
@@ -93,9 +93,10 @@ export class Visit implements Session {
   started(pid: number): void {
     try {
       this.#strike = this.#parts.processes.note(pid)
-    } catch {
-      // One that nobody would find after a crash must not run.
-      this.stop(new DiskFull())
+    } catch (error) {
+      // One that a start after a crash would not find must not run.
+      this.#parts.logger.error({ err: error, uid: this.caller.uid }, 'rsync could not be noted, and is ended')
+      this.stop(refusalFor(error))
     }
   }
 

@@ -3,13 +3,14 @@ import t from 'tap'
 import { Addresses } from '../../../../plugins/backup/admission/addresses.js'
 import { Pace } from '../../../../plugins/backup/admission/pace.js'
 import { Queue } from '../../../../plugins/backup/admission/queue.js'
-import { SteeredClock, seeded } from './steered.js'
+import { SteeredClock } from '../../../support/backup/steered-clock.js'
+import { seededRandom } from '../../../support/seeded-random.js'
 
 const day = 86_400_000
 
 function school(slots = 1, seed = 1) {
   const clock = new SteeredClock()
-  const queue = new Queue(slots, clock, seeded(seed))
+  const queue = new Queue(slots, clock, seededRandom(seed))
   const daysAgo = (days: number) => clock.date() - days * day
   return { clock, queue, daysAgo }
 }

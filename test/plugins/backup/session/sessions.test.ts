@@ -24,7 +24,14 @@ import type { Session } from '../../../../plugins/backup/session/session.js'
 import { LiveSessions } from '../../../../plugins/backup/session/sessions.js'
 import { Turns } from '../../../../plugins/backup/session/turns.js'
 import { wipeJournal } from '../../../../sugaroid/index.js'
-import { archivistOf, asNobody, learner, newArchive, put, sentJournal } from '../archive/archives.js'
+import {
+  archivistOf,
+  asNobody,
+  learner,
+  newArchive,
+  put,
+  sentJournal,
+} from '../../../support/backup/test-archive.js'
 
 const log = pino({ level: 'silent' })
 const never = new AbortController().signal

@@ -4,9 +4,9 @@ import t from 'tap'
 import { network } from '../../../../plugins/rsync/front/network.js'
 import { Newcomers } from '../../../../plugins/rsync/front/newcomers.js'
 import { Seats } from '../../../../plugins/rsync/front/seats.js'
+import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { until } from '../../../system/server.js'
-import { fill, openHouse, RawClient } from '../house.js'
+import { fill, openHouse, RawClient } from '../../../support/rsync/rsync-server.js'
 
 t.test('who finds no place is told to come again, in the words that clients know', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
