@@ -11,7 +11,7 @@ import {
   removeTree,
   type Story,
 } from '../../core/api.js'
-import type { Enrolment, Learner, Users } from '../id/public.js'
+import { adviceOn, type Enrolment, type Learner, type Users } from '../id/public.js'
 import { Admission } from './admission/admission.js'
 import { serveAdmission } from './admission/routes.js'
 import { Slots } from './admission/slots.js'
@@ -138,6 +138,10 @@ export class Service {
       rules,
       log,
       quota,
+      sharing: async (uid) => {
+        const learner = await users.byUid(uid)
+        return learner?.flags.includes('shared-key') === true ? adviceOn('shared-key', learner) : undefined
+      },
       tell: (kept) => {
         share.grew(kept.added)
         ctx.tell(Backup.kept, kept)

@@ -11,6 +11,7 @@ import { discard, type Rotten } from './discard.js'
 import { type Drilled, drill } from './drill.js'
 import { type Holding, holdingsOf, type SnapshotFacts, snapshotsOf } from './holdings.js'
 import type { KeepRules } from './keeping.js'
+import { boundHolds } from './kinds.js'
 import { datastore, documents, type Layout } from './layout.js'
 import { list } from './listing.js'
 import { Objects } from './objects.js'
@@ -158,7 +159,10 @@ export function jobsOf(layout: Layout): Jobs {
   return {
     async snapshot({ uid }, progress) {
       const taken = await takeSnapshot(layout, uid, progress)
-      if (taken.fresh && taken.held === undefined) recover(layout, uid, taken.header.id)
+      if (!taken.fresh) return taken
+      if (taken.held === undefined) recover(layout, uid, taken.header.id)
+      else if (boundHolds(layout, uid, taken.held.id, taken.header.id))
+        return { ...taken, held: { ...taken.held, inTurns: true } }
       return taken
     },
     async adopt({ uid, folder, directory, at, isNewest }, progress) {

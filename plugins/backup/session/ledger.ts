@@ -7,7 +7,13 @@ import {
   StoreError,
 } from '../../../core/api.js'
 
-export type FlagName = 'mass-change' | 'near-quota' | 'over-quota' | 'snapshot-failed' | 'damaged'
+export type FlagName =
+  | 'mass-change'
+  | 'shared-key'
+  | 'near-quota'
+  | 'over-quota'
+  | 'snapshot-failed'
+  | 'damaged'
 
 export interface Flag {
   flag: FlagName
