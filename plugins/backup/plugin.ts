@@ -136,12 +136,6 @@ export default definePlugin({
     },
   },
 
-  prepare({ config }) {
-    const problem = backupDirectory.guard(config).claim()
-    // Otherwise it runs, tells laptops to come again, and goes on when the disk is there.
-    if (problem !== undefined && config.strict) throw problem
-  },
-
   async start(ctx) {
     const { Service } = await import('./service.js')
     const service = await Service.open(ctx)

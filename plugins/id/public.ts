@@ -16,11 +16,18 @@ export interface Learner {
   /** ISO 8601, UTC. */
   readonly registeredAt: string
   readonly lastSeen: string
-  /** `alias`: joined to another learner; `serial-conflict`: a serial came with two keys. */
   readonly flags: readonly Flag[]
 }
 
-export type Flag = 'alias' | 'serial-conflict'
+/**
+ * - alias: joined to another learner
+ * - serial-conflict: a serial came with two keys
+ * - shared-key: the key came from two XOs, as when a disk or stick was copied with the key on it
+ * - no-backup-address: its laptop registered while backup did not run, and must register again
+ */
+export type Flag = 'alias' | 'serial-conflict' | 'shared-key' | 'no-backup-address'
+
+export { adviceOn, separately } from './flags.js'
 
 /**
  * Who is registered. A learner whose laptop was replaced has several keys; an operator joined the newer ones to the
