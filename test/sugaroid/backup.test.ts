@@ -22,6 +22,7 @@ import {
   wipeJournal,
 } from '../../sugaroid/index.js'
 import { needs } from '../support/needs.js'
+import { runs } from '../support/rounds.js'
 import { canned, reply, struct, sugaroid } from '../support/sugaroid/fake-servers.js'
 import { close, enrol, school, user } from '../support/sugaroid/sshd-school.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
@@ -323,7 +324,7 @@ t.test('no URL of a server becomes more than one harmless argument', async (t) =
       )
       return plain && !path.startsWith('/') && !path.split('/').includes('..') && ssh.port > 0
     }),
-    { numRuns: 3000 },
+    runs(3000),
   )
   t.pass('3000 URLs')
 })

@@ -15,6 +15,7 @@ import {
   statusOf,
   UsageError,
 } from '../../sugaroid/index.js'
+import { runs } from '../support/rounds.js'
 import {
   canned,
   noPython,
@@ -358,7 +359,7 @@ t.test('the parser never fails in a way of its own', async (t) => {
         if (!(error instanceof Error && known.test(error.message))) throw error
       }
     }),
-    { numRuns: 3000 },
+    runs(3000),
   )
   t.pass('3000 documents')
 })

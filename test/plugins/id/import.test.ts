@@ -19,6 +19,7 @@ import {
   uidOf,
 } from '../../support/id/registering-laptops.js'
 import { needs } from '../../support/needs.js'
+import { runs } from '../../support/rounds.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.teardown(hangUp)
@@ -497,6 +498,6 @@ t.test('any table survives being written as CSV and read again', async () => {
       const same = rows.map(({ uid, nickname, notes }) => ({ uid, nickname, notes }))
       return JSON.stringify(read) === JSON.stringify(same)
     }),
-    { numRuns: 5000, seed: 20 },
+    runs(5000),
   )
 })

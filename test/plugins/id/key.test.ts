@@ -10,6 +10,7 @@ import { RequestError } from '../../../core/api.js'
 import { parsePublicKey, uidOf } from '../../../plugins/id/key.js'
 import { blobOf, sha1 } from '../../support/id/registering-laptops.js'
 import { needs } from '../../support/needs.js'
+import { runs } from '../../support/rounds.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-keys-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -302,7 +303,7 @@ t.test('whatever is sent, it is refused with a reason or kept as one line that O
       if (parsePublicKey(line).uid !== uid) throw new Error(`not the same again: ${line}`)
       taken.set(blob, line)
     }),
-    { numRuns: 20_000, seed: 20 },
+    runs(20_000),
   )
   for (const blob of made) taken.set(blob, `${parsePublicKey(blob).type} ${blob}`)
   t.ok(taken.size > 100, `${taken.size} different keys were taken`)

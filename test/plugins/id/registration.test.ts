@@ -23,6 +23,7 @@ import {
   uidOf,
 } from '../../support/id/registering-laptops.js'
 import { needs } from '../../support/needs.js'
+import { runs } from '../../support/rounds.js'
 
 t.teardown(hangUp)
 
@@ -281,7 +282,7 @@ t.test('any nickname is stored exactly or refused', async (t) => {
       }),
       fc.string({ unit: 'grapheme', minLength: 150, maxLength: 400 }),
     ),
-    { numRuns: 600, seed: 20 },
+    runs(600),
   )
   const refused = new Map<string, string>()
   for (const [number, nickname] of names.entries()) {

@@ -20,6 +20,7 @@ import {
   third,
   xo,
 } from '../../support/keyring/open-keyring.js'
+import { runs } from '../../support/rounds.js'
 
 t.setTimeout(120_000)
 
@@ -103,7 +104,7 @@ t.test('any laptop and any time to come make a lease that exactly that laptop ta
       const its = checkLease(line, laptop('lease', { serial, uuid }))
       return its.verdict === 'valid' && its.expiry === expiry
     }),
-    { numRuns: 60 },
+    runs(60),
   )
   await t.resolves(property)
 })

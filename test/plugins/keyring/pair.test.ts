@@ -9,6 +9,7 @@ import type { PublicKey } from '../../../plugins/keyring/wire/key.js'
 import { idOf } from '../../support/keyring/filled-vault.js'
 import { made } from '../../support/keyring/key-files.js'
 import { needs } from '../../support/needs.js'
+import { runs } from '../../support/rounds.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
 t.setTimeout(200_000)
@@ -140,7 +141,7 @@ t.test('a private key with any one byte changed is never taken for the key it wa
         return /^(?:is|has) [^\n]{10,200}$/.test((error as Error).message)
       }
     }),
-    { numRuns: 300 },
+    runs(300),
   )
   t.end()
 })

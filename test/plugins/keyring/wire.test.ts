@@ -30,6 +30,7 @@ import {
   type Signature,
 } from '../../../plugins/keyring/wire/signature.js'
 import { publicKey, vector } from '../../support/keyring/keyring-vectors.js'
+import { runs } from '../../support/rounds.js'
 
 /** What a parser makes of a text; undefined when it refuses it with an error that says why. */
 function read<T>(parse: (text: string) => T, text: string): T | undefined {
@@ -99,7 +100,7 @@ const holds = (
   t: { doesNotThrow(fn: () => void): unknown },
   property: fc.IRawProperty<unknown>,
   numRuns = 1000,
-) => t.doesNotThrow(() => fc.assert(property as fc.IProperty<unknown>, { numRuns }))
+) => t.doesNotThrow(() => fc.assert(property as fc.IProperty<unknown>, runs(numRuns)))
 
 t.test('signatures', async (t) => {
   await t.test('are read as they were written', async (t) => {

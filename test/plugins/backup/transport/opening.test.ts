@@ -6,6 +6,7 @@ import { parseOpening } from '../../../../plugins/backup/transport/ssh2/opening.
 import { until } from '../../../support/backup/plain-sessions.js'
 import { Laptop } from '../../../support/backup/ssh-laptop.js'
 import { serving, tools } from '../../../support/backup/ssh2-server.js'
+import { runs } from '../../../support/rounds.js'
 
 const identification = 'SSH-2.0-sugar-server\r\n'
 const gcm = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com']
@@ -70,7 +71,7 @@ t.test('the ciphers of a client are read from whatever pieces they come in', asy
         t.same(parseOpening(Buffer.concat([whole, Buffer.from('and more')])), { sending, getting })
       },
     ),
-    { numRuns: 50 },
+    runs(50),
   )
 })
 
