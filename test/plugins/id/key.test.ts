@@ -306,7 +306,7 @@ t.test('whatever is sent, it is refused with a reason or kept as one line that O
     runs(20_000),
   )
   for (const blob of made) taken.set(blob, `${parsePublicKey(blob).type} ${blob}`)
-  t.ok(taken.size > 100, `${taken.size} different keys were taken`)
+  t.ok(taken.size > runs(20_000).numRuns / 500, `${taken.size} different keys were taken`)
   if (!needs(t, 'ssh-keygen', 'openssh-client')) return
   const file = join(folder, 'taken')
   writeFileSync(file, [...taken.values()].map((line) => `${line}\n`).join(''))

@@ -311,5 +311,5 @@ t.test('whatever comes is refused, or each of its words is one that was allowed'
   }
   fc.assert(fc.property(command, holds), runs(3000))
   fc.assert(fc.property(fc.string({ unit: 'binary' }), holds), runs(1000))
-  t.ok(taken > 50, `${taken} commands were taken`)
+  t.ok(taken > runs(3000).numRuns / 60, `${taken} commands were taken`)
 })
