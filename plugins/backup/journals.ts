@@ -39,7 +39,8 @@ export class KeptJournals implements Journals {
         uid,
         nickname,
         serials,
-        lastGood: doc?.lastGood ?? holding?.newest?.at ?? null,
+        // What the archive does not have was lost with its disk.
+        lastGood: (holding && (doc?.lastGood ?? holding.newest?.at)) ?? null,
         snapshots: holding?.snapshots ?? 0,
         bytes: holding?.newest?.bytes ?? 0,
         flags: flagsOf(doc, holding),

@@ -1,4 +1,5 @@
 import {
+  confinement,
   definePlugin,
   explain,
   flag,
@@ -9,9 +10,11 @@ import {
   text,
 } from '../../core/api.js'
 import { Registration, Users } from '../id/public.js'
+import { backupDirectory } from './archive-directory.js'
 import { options } from './options.js'
 import { Journals } from './public.js'
 import { collections } from './session/ledger.js'
+import { rsyncTrial } from './session/runner.js'
 
 const commands = () => import('./commands/commands.js')
 
@@ -36,6 +39,9 @@ export default definePlugin({
     program('tar', { package: 'tar' }),
     program('find', { package: 'findutils' }),
     program('sync', { package: 'coreutils' }),
+    backupDirectory,
+    program('prlimit', { package: 'util-linux' }),
+    confinement(rsyncTrial),
   ],
   commands: {
     list: { summary: 'List learners with the age of their last good backup.', lists: true },
@@ -106,6 +112,12 @@ export default definePlugin({
     'authorized-keys': {
       summary: 'Print the lines of authorized_keys for an OpenSSH that cannot ask this server.',
     },
+  },
+
+  prepare({ config }) {
+    const problem = backupDirectory.guard(config).claim()
+    // Otherwise it runs, tells laptops to come again, and goes on when the disk is there.
+    if (problem !== undefined && config.strict) throw problem
   },
 
   async start(ctx) {

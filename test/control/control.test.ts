@@ -568,6 +568,7 @@ t.test('the control socket can be opened and closed again and again', async (t) 
     status: async () => ({ fine: true }),
     explain: async (who: string) => ({ who }),
     command: async () => ({ exit: 0 }),
+    acceptDirectory: () => ({}),
     stop: () => undefined,
   }
   for (let round = 0; round < 3; round += 1) {

@@ -290,7 +290,7 @@ t.test('a copy to a full disk leaves the disk as it was, and says so', async (t)
     const to = join(disk, 'os.img')
     t.equal(
       await refusal(medium.copy('os.img', to, { limit: 2_000_000 })),
-      `NO_SPACE: ${to} cannot be written (ENOSPC)`,
+      `NO_SPACE: there is no room to write ${to} (ENOSPC)`,
     )
     t.same(await namesIn(disk), [])
   } finally {

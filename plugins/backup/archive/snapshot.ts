@@ -5,7 +5,7 @@ import type { BytePath, Row } from '../tree.js'
 import { Brake, isUpheaval, type Upheaval } from './brake.js'
 import { Bundle, Bundles, pack } from './bundles.js'
 import { Digest } from './digest.js'
-import { isFull, noRoom, syncDisk, syncFolder } from './flush.js'
+import { archiveFault, syncDisk, syncFolder } from './flush.js'
 import { datastore, type Layout, placesOfLive } from './layout.js'
 import { type Listed, list } from './listing.js'
 import { type Header, type Manifest, writeManifest } from './manifest.js'
@@ -41,7 +41,7 @@ const tick = 12
 /**
  * Takes a snapshot of a learner's live tree, which nobody writes meanwhile, or of another. Files that the kernel has
  * not touched since the last one are not read again. It is on the disk when this returns.
- * @throws SystemError NO_SPACE when there is no room; what was there before stands
+ * @throws SystemError NO_SPACE when there is no room, DISK_FAILING; what was there before stands
  */
 export async function takeSnapshot(
   layout: Layout,
@@ -59,8 +59,7 @@ export async function takeSnapshot(
     const intake = new Intake(new Objects(layout.objects), scratch, { links: source.foreign === undefined })
     return await take(layout, uid, progress, source, intake)
   } catch (error) {
-    if (!isFull(error)) throw error
-    throw noRoom(`there is no room for a snapshot of ${uid}`, error)
+    throw archiveFault(error, layout.root, `there is no room for a snapshot of ${uid}`)
   } finally {
     remove()
   }

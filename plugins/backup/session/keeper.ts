@@ -119,7 +119,7 @@ export class Keeper {
     const { id, digest, bytes, files, entries, added } = header
     if (fresh) log.info({ uid, snapshot: id, entries, files, bytes, added }, `snapshot ${id} of ${uid}`)
     await this.#alarm(uid, id, held)
-    await ledger.note(uid, () => ({ lastGood: new Date().toISOString(), digest, bytes, files }))
+    await ledger.note(uid, () => ({ lastGood: new Date().toISOString(), snapshot: id, digest, bytes, files }))
     // Not before: a crash in between must find that there is something left to do.
     marks.taken(uid)
     await ledger.lower(uid, 'snapshot-failed')

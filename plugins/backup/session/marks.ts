@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemCode } from '../../../core/api.js'
 
@@ -14,10 +14,16 @@ export type Mark = 'aside' | 'dirty' | 'whole' | 'old'
 export class Marks {
   readonly #folder: string
   readonly #boot = bootId()
+  #isMade = false
 
   constructor(root: string) {
     this.#folder = join(root, 'marks')
+  }
+
+  /** Makes their folder. Once only, by itself: should the archive go away, nothing is made in its place. */
+  prepare(): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
+    this.#isMade = true
   }
 
   /** undefined: the live tree is as the last snapshot has it. */
@@ -50,6 +56,7 @@ export class Marks {
 
   set(uid: string, mark: Exclude<Mark, 'old'>): void {
     const path = join(this.#folder, uid)
+    if (!this.#isMade) this.prepare()
     writeFileSync(`${path}.new`, `${mark} ${this.#boot}`, { mode: 0o600 })
     renameSync(`${path}.new`, path)
   }
@@ -60,6 +67,7 @@ export class Marks {
 
   /** Everyone with a mark. */
   all(): string[] {
+    if (!existsSync(this.#folder)) return []
     return readdirSync(this.#folder).filter((name) => !name.endsWith('.new'))
   }
 }

@@ -1,21 +1,25 @@
 import { join } from 'node:path'
-import type { Logger, RequestError } from '../../../core/api.js'
+import type { Logger, RequestError, StreamShape } from '../../../core/api.js'
 import { datastore, documents } from '../archive/layout.js'
 import type { RsyncCommand } from '../rsync/command.js'
 import { Changes } from './changes.js'
-import { type Bounds, DiskFull, type Guard, guard } from './guard.js'
+import { watchPace } from './deadline.js'
+import { type Bounds, DiskFull, type Guard, guard, refusalFor } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Mark, Marks } from './marks.js'
 import type { Processes } from './processes.js'
 import { rollBack } from './rollback.js'
 import { hasRoom } from './room.js'
+import type { Runner } from './runner.js'
 import type { Caller, Session } from './session.js'
 
 interface Parts {
   caller: Caller
   command: RsyncCommand
+  before: readonly string[]
   args: readonly string[]
+  shape: StreamShape
   cwd: string
   /** Where rsync says what it changed. */
   log: string
@@ -29,6 +33,7 @@ interface Parts {
   marks: Marks
   keeper: Keeper
   processes: Processes
+  runner: Runner
   finished(uid: string, well: boolean, ms: number): void
 }
 
@@ -37,12 +42,16 @@ const told = (code: number | null, { aborted }: AbortSignal): string =>
 
 /** sysexits.h: try again later. */
 const tryAgain = 75
+/** sysexits.h: not permitted. */
+const notPermitted = 77
 
 const environment = { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C' }
 
 /** One session of a laptop, from its first byte to what is done with the last. */
 export class Visit implements Session {
+  readonly before: readonly string[]
   readonly args: readonly string[]
+  readonly shape: StreamShape
   readonly cwd: string
   readonly env = environment
   readonly caller: Caller
@@ -57,13 +66,17 @@ export class Visit implements Session {
   readonly #before: Mark | undefined
   readonly #guard: Guard | undefined
   #strike: () => void = () => undefined
+  #unwatch: () => void = () => undefined
+  #isRefused = false
   #leave: () => void = () => undefined
 
   /** @param leave gives the turn and the slot back, and cleans up; it does not throw */
   constructor(parts: Parts & { log: string }, leave: () => Promise<void>) {
     const { caller, command, marks, bounds, live, temporary, log } = parts
     this.#parts = parts
+    this.before = parts.before
     this.args = parts.args
+    this.shape = parts.shape
     this.cwd = parts.cwd
     this.caller = caller
     this.what = `${command.isTrial ? 'trial ' : ''}${command.direction} ${command.place.kind}`
@@ -90,17 +103,28 @@ export class Visit implements Session {
     this.#stop.abort(reason)
   }
 
+  refuse(reason: RequestError): void {
+    const { caller, logger: log } = this.#parts
+    const { uid, nickname, address } = caller
+    this.#isRefused = true
+    log.warn({ uid, nickname, address, transport: caller.transport }, `refused to ${uid}: ${reason.message}`)
+    this.stop(reason)
+  }
+
   started(pid: number): void {
+    this.#unwatch = watchPace(pid, this.#parts.runner.pace, (reason) => this.stop(reason))
     try {
       this.#strike = this.#parts.processes.note(pid)
-    } catch {
-      // One that nobody would find after a crash must not run.
-      this.stop(new DiskFull())
+    } catch (error) {
+      // One that a start after a crash would not find must not run.
+      this.#parts.logger.error({ err: error, uid: this.caller.uid }, 'rsync could not be noted, and is ended')
+      this.stop(refusalFor(error))
     }
   }
 
   async ended(code: number | null): Promise<number> {
     this.#strike()
+    this.#unwatch()
     const { command, finished, caller, logger: log } = this.#parts
     const excess = await this.#guard?.end().catch(() => undefined)
     const isTaken = excess === undefined
@@ -127,6 +151,7 @@ export class Visit implements Session {
     )
     if (this.#isKept && command.place.kind === 'datastore')
       finished(caller.uid, isWell, Date.now() - this.since.getTime())
+    if (this.#isRefused) return notPermitted
     return this.signal.aborted || !isTaken ? tryAgain : (code ?? tryAgain)
   }
 

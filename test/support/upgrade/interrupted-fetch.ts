@@ -43,7 +43,7 @@ export async function begun(
   const folder = join(root, 'upgrade', 'downloads', '885')
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'tree'), tree.subarray(0, 1000))
-  const facts = { from: '', sum: `md5:${md5(tree)}`, etag: tagOf(tree), size: tree.length }
+  const facts = { from: '', sum: `md5:${md5(tree)}`, etag: tagOf(tree), size: tree.length, flushed: 1000 }
   await writeFile(join(folder, 'facts.json'), JSON.stringify(facts))
   await writeFile(join(await rsync.arrivals.folder('885'), 'contents'), '{}')
   const settings = {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { Logger } from '../../../../core/api.js'
+import { type Logger, RequestError } from '../../../../core/api.js'
 import type { Caller, Session, Sessions } from '../../session/session.js'
 import { refusalOf } from '../refusal.js'
 import { type Fields, lineOf } from './lines.js'
@@ -51,13 +51,13 @@ async function watched(session: Session, door: Door, tell: (value: object) => vo
   if (door.gone.aborted) return null
   const mark = randomUUID()
   const breakOff = () => {
-    tell({ abort: messageOf(session.signal.reason) })
+    tell({ abort: messageOf(session.signal.reason), hint: hintOf(session.signal.reason) })
     // A door that was stopped does not hear it.
     setTimeout(() => door.socket.destroy(), promptly).unref()
   }
   session.signal.addEventListener('abort', breakOff, { once: true })
-  const { args, cwd, env } = session
-  tell({ args, cwd, env: { ...env, [markName]: mark } })
+  const { before, args, shape, cwd, env } = session
+  tell({ before, args, shape, cwd, env: { ...env, [markName]: mark } })
   const late = setTimeout(() => door.socket.destroy(), promptly)
   let watch: NodeJS.Timeout | undefined
   try {
@@ -66,6 +66,11 @@ async function watched(session: Session, door: Door, tell: (value: object) => vo
     if (isPid(heard?.started)) {
       session.started(heard.started)
       watch = lookAfter(heard.started, mark, door.socket)
+      heard = await door.next()
+    }
+    if (typeof heard?.refused === 'string') {
+      const hint = typeof heard.hint === 'string' ? heard.hint : undefined
+      session.refuse(new RequestError('REFUSED', heard.refused, { hint }))
       heard = await door.next()
     }
     if (heard?.ended === null || isCode(heard?.ended)) return heard.ended
@@ -95,3 +100,6 @@ const isCode = (value: unknown): value is number =>
 
 const messageOf = (reason: unknown): string =>
   reason instanceof Error ? reason.message : 'the server ended the transfer'
+
+const hintOf = (reason: unknown): string | undefined =>
+  reason instanceof RequestError ? reason.hint : undefined

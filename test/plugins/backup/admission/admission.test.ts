@@ -25,6 +25,7 @@ function school(total = 1, changes: Partial<Facts> = {}) {
     digest: () => undefined,
     refusal: () => undefined,
     space: async () => undefined,
+    away: async () => undefined,
     load: () => 0,
     draining: () => false,
     ...changes,

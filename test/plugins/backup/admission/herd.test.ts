@@ -94,6 +94,7 @@ async function simulate(children: number, seed: number, barging = 0) {
     digest: () => undefined,
     refusal: () => undefined,
     space: async () => undefined,
+    away: async () => undefined,
     load: () => 0,
     draining: () => false,
   }

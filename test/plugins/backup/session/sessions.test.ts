@@ -20,6 +20,7 @@ import { Keeper } from '../../../../plugins/backup/session/keeper.js'
 import { collections, Ledger } from '../../../../plugins/backup/session/ledger.js'
 import { Marks } from '../../../../plugins/backup/session/marks.js'
 import { Processes } from '../../../../plugins/backup/session/processes.js'
+import type { Runner } from '../../../../plugins/backup/session/runner.js'
 import type { Session } from '../../../../plugins/backup/session/session.js'
 import { LiveSessions } from '../../../../plugins/backup/session/sessions.js'
 import { Turns } from '../../../../plugins/backup/session/turns.js'
@@ -38,6 +39,13 @@ const never = new AbortController().signal
 const uid = learner(1)
 const rules = { last: 10, daily: 0, weekly: 0, monthly: 0 }
 
+const runner: Runner = {
+  version: { version: [3, 5, 0], protocol: 32 },
+  confinement: { layer: 'none', why: 'not tried', hint: '' },
+  limits: { memory: 256 << 20, cpu: 60 },
+  pace: { idle: 60_000, start: 60_000, rate: 1, total: 60_000 },
+}
+
 /** Sessions as the service has them, and what they work with. */
 async function school(t: Test, { quota = 0, root = mkdtempSync(join(tmpdir(), 'sugar-sessions-')) } = {}) {
   t.teardown(() => removeTree(root))
@@ -54,6 +62,8 @@ async function school(t: Test, { quota = 0, root = mkdtempSync(join(tmpdir(), 's
   const sessions = new LiveSessions({
     ...{ layout, slots, turns, archivist, keeper, ledger, marks, log, quota },
     processes: new Processes(root),
+    check: () => undefined,
+    runner,
     finished: (_, well) => finished.push(well ? 'well' : 'badly'),
   })
   const caller = { uid, nickname: 'Ana', address: '127.0.0.1', transport: 'ssh2' } as const
