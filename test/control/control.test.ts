@@ -24,6 +24,8 @@ import { openControl, socketPath } from '../../core/control/server.js'
 import { boot } from '../../core/testing.js'
 import { runs } from '../support/rounds.js'
 
+t.setTimeout(300_000)
+
 async function folderFor(t: Pick<Test, 'teardown'>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sugar-control-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))

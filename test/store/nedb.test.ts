@@ -17,6 +17,8 @@ import { needs } from '../support/needs.js'
 import { seed } from '../support/rounds.js'
 import { seededRandom } from '../support/seeded-random.js'
 
+t.setTimeout(300_000)
+
 interface Paper {
   id: string
   name?: string

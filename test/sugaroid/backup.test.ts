@@ -27,6 +27,8 @@ import { canned, reply, struct, sugaroid } from '../support/sugaroid/fake-server
 import { close, enrol, school, user } from '../support/sugaroid/sshd-school.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 const go = 'HTTP/1.1 200 OK'
 const unchanged = 'HTTP/1.1 204 No Content'
 const busy = (after?: string) =>

@@ -168,6 +168,8 @@ t.test('a reflash loses the Journal and not the key', async (t) => {
 
 const digestInPython = `
 import hashlib, json, os, sys
+
+t.setTimeout(300_000)
 top = os.fsencode(sys.argv[1])
 rows = []
 for folder, _, names in os.walk(top):

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { RequestError, StreamHead, type StreamShape } from '../../../core/api.js'
-import { choice, filterList, framed, int, pieces } from './streams.js'
+import { choice, filterList, framed, int, pieces } from '../../support/core/rsync-streams.js'
 
 const isUsual = fc
   .string({ unit: 'binary', minLength: 1, maxLength: 40 })

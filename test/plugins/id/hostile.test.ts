@@ -8,6 +8,8 @@ import { hangUp, laptop, post, register, uidOf } from '../../support/id/register
 import { seed } from '../../support/rounds.js'
 import { markup, oddities } from '../../support/xmlrpc-markup.js'
 
+t.setTimeout(300_000)
+
 t.teardown(hangUp)
 
 const megabyte = 1 << 20

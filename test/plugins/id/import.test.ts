@@ -75,6 +75,8 @@ async function idmgr(t: Test, rows: readonly Row[], columns = xsColumns): Promis
   const file = join(t.testdir(), `identity${Math.random()}.db`)
   const script = `
 import json, sqlite3, sys
+
+t.setTimeout(300_000)
 columns, rows = json.load(sys.stdin)
 db = sqlite3.connect(sys.argv[1])
 db.execute('CREATE TABLE laptops (' + ', '.join(columns) + ')')

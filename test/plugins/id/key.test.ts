@@ -12,6 +12,8 @@ import { blobOf, sha1 } from '../../support/id/registering-laptops.js'
 import { needs } from '../../support/needs.js'
 import { runs } from '../../support/rounds.js'
 
+t.setTimeout(300_000)
+
 const folder = mkdtempSync(join(tmpdir(), 'sugar-keys-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
 

@@ -25,6 +25,8 @@ import {
 import { needs } from '../../support/needs.js'
 import { runs } from '../../support/rounds.js'
 
+t.setTimeout(300_000)
+
 t.teardown(hangUp)
 
 const zeroUuid = '00000000-0000-0000-0000-000000000000'

@@ -134,6 +134,8 @@ t.test('whatever Python sends is heard to the letter', async (t) => {
   const calls = (await python(
     `
 import json, sys, xmlrpc.client
+
+t.setTimeout(300_000)
 print(json.dumps([xmlrpc.client.dumps(('SHC00000001', text, text, 'key'), 'register') for text in json.load(sys.stdin)]))
 `,
     [],

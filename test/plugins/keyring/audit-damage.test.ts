@@ -16,7 +16,7 @@ import {
 import { openDesk } from '../../support/keyring/open-keyring.js'
 import { runs } from '../../support/rounds.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 /** A line as somebody would forge it who knows the format. */
 function forged(line: string, change: (fields: Record<string, unknown>) => void): string {

@@ -30,7 +30,7 @@ import { rounds, runs, seed, spread } from '../../support/rounds.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 t.test('what was appended is there, in order, each line with the hash of the one before', async (t) => {
   const { folder, audit } = await filled(t, 3)

@@ -13,7 +13,7 @@ import { publicOf, second, third, xo } from '../../support/keyring/open-keyring.
 import { runs } from '../../support/rounds.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const read = (text: string) => readLaptops(Buffer.from(text))
 

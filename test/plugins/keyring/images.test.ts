@@ -12,6 +12,8 @@ import { ana, link, pathOf, publicKey, sig01 } from '../../support/keyring/keyri
 import { runs } from '../../support/rounds.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 /** What stands for an image: bytes of no form, more than one piece of a stream. */
 const image = Buffer.from(Array.from({ length: 300_000 }, (_, n) => (n * n) >> 3))
 

@@ -18,7 +18,7 @@ import { rounds, seed, spread } from '../../support/rounds.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 
 const ends = ({ service }: Desk) =>
   new Map([...service.held.all()].map(({ serial, until }) => [serial, until]))

@@ -22,7 +22,7 @@ import {
 } from '../../support/keyring/open-keyring.js'
 import { runs } from '../../support/rounds.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const now = '20270101T120000Z'
 const by = 'test'

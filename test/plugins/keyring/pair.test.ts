@@ -12,7 +12,7 @@ import { needs } from '../../support/needs.js'
 import { runs } from '../../support/rounds.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 t.test('what a laptop would not take is refused, with how to turn it into what it takes', (t) => {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })

@@ -21,7 +21,7 @@ import { rounds, seed, spread } from '../../support/rounds.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 /** Kills the child somewhere in its work. @param when waits from when it is ready @returns what it told until then */
 async function killed(what: string, folder: string, when: () => Promise<unknown>): Promise<string[]> {

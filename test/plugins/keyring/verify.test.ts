@@ -23,6 +23,8 @@ import {
 } from '../../support/keyring/keyring-vectors.js'
 import { runs } from '../../support/rounds.js'
 
+t.setTimeout(300_000)
+
 const at = '20270101T000000Z'
 const ask = (more: Partial<LeaseQuestion> = {}): LeaseQuestion => ({
   ...ana,

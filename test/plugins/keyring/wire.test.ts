@@ -32,6 +32,8 @@ import {
 import { publicKey, vector } from '../../support/keyring/keyring-vectors.js'
 import { runs } from '../../support/rounds.js'
 
+t.setTimeout(300_000)
+
 /** What a parser makes of a text; undefined when it refuses it with an error that says why. */
 function read<T>(parse: (text: string) => T, text: string): T | undefined {
   try {

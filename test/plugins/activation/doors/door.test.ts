@@ -24,6 +24,8 @@ import { lacks, needs } from '../../../support/needs.js'
 import { runs } from '../../../support/rounds.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 const one = laptop(1)
 const end = inDays(30)
 const stolen = laptop(2)

@@ -14,7 +14,7 @@ import { laptop, leaseOf } from '../../../support/activation/activation-school.j
 import { bundleOf } from '../../../support/activation/import-files.js'
 import { runs } from '../../../support/rounds.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const vectors = join(process.cwd(), 'test', 'vectors', 'bios-crypto')
 const vector = (path: string): Buffer => readFileSync(join(vectors, path))

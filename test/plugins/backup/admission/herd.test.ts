@@ -6,7 +6,7 @@ import { SteeredClock } from '../../../support/backup/steered-clock.js'
 import { runs } from '../../../support/rounds.js'
 import { seededRandom } from '../../../support/seeded-random.js'
 
-t.setTimeout(240_000)
+t.setTimeout(300_000)
 
 const slotsOfSchool = 8
 
