@@ -20,6 +20,7 @@ const programs = {
   rsync: 'rsync',
   sshd: 'openssh-server',
   ssh: 'openssh-client',
+  dbclient: 'dropbear-bin',
   unzip: 'unzip',
   gpg: 'gpg',
   'gpg-agent': 'gpg-agent',

@@ -40,7 +40,7 @@ export class KeptJournals implements Journals {
         nickname,
         serials,
         // What the archive does not have was lost with its disk.
-        lastGood: (holding && (doc?.lastGood ?? holding.newest?.at)) ?? null,
+        lastGood: (holding && (doc?.lastGood ?? holding.lastGood)) ?? null,
         snapshots: holding?.snapshots ?? 0,
         bytes: holding?.newest?.bytes ?? 0,
         flags: flagsOf(doc, holding),
@@ -87,5 +87,6 @@ function flagsOf(doc: LedgerDoc | undefined, holding: Holding | undefined): stri
   const flags = new Set<string>(doc?.flags.map(({ flag }) => flag))
   if ((holding?.braked.length ?? 0) > 0) flags.add('mass-change')
   if (holding?.damaged !== undefined) flags.add('damaged')
+  if (holding?.newest?.unconfirmed === true) flags.add('unconfirmed')
   return [...flags]
 }

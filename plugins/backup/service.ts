@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,6 +6,7 @@ import {
   type Chapter,
   type Context,
   type Logger,
+  makeFolderSync,
   RequestError,
   removeTree,
   type Story,
@@ -25,6 +26,7 @@ import { KeptJournals } from './journals.js'
 import { Maintenance } from './maintenance.js'
 import type { options } from './options.js'
 import { Backup } from './public.js'
+import { Flusher } from './session/flusher.js'
 import { Keeper } from './session/keeper.js'
 import { type collections, Ledger } from './session/ledger.js'
 import { Marks } from './session/marks.js'
@@ -61,6 +63,9 @@ const million = 1e6
 /** Seconds between two looks whether the disk of the backups has gone or come back. */
 const lookEvery = 5
 
+/** Milliseconds that the disk has at the end, before the machine may be switched off. */
+const longestRest = 20_000
+
 /** What the lines of authorized_keys run. */
 const program = fileURLToPath(new URL('../../core/bin/sugar-server.js', import.meta.url))
 
@@ -79,6 +84,7 @@ export class Service {
   readonly #sessions: LiveSessions
   readonly #runner: Runner
   readonly #admission: Admission
+  readonly #flusher: Flusher
   #transport: Transport | undefined
 
   /** Makes it ready for commands, and for laptops once the sockets are bound. */
@@ -96,7 +102,7 @@ export class Service {
         ctx.log.error({ err: error }, `${layout.scratch} could not be emptied`),
       )
       for (const folder of [layout.scratch, layout.objects, layout.lives, layout.allSnapshots])
-        mkdirSync(folder, { recursive: true, mode: 0o700 })
+        makeFolderSync(folder)
       for (const name of readdirSync(layout.lives))
         await removeTree(join(layout.lives, name, temporaryOfLive))
       marks.prepare()
@@ -121,6 +127,7 @@ export class Service {
     const { config, log, needs } = ctx
     const { users } = needs
     const turns = new Turns()
+    this.#flusher = new Flusher(layout.root, { log, failed: () => marks.doubtAll() })
     const slots = new Slots(config['backup-slots'])
     const archivist = new Archivist(
       layout.root,
@@ -175,6 +182,7 @@ export class Service {
     this.#sessions = new LiveSessions({
       ...{ layout, slots, turns, archivist, keeper, ledger, marks, processes, runner, log, quota },
       check: () => mustBeThere(archive),
+      flusher: this.#flusher,
       finished: (uid, well, ms) => {
         if (well) this.#admission.finished(uid, ms)
       },
@@ -203,6 +211,7 @@ export class Service {
     ctx.health('directory', () => archive.problem())
     ctx.health('space', () => (archive.problem() === undefined ? facts.space() : undefined))
     ctx.health('room soon', () => share.warning())
+    ctx.health('flush', () => this.#flusher.problem)
   }
 
   /** What a laptop is told at its registration (docs/reference/protocols.md: backup, The register reply). */
@@ -244,12 +253,26 @@ export class Service {
     const { config, http, on, defer } = this.#ctx
     serveAdmission(http.router, this.#admission)
     if (config['backup-xs-port'] > 0) serveAdmission(http.listener('backup-xs-port'), this.#admission)
+    defer(() => this.#flushRest())
     defer(() => this.desk.archivist.close())
     defer(() => this.#transport?.close())
     // Before the connections close: laptops are told why.
     defer(() => this.#sessions.close())
     await (config['backup-transport'] === 'ssh2' ? this.#openSsh2() : this.#openSshd())
     on('drain', () => this.#sessions.drain())
+  }
+
+  /** What broken sessions left need not be doubted when the machine is switched off now, as it should be. */
+  async #flushRest(): Promise<void> {
+    const { marks, log } = this.desk
+    const uids = marks.unflushed()
+    if (uids.length === 0) return
+    try {
+      await this.#flusher.flush(AbortSignal.timeout(longestRest))
+      for (const uid of uids) await marks.flushed(uid, marks.get(uid))
+    } catch (error) {
+      log.warn({ err: error }, 'what broken sessions left is not certain to be on the disk')
+    }
   }
 
   async #openSsh2(): Promise<void> {

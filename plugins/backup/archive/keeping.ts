@@ -14,6 +14,8 @@ export interface Keepable {
   /** Why an operator or the brake holds it. */
   readonly held?: string | undefined
   readonly damaged?: boolean | undefined
+  /** Whether a power cut may have torn it. */
+  readonly unconfirmed?: boolean | undefined
 }
 
 export interface Judged {
@@ -39,10 +41,10 @@ export function judge(snapshots: readonly Keepable[], rules: KeepRules): Judged[
   const reasons = new Map<string, string[]>(snapshots.map(({ id }) => [id, []]))
   const newest = [...snapshots].reverse()
   const give = (one: Keepable | undefined, reason: string) => one && reasons.get(one.id)?.push(reason)
-  give(
-    newest.find(({ damaged }) => damaged !== true),
-    'the last good one',
-  )
+  const whole = newest.filter(({ damaged }) => damaged !== true)
+  const good = whole.find(({ unconfirmed }) => unconfirmed !== true)
+  give(good, 'the last good one')
+  if (whole[0] !== good) give(whole[0], 'the newest, until the laptop has come again')
   for (const one of newest) if (one.held !== undefined) give(one, `on hold: ${one.held}`)
   newest.slice(0, rules.last).forEach((one, index) => {
     give(one, `one of the last ${rules.last} (${index + 1})`)

@@ -47,8 +47,9 @@ function keepables(layout: Layout, shelf: Shelf): Keepable[] {
       try {
         const manifest = shelf.read(id)
         if (!whole) readAll(rowsOf(bundles, manifest))
-        whole = true
-        return { id, at: manifest.header.at, held }
+        const { at, unconfirmed = false } = manifest.header
+        whole ||= !unconfirmed
+        return { id, at, held, unconfirmed }
       } catch (error) {
         if (!(error instanceof SugarError)) throw error
         // What cannot be read is kept until somebody has looked at it.

@@ -1,11 +1,12 @@
-import { mkdirSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { makeFolderSync } from '../../../core/api.js'
 import { below } from '../journal/path.js'
 import type { BytePath, Row } from '../tree.js'
 import { Brake, isUpheaval, type Upheaval } from './brake.js'
 import { Bundle, Bundles, pack } from './bundles.js'
 import { Digest } from './digest.js'
-import { archiveFault, syncDisk, syncFolder } from './flush.js'
+import { archiveFault, syncDisk } from './flush.js'
 import { datastore, type Layout, placesOfLive } from './layout.js'
 import { type Listed, list } from './listing.js'
 import { type Header, type Manifest, writeManifest } from './manifest.js'
@@ -31,9 +32,14 @@ export interface Source {
   readonly places: Readonly<Record<string, string>>
   /** Somebody else's tree, as it was at this time: its files are copied, and no brake is put on. */
   readonly foreign?: Date
+  /** Whether a power cut may have torn it, and the laptop has not come again. */
+  readonly unconfirmed?: boolean
 }
 
-const liveOf = (layout: Layout, uid: string): Source => ({ folder: layout.live(uid), places: placesOfLive })
+export const liveOf = (layout: Layout, uid: string): Source => ({
+  folder: layout.live(uid),
+  places: placesOfLive,
+})
 
 // The kernel stamps changes with a clock that ticks every 4 ms, or 10 on some machines.
 const tick = 12
@@ -69,7 +75,7 @@ async function take(
   layout: Layout,
   uid: string,
   progress: Progress,
-  { folder, places, foreign }: Source,
+  { folder, places, foreign, unconfirmed = false }: Source,
   intake: Intake,
 ): Promise<Taken> {
   const shelf = new Shelf(layout, uid)
@@ -80,8 +86,11 @@ async function take(
   const groups = [...inGroups(listed)].map((rows) => ({ rows, ...past.look(rows) }))
   const isSame = (pieces: readonly unknown[]) =>
     isNewest && pieces.length === before?.pieces.length && !pieces.includes(undefined)
-  if (before !== undefined && isSame(groups.map(({ piece }) => piece)))
-    return { header: before.header, fresh: false }
+  const asBefore = (same: Manifest): Taken => ({
+    header: unconfirmed ? same.header : confirm(shelf, same, `${intake.folder}.manifest`),
+    fresh: false,
+  })
+  if (before !== undefined && isSame(groups.map(({ piece }) => piece))) return asBefore(before)
 
   const brake = new Brake()
   const digest = new Digest()
@@ -121,12 +130,12 @@ async function take(
   if (before !== undefined && isSame(pieces) && bundle.isEmpty) {
     // Contents that had been lost came once more.
     if (!intake.isEmpty) settle(layout, intake)
-    return { header: before.header, fresh: false }
+    return asBefore(before)
   }
   const name = bundle.isEmpty ? '' : intake.bundle(bundle.bytes)
 
   const shelfFolder = layout.snapshots(uid)
-  if (mkdirSync(shelfFolder, { recursive: true, mode: 0o700 }) !== undefined) syncFolder(dirname(shelfFolder))
+  makeFolderSync(shelfFolder)
   settle(layout, intake)
   const at = foreign ?? new Date()
   const id = foreign === undefined ? shelf.newId(at) : shelf.oldId(at)
@@ -142,6 +151,7 @@ async function take(
     bytes,
     added: intake.added,
     digest: digest.done(),
+    ...(unconfirmed && { unconfirmed: true }),
   }
   const upheaval = brake.upheaval(before?.header.entries ?? 0)
   const held =
@@ -149,8 +159,18 @@ async function take(
   // First, so that whatever stops us now cannot leave the new one without the hold on the old one.
   if (held !== undefined) shelf.hold(held, { by: 'brake', why: tell(upheaval, at) })
   const placed = pieces.map((piece) => ({ bundle: name, ...piece }))
-  writeManifest(shelf.path(id), { header, pieces: placed }, join(layout.scratch, `snapshot-${uid}.manifest`))
+  writeManifest(shelf.path(id), { header, pieces: placed }, `${intake.folder}.manifest`)
   return held === undefined ? { header, fresh: true } : { header, fresh: true, held: { id: held, upheaval } }
+}
+
+/** The laptop has come again, and what was taken after a power cut is what it has. */
+function confirm(
+  shelf: Shelf,
+  { header: { unconfirmed, ...header }, pieces }: Manifest,
+  scratch: string,
+): Header {
+  if (unconfirmed === true) writeManifest(shelf.path(header.id), { header, pieces }, scratch)
+  return header
 }
 
 /** Puts objects in their places, for good. */

@@ -28,4 +28,6 @@ export async function list({ journals, ledger }: Desk, call: Call): Promise<void
 const adviceFor = (flag: string, uid: string): string =>
   flag === 'mass-change'
     ? `; "backup restore ${uid.slice(0, 12)} --to ..." gives what was there before, "backup release ${uid.slice(0, 12)}" says that all is well`
-    : ''
+    : flag === 'unconfirmed'
+      ? '; let the laptop back up again'
+      : ''

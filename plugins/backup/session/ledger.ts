@@ -7,7 +7,14 @@ import {
   StoreError,
 } from '../../../core/api.js'
 
-export type FlagName = 'mass-change' | 'near-quota' | 'over-quota' | 'snapshot-failed' | 'damaged'
+export type FlagName =
+  | 'mass-change'
+  | 'near-quota'
+  | 'over-quota'
+  | 'snapshot-failed'
+  | 'damaged'
+  /** A power cut may have torn what was sent; until the laptop has come again. */
+  | 'unconfirmed'
 
 export interface Flag {
   flag: FlagName

@@ -16,10 +16,11 @@ import { datastore, type Layout } from '../archive/layout.js'
 import { markerFile, serverArguments } from '../rsync/arguments.js'
 import { parseCommand, type RsyncCommand } from '../rsync/command.js'
 import { protocolWords, streamShape } from '../rsync/stream.js'
+import type { Flusher } from './flusher.js'
 import { type Bounds, DiskFull, isFarAbove, refusalFor } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
-import type { Marks } from './marks.js'
+import type { Marks, Written } from './marks.js'
 import type { Processes } from './processes.js'
 import { hasRoom } from './room.js'
 import { type Runner, wordsBefore } from './runner.js'
@@ -36,6 +37,7 @@ export interface Parts {
   keeper: Keeper
   ledger: Ledger
   marks: Marks
+  flusher: Flusher
   processes: Processes
   runner: Runner
   log: Logger
@@ -48,6 +50,14 @@ export interface Parts {
 
 /** Milliseconds in which a laptop hears why its session was ended. */
 const lastWords = 300
+
+/** What snapshots are taken of, by the place that is written. */
+const writtenIn = {
+  datastore: 'dirty',
+  documents: 'aside',
+  'power-logs': 'logs',
+  snapshot: 'logs',
+} as const satisfies Record<string, Written>
 
 /** What a session has, and gives back. */
 interface Held {
@@ -126,7 +136,10 @@ export class LiveSessions implements Sessions {
       else readable.pop()
     } else this.#prepareLive(uid)
     // What came before must be safe before it is written over.
-    if (writes && place.kind !== 'marker' && marks.isDue(uid)) await keeper.keep(uid)
+    if (writes && place.kind !== 'marker') {
+      await keeper.recover(uid)
+      if (marks.isDue(uid)) await keeper.keep(uid)
+    }
     const bounds = writes ? await this.#boundsWithin(uid) : undefined
     // Of what a crash has left there nothing is whole, and nobody else writes there now.
     if (writes) await removeTree(layout.temporary(uid))
@@ -135,31 +148,27 @@ export class LiveSessions implements Sessions {
     const cwd = place.kind === 'snapshot' ? scratch : live
     const writable = direction === 'pull' ? [] : writes ? [live, scratch] : [scratch]
     const places = { cwd, writable, readable: [scratch, ...readable], hidden: [layout.root] }
-    const before = wordsBefore(runner, places)
-    const shape = streamShape(command, runner.version)
+    const previous = { mark: marks.get(uid), isFlushed: marks.unflushedSince(uid) === undefined }
+    // Before rsync has touched anything. A marker holds nothing that could be torn.
+    if (writes && place.kind !== 'marker') await marks.begin(uid, writtenIn[place.kind])
     if (this.#closing) throw stopping()
-    const visit = new Visit(
-      {
-        ...{
-          ...this.#parts,
-          logger: this.#parts.log,
-          caller,
-          command,
-          before,
-          args,
-          shape,
-          cwd,
-          live,
-          bounds,
-          log,
-        },
-        temporary,
-      },
-      async () => {
-        await this.#giveBack(held)
-        this.#visits.delete(visit)
-      },
-    )
+    const parts = {
+      ...this.#parts,
+      logger: this.#parts.log,
+      caller,
+      command,
+      before: wordsBefore(runner, places),
+      args,
+      shape: streamShape(command, runner.version),
+      cwd,
+      live,
+      log,
+      temporary,
+    }
+    const visit = new Visit({ ...parts, bounds, previous }, async () => {
+      await this.#giveBack(held)
+      this.#visits.delete(visit)
+    })
     this.#visits.add(visit)
     return visit
   }

@@ -9,7 +9,7 @@ import { receiver } from '../../../core/cli/receive.js'
 import { Archivist } from '../../../plugins/backup/archive/archivist.js'
 import { datastore, Layout } from '../../../plugins/backup/archive/layout.js'
 import type { Progress } from '../../../plugins/backup/archive/progress.js'
-import { parcelOf } from '../../../plugins/backup/archive/restore.js'
+import { parcelOf, type Restoring } from '../../../plugins/backup/archive/restore.js'
 import { takeSnapshot } from '../../../plugins/backup/archive/snapshot.js'
 import { objectFiles } from '../../../plugins/backup/archive/sweep.js'
 import { Mailbox } from '../../../plugins/backup/commands/mailbox.js'
@@ -120,11 +120,12 @@ export async function asNobody<R>(run: () => Promise<R>): Promise<R> {
 /** Packs a tree and writes it where it shall be, as the command does. */
 export async function restore(
   tree: Tree,
-  { to, entry }: { to: string; entry?: string | undefined },
+  { to, entry, ...more }: { to: string; entry?: string | undefined } & Pick<Restoring, 'form' | 'home'>,
   progress: Progress = quiet,
 ) {
-  const { form, content, facts } = await parcelOf(tree, { to, entry }, progress)
-  await receiver(new Set([to]))({ to, form }, content)
+  const entries = entry === undefined ? undefined : [entry]
+  const { delivery, content, facts } = await parcelOf(tree, { to, entries, ...more }, progress)
+  await receiver(new Set([to]))(delivery, content)
   return facts()
 }
 

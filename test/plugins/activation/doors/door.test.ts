@@ -53,7 +53,9 @@ async function doorOf(
   } = {},
 ): Promise<{ door: Door; port: number; warnings: string[] }> {
   const warnings: string[] = []
-  const ear = Object.assign(Object.create(log), { warn: (text: string) => warnings.push(text) }) as typeof log
+  const ear = Object.assign(Object.create(log), {
+    warn: (_facts: object, text: string) => warnings.push(text),
+  }) as typeof log
   const all = { request: 5000, connection: 15000, pause: 50, farewell: 100, ...times }
   const door = new Door(answer, ear, { times: all, most })
   const port = await new Promise<number>((resolve) => {

@@ -15,6 +15,7 @@ import t, { type Test } from 'tap'
 import { removeTree } from '../../../../core/api.js'
 import { NedbStore } from '../../../../core/store/nedb/store.js'
 import { Slots } from '../../../../plugins/backup/admission/slots.js'
+import { Flusher } from '../../../../plugins/backup/session/flusher.js'
 import { DiskFull } from '../../../../plugins/backup/session/guard.js'
 import { Keeper } from '../../../../plugins/backup/session/keeper.js'
 import { collections, Ledger } from '../../../../plugins/backup/session/ledger.js'
@@ -49,7 +50,15 @@ const runner: Runner = {
 }
 
 /** Sessions as the service has them, and what they work with. */
-async function school(t: Test, { quota = 0, root = mkdtempSync(join(tmpdir(), 'sugar-sessions-')) } = {}) {
+async function school(
+  t: Test,
+  {
+    quota = 0,
+    root = mkdtempSync(join(tmpdir(), 'sugar-sessions-')),
+    sync = undefined as ((path: string, signal: AbortSignal) => Promise<void>) | undefined,
+    longest = 60_000,
+  } = {},
+) {
   t.teardown(() => removeTree(root))
   const layout = newArchive(t, root)
   const store = new NedbStore(join(root, 'store'), log)
@@ -57,12 +66,17 @@ async function school(t: Test, { quota = 0, root = mkdtempSync(join(tmpdir(), 's
   const ledger = await Ledger.open(await store.open('backup/ledger', collections.ledger))
   const archivist = archivistOf(t, layout)
   const marks = new Marks(root)
+  marks.prepare()
   const turns = new Turns()
   const slots = new Slots(1)
   const keeper = new Keeper({ archivist, ledger, marks, turns, rules, log, quota, tell: () => undefined })
+  const flusher = new Flusher(root, {
+    ...{ log, longest, failed: () => marks.doubtAll() },
+    ...(sync && { sync }),
+  })
   const finished: string[] = []
   const sessions = new LiveSessions({
-    ...{ layout, slots, turns, archivist, keeper, ledger, marks, log, quota },
+    ...{ layout, slots, turns, archivist, keeper, ledger, marks, flusher, log, quota },
     processes: new Processes(root),
     check: () => undefined,
     runner,
@@ -81,7 +95,10 @@ async function school(t: Test, { quota = 0, root = mkdtempSync(join(tmpdir(), 's
     return exit
   }
   const snapshots = async () => (await archivist.run('snapshots', { uid })).map(({ id }) => id)
-  return { root, layout, ledger, archivist, marks, slots, keeper, sessions, finished, open, end, snapshots }
+  return {
+    ...{ root, layout, ledger, archivist, marks, flusher, slots, keeper, sessions, finished },
+    ...{ open, end, snapshots },
+  }
 }
 
 const push = '-ltr --delete . datastore-current'
