@@ -15,6 +15,7 @@ import {
   statusOf,
   UsageError,
 } from '../../sugaroid/index.js'
+import { runs } from '../support/rounds.js'
 import {
   canned,
   noPython,
@@ -273,6 +274,8 @@ t.test('the outcomes above are what Python makes of the same replies', { skip: n
   const letters = await python(
     `
 import json, sys, xmlrpc.client
+
+t.setTimeout(300_000)
 def attempt(port):
     try: data = xmlrpc.client.ServerProxy('http://127.0.0.1:%d/' % port).register('a', 'b', 'c', 'd')
     except (xmlrpc.client.Error, TypeError, OSError): return 'u'
@@ -358,7 +361,7 @@ t.test('the parser never fails in a way of its own', async (t) => {
         if (!(error instanceof Error && known.test(error.message))) throw error
       }
     }),
-    { numRuns: 3000 },
+    runs(3000),
   )
   t.pass('3000 documents')
 })

@@ -12,6 +12,8 @@ import id from '../../../plugins/id/plugin.js'
 import { Registration } from '../../../plugins/id/public.js'
 import { lacks, needs } from '../../support/needs.js'
 
+t.setTimeout(300_000)
+
 const run = promisify(execFile)
 const driver = fileURLToPath(new URL('../../../../test/support/id/register_laptop.py', import.meta.url))
 // Debian's own: python3-gi is built for it and for no other.

@@ -17,7 +17,7 @@ import { PublicKey } from '../../../plugins/keyring/wire/key.js'
 import { made } from '../../support/keyring/key-files.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const short = (name: string) => PublicKey.parse(made(`${name}.public`)).id.slice(0, 12)
 const files = (...names: string[]) => names.map((path) => ({ path, bytes: made(path) }))

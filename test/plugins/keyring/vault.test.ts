@@ -16,7 +16,7 @@ import { Vault } from '../../../plugins/keyring/keys/vault.js'
 import { facts, filled, idOf, names, publicOf } from '../../support/keyring/filled-vault.js'
 import { made } from '../../support/keyring/key-files.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 t.test('pairs of the real makekey are kept byte for byte, and for this user alone', async (t) => {
   const { folder, vault } = await filled(t)

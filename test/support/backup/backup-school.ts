@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Test } from 'tap'
+import file, { type Test } from 'tap'
 import type { SnapshotFacts } from '../../../plugins/backup/archive/holdings.js'
 import type { JournalStatus } from '../../../plugins/backup/public.js'
 import { remotePath, remoteShell, type Transfer } from '../../../sugaroid/backup/transfer.js'
@@ -97,6 +97,18 @@ export async function openSchool(t: Owner, options: SchoolOptions = {}): Promise
     },
   }
   return school
+}
+
+/**
+ * One school for all tests of a file that want no other settings.
+ * @returns opens it, or gives the one that is open
+ */
+export function sharedSchool(options: SchoolOptions = {}): () => Promise<School> {
+  let school: Promise<School> | undefined
+  return () => {
+    school ??= openSchool(file, options)
+    return school
+  }
 }
 
 const settings = ({ http, id, ssh }: School['ports']): string[] => [

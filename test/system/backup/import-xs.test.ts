@@ -14,9 +14,9 @@ import {
   canBackUp,
   enrolLearner,
   type Learner,
-  openSchool,
   pull,
   quiet,
+  sharedSchool,
 } from '../../support/backup/backup-school.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
@@ -35,11 +35,13 @@ async function makeXs(users: string, { serial, datastore }: Learner, days: reado
   }
 }
 
+const openShared = sharedSchool()
+
 t.test(
   'the backups of an OLPC XS are taken over with their history, and laptops go on from there',
   async (t) => {
     if (!canBackUp(t)) return
-    const school = await openSchool(t)
+    const school = await openShared()
     const users = await temporaryDirectory(t)
     const days = ['2011-03-01_08:15', '2011-03-02_08:16', '2011-03-09_23:59']
     const learners = [
@@ -112,7 +114,7 @@ t.test(
   'a directory without any Journal is passed over, and one with only the last Journal taken over',
   async (t) => {
     if (!canBackUp(t)) return
-    const school = await openSchool(t)
+    const school = await openShared()
     const learner = await enrolLearner(t, school, { entries: 3 })
     const users = await temporaryDirectory(t)
     for (const name of ['public', 'datastore-2011-13-45_99:99', 'datastore-2011-02-30_10:00'])

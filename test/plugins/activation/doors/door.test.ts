@@ -21,7 +21,10 @@ import {
 } from '../../../support/activation/activation-school.js'
 import { until } from '../../../support/core/server-process.js'
 import { lacks, needs } from '../../../support/needs.js'
+import { runs } from '../../../support/rounds.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 const one = laptop(1)
 const end = inDays(30)
@@ -361,14 +364,14 @@ t.test('whatever comes, in whatever pieces, is a question, needs more, or is non
       }
       return true
     }),
-    { numRuns: 200 },
+    runs(200),
   )
   fc.assert(
     fc.property(fc.string({ maxLength: 300, unit: 'binary-ascii' }), (text) => {
       const over = readRequest(text, true)
       return over !== 'incomplete' && over !== 'pausing'
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
   const reset = fc.tuple(
     serial,
@@ -384,6 +387,6 @@ t.test('whatever comes, in whatever pieces, is a question, needs more, or is non
       const found = readRequest(text, true)
       return typeof found === 'object' && found.ask === 'rtcreset' && Number(found.nonce) === number
     }),
-    { numRuns: 200 },
+    runs(200),
   )
 })

@@ -35,6 +35,8 @@ import {
   sentJournal,
 } from '../../../support/backup/test-archive.js'
 
+t.setTimeout(300_000)
+
 const log = pino({ level: 'silent' })
 const never = new AbortController().signal
 const uid = learner(1)

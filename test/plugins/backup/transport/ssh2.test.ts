@@ -21,6 +21,8 @@ import { runs, until } from '../../../support/backup/plain-sessions.js'
 import { type KeyType, Laptop, run } from '../../../support/backup/ssh-laptop.js'
 import { serving, tools } from '../../../support/backup/ssh2-server.js'
 
+t.setTimeout(300_000)
+
 t.test('a Journal goes there and comes back byte for byte, with every kind of key', async (t) => {
   if (!tools(t)) return
   for (const type of ['ed25519', 'rsa', 'ecdsa', 'dsa'] satisfies KeyType[]) {

@@ -33,6 +33,8 @@ import { type KeyType, Laptop, run } from '../../../support/backup/ssh-laptop.js
 import { freePort } from '../../../support/free-port.js'
 import { lacks, needs } from '../../../support/needs.js'
 
+t.setTimeout(300_000)
+
 const program = fileURLToPath(new URL('../../../../core/bin/sugar-server.js', import.meta.url))
 
 /** A server's end of the door, without sshd. */
