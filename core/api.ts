@@ -58,6 +58,7 @@ export {
   isFull,
   unwritten,
 } from './lib/disk-fault.js'
+export { keepsLinks, owned, type Place } from './lib/file-system.js'
 export type { Logger } from './log/log.js'
 export { printable, printableJson } from './log/printable.js'
 export { type Medium, openMedium, type Stranger } from './medium.js'

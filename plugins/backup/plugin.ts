@@ -3,6 +3,8 @@ import {
   explain,
   flag,
   greeting,
+  keepsLinks,
+  owned,
   path as pathOption,
   program,
   report,
@@ -12,6 +14,8 @@ import { Registration, Users } from '../id/public.js'
 import { options } from './options.js'
 import { Journals } from './public.js'
 import { collections } from './session/ledger.js'
+
+const place = { option: 'backup-path', inRoot: 'backup' }
 
 const commands = () => import('./commands/commands.js')
 
@@ -32,6 +36,8 @@ export default definePlugin({
   provides: { journals: Journals },
   collections,
   system: [
+    keepsLinks(place),
+    owned(place),
     program('rsync', { package: 'rsync' }),
     program('tar', { package: 'tar' }),
     program('find', { package: 'findutils' }),

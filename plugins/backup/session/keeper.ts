@@ -147,8 +147,8 @@ export class Keeper {
   async #alarm(uid: string, id: string, held: Taken['held']): Promise<void> {
     const { archivist, ledger, log } = this.#parts
     if (held !== undefined) {
-      const { before, removed, rewritten } = held.upheaval
-      const why = `${removed} of ${before} entries were gone and ${rewritten} rewritten; ${held.id} is on hold`
+      const { kind, before, removed, rewritten } = held.upheaval
+      const why = `${removed} of ${before} ${kind} were gone and ${rewritten} rewritten; ${held.id} is on hold`
       log.warn({ uid, snapshot: id, held: held.id }, `most of the Journal of ${uid} changed: ${why}`)
       await ledger.raise(uid, 'mass-change', why)
       return
