@@ -71,6 +71,11 @@ export const codes = {
   HOOK_TIMEOUT: fact(503, exit.tempFail, 'a tap did not answer within its deadline'),
   PROGRAM_MISSING: fact(503, exit.unavailable, 'a program that a plugin needs is not installed'),
   NOT_WRITABLE: fact(503, exit.unavailable, 'a directory cannot be written'),
+  WRONG_DIRECTORY: fact(
+    503,
+    exit.unavailable,
+    'a directory is not the one that holds what was kept: its disk is not mounted, or the path is another one',
+  ),
   PORT_BUSY: fact(503, exit.config, 'another program listens on the port'),
   PORT_REFUSED: fact(503, exit.noPermission, 'the system does not let this user listen on the port'),
   ALREADY_RUNNING: fact(503, exit.tempFail, 'another sugar-server owns this root'),
@@ -100,6 +105,9 @@ export const codes = {
 } satisfies Record<string, CodeFacts>
 
 export type ErrorCode = keyof typeof codes
+
+export const isErrorCode = (text: string | undefined): text is ErrorCode =>
+  text !== undefined && Object.hasOwn(codes, text)
 
 /** A mistake in settings or on the command line. */
 export class ConfigError extends SugarError {}

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { systemCode, unwritten } from '../../../core/api.js'
+import { fsyncDir, systemCode, unwritten } from '../../../core/api.js'
 import type { Change } from './change.js'
 
 /** Behind the last change, so that a file that is not whole is known. */
@@ -42,7 +42,7 @@ export async function writeChanges(path: string, changes: readonly Change[]): Pr
     throw unwritten(path, error, { full: 'make room on the disk; nothing was changed' })
   }
   try {
-    await flush(dirname(path))
+    await fsyncDir(dirname(path))
   } catch (error) {
     // The next start must not make changes of which somebody was told that they failed.
     await rm(path, { force: true })
@@ -83,9 +83,4 @@ export async function readChanges(path: string): Promise<{ changes: Change[]; da
     await rename(path, aside)
     return { changes: [], damaged: `changes that were under way are lost, the disk damaged them: ${aside}` }
   }
-}
-
-async function flush(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
-  await handle.sync().finally(() => handle.close())
 }

@@ -31,6 +31,7 @@ export interface Asking {
 export class Archivist {
   readonly #root: string
   readonly #log: Logger
+  readonly #check: () => void
   readonly #note: (pid: number) => () => void
   readonly #waiting = new Map<number, Waiting>()
   /** What strikes the note of a process out; none for one that could not be noted. */
@@ -43,8 +44,15 @@ export class Archivist {
   /**
    * @param root of the archive
    * @param note writes down that a process works there, and returns what strikes it out
+   * @param check throws when the archive is not there
    */
-  constructor(root: string, log: Logger, note: (pid: number) => () => void) {
+  constructor(
+    root: string,
+    log: Logger,
+    note: (pid: number) => () => void,
+    check: () => void = () => undefined,
+  ) {
+    this.#check = check
     this.#root = root
     this.#log = log
     this.#note = note
@@ -61,6 +69,7 @@ export class Archivist {
   ): Promise<Result<J>> {
     if (this.#closed)
       throw new SystemError('UNAVAILABLE', 'the server is stopping', { hint: 'try again later' })
+    this.#check()
     signal?.throwIfAborted()
     clearTimeout(this.#idle)
     const id = this.#next++

@@ -14,6 +14,8 @@ export interface Keepable {
   /** Why an operator or the brake holds it. */
   readonly held?: string | undefined
   readonly damaged?: boolean | undefined
+  /** Whether a power cut may have torn it. */
+  readonly unconfirmed?: boolean | undefined
   /** Its session left something out of what the laptop had. */
   readonly incomplete?: boolean | undefined
 }
@@ -42,12 +44,16 @@ export function judge(snapshots: readonly Keepable[], rules: KeepRules): Judged[
   const reasons = new Map<string, string[]>(snapshots.map(({ id }) => [id, []]))
   const newest = [...snapshots].reverse()
   const give = (one: Keepable | undefined, reason: string) => one && reasons.get(one.id)?.push(reason)
+  const whole = newest.filter(({ damaged }) => damaged !== true)
+  const good = whole.find(({ unconfirmed, incomplete }) => unconfirmed !== true && incomplete !== true)
+  give(good, 'the last good one')
+  const last = whole[0] === good ? undefined : whole[0]
   give(
-    newest.find(({ damaged, incomplete }) => damaged !== true && incomplete !== true),
-    'the last good one',
+    last,
+    last?.incomplete === true
+      ? 'the newest one, though incomplete'
+      : 'the newest, until the laptop has come again',
   )
-  const last = newest.find(({ damaged }) => damaged !== true)
-  if (last?.incomplete === true) give(last, 'the newest one, though incomplete')
   for (const one of newest) if (one.held !== undefined) give(one, `on hold: ${one.held}`)
   newest.slice(0, rules.last).forEach((one, index) => {
     give(one, `one of the last ${rules.last} (${index + 1})`)

@@ -1,11 +1,12 @@
-import { mkdirSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { makeFolderSync } from '../../../core/api.js'
 import { below } from '../journal/path.js'
 import type { BytePath, Row } from '../tree.js'
 import { Brake, type Upheaval } from './brake.js'
 import { Bundle, Bundles, pack } from './bundles.js'
 import { Digest } from './digest.js'
-import { archiveFault, syncDisk, syncFolder } from './flush.js'
+import { archiveFault, syncDisk } from './flush.js'
 import { incompleteBy, type Transfer } from './incomplete.js'
 import { datastore, type Layout, partialDirectory, placesOfLive } from './layout.js'
 import { type Listed, list } from './listing.js'
@@ -34,9 +35,14 @@ export interface Source {
   readonly places: Readonly<Record<string, string>>
   /** Somebody else's tree, as it was at this time: its files are copied, and no brake is put on. */
   readonly foreign?: Date
+  /** Whether a power cut may have torn it, and the laptop has not come again. */
+  readonly unconfirmed?: boolean
 }
 
-const liveOf = (layout: Layout, uid: string): Source => ({ folder: layout.live(uid), places: placesOfLive })
+export const liveOf = (layout: Layout, uid: string): Source => ({
+  folder: layout.live(uid),
+  places: placesOfLive,
+})
 
 // The kernel stamps changes with a clock that ticks every 4 ms, or 10 on some machines.
 const tick = 12
@@ -73,7 +79,7 @@ async function take(
   layout: Layout,
   uid: string,
   progress: Progress,
-  { folder, places, foreign }: Source,
+  { folder, places, foreign, unconfirmed = false }: Source,
   intake: Intake,
   transfer: Transfer,
 ): Promise<Taken> {
@@ -90,8 +96,13 @@ async function take(
   const isKnown = before?.header.incomplete === undefined || incomplete !== undefined
   const isSame = (pieces: readonly unknown[]) =>
     isNewest && isKnown && pieces.length === before?.pieces.length && !pieces.includes(undefined)
-  if (before !== undefined && isSame(groups.map(({ piece }) => piece)))
-    return { header: before.header, fresh: false, ...words }
+  const isSure = !unconfirmed && incomplete === undefined
+  const asBefore = (same: Manifest): Taken => ({
+    header: isSure ? confirm(shelf, same, `${intake.folder}.manifest`) : same.header,
+    fresh: false,
+    ...words,
+  })
+  if (before !== undefined && isSame(groups.map(({ piece }) => piece))) return asBefore(before)
 
   const brake = new Brake()
   const digest = new Digest()
@@ -127,12 +138,12 @@ async function take(
   if (before !== undefined && isSame(pieces) && bundle.isEmpty) {
     // Contents that had been lost came once more.
     if (!intake.isEmpty) settle(layout, intake)
-    return { header: before.header, fresh: false, ...words }
+    return asBefore(before)
   }
   const name = bundle.isEmpty ? '' : intake.bundle(bundle.bytes)
 
   const shelfFolder = layout.snapshots(uid)
-  if (mkdirSync(shelfFolder, { recursive: true, mode: 0o700 }) !== undefined) syncFolder(dirname(shelfFolder))
+  makeFolderSync(shelfFolder)
   settle(layout, intake)
   const at = foreign ?? new Date()
   const id = foreign === undefined ? shelf.newId(at) : shelf.oldId(at)
@@ -148,6 +159,7 @@ async function take(
     bytes,
     added: intake.added,
     digest: digest.done(),
+    ...(unconfirmed && { unconfirmed: true }),
     ...words,
   }
   const upheaval = foreign === undefined ? brake.upheaval(before?.header.entries) : undefined
@@ -155,7 +167,7 @@ async function take(
   // First, so that whatever stops us now cannot leave the new one without the hold on the old one.
   if (held !== undefined) shelf.hold(held.id, { by: 'brake', why: tell(held.upheaval, at) })
   const placed = pieces.map((piece) => ({ bundle: name, ...piece }))
-  writeManifest(shelf.path(id), { header, pieces: placed }, join(layout.scratch, `snapshot-${uid}.manifest`))
+  writeManifest(shelf.path(id), { header, pieces: placed }, `${intake.folder}.manifest`)
   return { header, fresh: true, ...words, ...(held && { held }) }
 }
 
@@ -181,6 +193,16 @@ function bytesHere(listed: readonly Listed[]): number {
     else if (type === 'link') bytes += unmunged(target).length
   }
   return bytes
+}
+
+/** The laptop has come again, and what was taken after a power cut is what it has. */
+function confirm(
+  shelf: Shelf,
+  { header: { unconfirmed, ...header }, pieces }: Manifest,
+  scratch: string,
+): Header {
+  if (unconfirmed === true) writeManifest(shelf.path(header.id), { header, pieces }, scratch)
+  return header
 }
 
 /** Puts objects in their places, for good. */

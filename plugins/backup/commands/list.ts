@@ -29,5 +29,6 @@ function adviceFor(flag: string, uid: string): string {
   const who = uid.slice(0, 12)
   if (flag === 'mass-change')
     return `; "backup restore ${who} --to ..." gives what was there before, "backup release ${who}" says that all is well`
+  if (flag === 'unconfirmed') return '; let the laptop back up again'
   return flag === 'incomplete' ? '; look after these files on the laptop: all others are kept' : ''
 }

@@ -119,8 +119,16 @@ export function checkOption(word: string): void {
 
 /** Whether a word that may be passed on makes it a trial (`-n`, `--list-only`). */
 export function asksForTrial(word: string): boolean {
-  const [, given = ''] = letterWord.exec(word) ?? []
-  return given.includes('n') || word === '--list-only'
+  return lettersOf(word).given.includes('n') || word === '--list-only'
+}
+
+/**
+ * The letters of a word that may be passed on, and what stands after the letter e: what the client can do, such as
+ * `.iLsfxCIvu`; undefined without that letter.
+ */
+export function lettersOf(word: string): { readonly given: string; readonly client: string | undefined } {
+  const [, given = '', client] = letterWord.exec(word) ?? []
+  return { given, client: client?.slice(1) }
 }
 
 function checkLong(word: string): void {

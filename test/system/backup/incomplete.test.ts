@@ -14,7 +14,6 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { remoteShell } from '../../../sugaroid/backup/transfer.js'
 import { backUp, differences, entryPath, listEntries, takeInventory } from '../../../sugaroid/index.js'
-import { cli, temporaryDirectory, until } from '../server.js'
 import {
   canBackUp,
   enrolLearner,
@@ -25,7 +24,9 @@ import {
   quiet,
   remote,
   type School,
-} from './school.js'
+} from '../../support/backup/backup-school.js'
+import { cli, until } from '../../support/core/server-process.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

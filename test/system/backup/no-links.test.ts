@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { cli, startServer } from '../../support/core/server-process.js'
+import { freePorts } from '../../support/free-port.js'
 import { lacks, needs } from '../../support/needs.js'
-import { cli, startServer, temporaryDirectory } from '../server.js'
-import { freePorts } from './school.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(120_000)
 
