@@ -77,6 +77,7 @@ export {
   writeFileAtomic,
 } from './lib/durable-file.js'
 export { EvictionLog } from './lib/eviction-log.js'
+export { keepsLinks, owned, type Place } from './lib/file-system.js'
 export { foldedName, freeName } from './lib/free-name.js'
 export { type DirectoryGuard, KeptDirectory, type KeptDirectorySpec } from './lib/kept-directory.js'
 export { Pace, type PaceFault, type PaceLimits } from './lib/pace.js'

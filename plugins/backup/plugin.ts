@@ -5,7 +5,9 @@ import {
   explain,
   flag,
   greeting,
+  keepsLinks,
   list,
+  owned,
   path as pathOption,
   program,
   report,
@@ -18,6 +20,8 @@ import { options } from './options.js'
 import { Journals } from './public.js'
 import { collections } from './session/ledger.js'
 import { rsyncTrial } from './session/runner.js'
+
+const place = { option: 'backup-path', inRoot: 'backup' }
 
 const commands = () => import('./commands/commands.js')
 
@@ -38,6 +42,8 @@ export default definePlugin({
   provides: { journals: Journals },
   collections,
   system: [
+    keepsLinks(place),
+    owned(place),
     program('rsync', { package: 'rsync' }),
     program('tar', { package: 'tar' }),
     program('find', { package: 'findutils' }),

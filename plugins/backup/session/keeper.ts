@@ -202,10 +202,10 @@ export class Keeper {
   async #alarm(uid: string, id: string, held: Taken['held']): Promise<void> {
     const { archivist, ledger, log } = this.#parts
     if (held !== undefined) {
-      const { before, removed, rewritten } = held.upheaval
+      const { kind, before, removed, rewritten } = held.upheaval
       const sharing = held.inTurns === true ? inTurns(uid) : await this.#parts.sharing?.(uid)
       const told = sharing === undefined ? '' : `; ${sharing}`
-      const why = `${removed} of ${before} entries were gone and ${rewritten} rewritten; ${held.id} is on hold${told}`
+      const why = `${removed} of ${before} ${kind} were gone and ${rewritten} rewritten; ${held.id} is on hold${told}`
       log.warn({ uid, snapshot: id, held: held.id }, `most of the Journal of ${uid} changed: ${why}`)
       await ledger.raise(uid, 'mass-change', why)
       if (held.inTurns === true) await ledger.raise(uid, 'shared-key', inTurns(uid))

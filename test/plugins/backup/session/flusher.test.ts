@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import t from 'tap'
 import { type ErrorCode, SystemError } from '../../../../core/api.js'
 import { Flusher } from '../../../../plugins/backup/session/flusher.js'
-import { until } from '../../../system/server.js'
+import { until } from '../../../support/core/server-process.js'
 
 /** The signal of a session that goes on. */
 const ongoing = () => new AbortController().signal
