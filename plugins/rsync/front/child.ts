@@ -95,6 +95,11 @@ export function endChild(child: Child): void {
   child.once('close', () => clearTimeout(timer))
 }
 
+/** Ends rsync and all that was started with it, at once. */
+export function killChild(child: Child): void {
+  if (!hasEnded(child)) signal(child, 'SIGKILL')
+}
+
 /** Has one go that was told nothing yet: it greets, hears that nobody is there, and ends. @returns when it has */
 export function dismissChild(child: Child): Promise<void> {
   if (hasEnded(child)) return Promise.resolve()
