@@ -13,7 +13,11 @@ export default definePlugin({
   options,
   provides: { modules: Modules, builds: Builds },
   collections,
-  system: [program('rsync', { package: 'rsync' }), program('tar', { package: 'tar' })],
+  system: [
+    program('rsync', { package: 'rsync' }),
+    program('tar', { package: 'tar' }),
+    program('prlimit', { package: 'util-linux' }),
+  ],
   commands: {
     refresh: {
       summary: 'Publish what is in "rsync-packed", and withdraw what is no longer there.',

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
-import { judgedStream, type Logger, RequestError } from '../../../core/api.js'
+import { judgedStream, type Logger, Pace, RequestError } from '../../../core/api.js'
 import { idleSeconds } from '../modules/stanza.js'
 import type { Module } from '../public.js'
 import { ModuleHead } from '../stream/module-head.js'
@@ -18,6 +18,10 @@ export interface Times {
   /** Without a byte in either direction. */
   readonly idle: number
   readonly total: number
+  /** Which every transfer has, however little moves. */
+  readonly grace: number
+  /** Bytes a second, no milliseconds: what must have moved on average after that. */
+  readonly rate: number
   /** To say what is wanted. */
   readonly opening: number
   /** For rsync to greet. */
@@ -35,12 +39,14 @@ export interface Times {
 export const usual: Times = {
   idle: idleSeconds * 1000,
   total: 12 * 3_600_000,
+  grace: 1_800_000,
+  rate: 1000,
   opening: 30_000,
   start: 30_000,
   rest: 60_000,
   parting: 2000,
   silence: 200,
-  lastWords: 1000,
+  lastWords: 400,
 }
 
 interface Means {
@@ -125,8 +131,7 @@ export class Transfer {
       timers.push(setTimeout(otherwise, milliseconds))
     }
     const parting = () => within(times.parting, () => this.end())
-    within(times.total, () => this.end())
-    timers.push(this.#watch(socket, times.idle))
+    timers.push(this.#watch())
     if (client.gone.aborted) parting()
     else client.gone.addEventListener('abort', parting, { once: true })
     ended.then(() => {
@@ -187,14 +192,18 @@ export class Transfer {
     this.#socket.destroy()
   }
 
-  #watch(socket: Socket, idle: number): NodeJS.Timeout {
-    let last = { moved: this.#host.moved, at: performance.now() }
-    return setInterval(() => {
-      const { moved } = this.#host
-      const now = performance.now()
-      if (moved === undefined || moved !== last.moved) last = { moved, at: now }
-      else if (now - last.at >= idle) socket.destroy()
-    }, idle / 10)
+  #watch(): NodeJS.Timeout {
+    const { idle, total, grace, rate } = this.#means.times
+    const limits = { idle, total, start: grace, rate }
+    const pace = new Pace(limits, performance.now(), this.#host.moved)
+    const look = () => {
+      const fault = pace.look(performance.now(), this.#host.moved)
+      if (fault === undefined) return
+      const { address, module } = this
+      this.#means.log.warn({ address, module, fault }, `ended the transfer of ${address}: it is ${fault}`)
+      this.end()
+    }
+    return setInterval(look, Math.min(idle, total) / 10)
   }
 }
 
