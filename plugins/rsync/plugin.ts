@@ -18,6 +18,7 @@ export default definePlugin({
     keepsLinks({ option: 'rsync-root', inRoot: 'rsync' }),
     program('rsync', { package: 'rsync' }),
     program('tar', { package: 'tar' }),
+    program('prlimit', { package: 'util-linux' }),
     rsyncDirectory,
   ],
   commands: {

@@ -6,6 +6,9 @@ import type { Module } from '../public.js'
  */
 const followsLinks = 'copy-links copy-unsafe-links copy-dirlinks copy-devices'
 
+/** What reads files of the server by name, as rules. */
+const readsRules = 'cvs-exclude filter exclude-from include-from'
+
 /** Seconds without a byte in either direction after which a transfer ends. */
 export const idleSeconds = 600
 
@@ -41,7 +44,7 @@ function connectionStanza({ name, path, owners }: Module): string[] {
     `path = ${path}`,
     // Under fakeroot it takes itself for root, and would become `nobody`. Links there lead nowhere on the disk.
     ...(typeof owners === 'object' ? ['uid = 0', 'gid = 0', 'munge symlinks = yes'] : []),
-    ...(owners === 'attributes' ? ['fake super = yes'] : [`refuse options = ${followsLinks}`]),
+    ...(owners === 'attributes' ? ['fake super = yes'] : [`refuse options = ${followsLinks} ${readsRules}`]),
   ]
 }
 
