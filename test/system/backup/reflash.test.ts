@@ -87,7 +87,6 @@ t.test('a laptop that was reflashed gets back what it had, though it backed up i
   t.same(differences(poor, await restored(t, school, learner)), [], 'after a release it is the newest')
   t.equal((await pull(learner, 'snapshots/latest', 'fetched', '--delete')).code, 0)
   t.same(differences(poor, await takeInventory(join(learner.home, 'fetched'))), [])
-  t.equal((await school.server.stop()).code, 0)
 })
 
 t.test('encrypted files do not take the place of those that could be read', async (t) => {
@@ -124,6 +123,7 @@ t.test('encrypted files do not take the place of those that could be read', asyn
   t.equal((await push(learner)).code, 0)
   await quiet(school)
   t.same(differences(plain, await restored(t, school, learner)), [])
+  t.equal((await school.server.stop()).code, 0)
 })
 
 t.test('a laptop that deletes everything each day for a month loses nothing that it had', async (t) => {
