@@ -212,7 +212,7 @@ export class Front {
     const transfer =
       host === undefined
         ? await this.#through(client, module, manners)
-        : Transfer.direct(client, host, module.name, { manners, times })
+        : Transfer.direct(client, host, module.name, { manners, times, ...meansFor(module) })
     this.#transfers.add(transfer)
     const { address } = client
     opened({ module: module.name, address, at: transfer.since.toISOString() })
@@ -236,7 +236,10 @@ export class Front {
     })
     if (host === undefined) throw notStarted()
     try {
-      return await Transfer.through(client, host, module.name, { manners, bandwidth, times })
+      return await Transfer.through(client, host, module.name, {
+        ...{ manners, bandwidth, times },
+        ...meansFor(module),
+      })
     } catch (error) {
       host.abandon()
       installed.forget()
@@ -277,6 +280,8 @@ export class Front {
     }
   }
 }
+
+const meansFor = ({ owners }: Module) => ({ withoutLinkOptions: owners === 'attributes' })
 
 const stopping = (): RequestError =>
   new RequestError('UNAVAILABLE', 'the school server is stopping -- try again in a few minutes')

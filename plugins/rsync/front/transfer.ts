@@ -7,6 +7,7 @@ import type { Child } from './child.js'
 import type { Client } from './client.js'
 import { type Host, notStarted } from './host.js'
 import type { Manners } from './installed.js'
+import { LinkOptionFilter } from './link-options.js'
 
 /** Milliseconds. */
 export interface Times {
@@ -34,6 +35,8 @@ export const usual: Times = {
 
 interface Means {
   readonly manners: Manners
+  /** Whether the options of the client that follow links are taken away before rsync sees them. */
+  readonly withoutLinkOptions: boolean
   readonly times: Times
 }
 
@@ -91,7 +94,8 @@ export class Transfer {
     return transfer
   }
 
-  private constructor(client: Client, host: Host, module: string, { manners, times }: Means) {
+  private constructor(client: Client, host: Host, module: string, means: Means) {
+    const { manners, times, withoutLinkOptions } = means
     const { socket, address } = client
     const { child } = host
     this.address = address
@@ -117,7 +121,7 @@ export class Transfer {
     ended.then(() => {
       if (socket.destroyed) return
       // What a client has said to an rsync that refused it is for nobody now; unread, it would hide that it hangs up.
-      socket.unpipe(child.stdin)
+      socket.unpipe()
       socket.resume()
       if (host.line === 'direct') socket.end()
       within(times.rest, () => socket.destroy())
@@ -126,8 +130,10 @@ export class Transfer {
     child.stdin.write(said)
     // Options end so as of protocol 30.
     if (manners.option !== undefined) child.stdin.write(`${manners.option}${protocol >= 30 ? '\0' : '\n'}`)
-    child.stdin.write(rest)
-    socket.pipe(child.stdin)
+    const heard = withoutLinkOptions ? new LinkOptionFilter(protocol) : child.stdin
+    if (heard !== child.stdin) heard.pipe(child.stdin)
+    heard.write(rest)
+    socket.pipe(heard)
   }
 
   /** Sent to the client. */
