@@ -114,6 +114,7 @@ export default definePlugin({
     const { desk } = service
 
     ctx.tap(Registration.enrol, (_, learner) => service.enrolment(learner), { required: true })
+    ctx.tap(Registration.leave, ({ uid }) => service.forget(uid))
     ctx.tap(report, () => ({ backup: service.status() }))
     ctx.tap(explain, (_, wanted) => service.explain(wanted))
     ctx.tap(greeting, (_, { program }) => ({

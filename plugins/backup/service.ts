@@ -26,6 +26,7 @@ import { Maintenance } from './maintenance.js'
 import type { options } from './options.js'
 import { Backup } from './public.js'
 import { Keeper } from './session/keeper.js'
+import { forgetLearner } from './session/leave.js'
 import { type collections, Ledger } from './session/ledger.js'
 import { Marks } from './session/marks.js'
 import { Processes } from './session/processes.js'
@@ -168,6 +169,11 @@ export class Service {
         'backup-port': String(this.#ctx.boundPort('httpd-port')),
       },
     }
+  }
+
+  /** Takes away all that is kept of a learner. */
+  forget(uid: string): Promise<void> {
+    return forgetLearner(uid, this.desk)
   }
 
   status(): Chapter {

@@ -78,5 +78,6 @@ export function learnerOf(user: UserDoc): Learner {
   const flags: Flag[] = []
   if (user.aliasOf !== undefined) flags.push('alias')
   if (user.conflicts.length > 0) flags.push('serial-conflict')
+  if (user.demo === true) flags.push('demo')
   return { uid, nickname, serials, uuids, keyType, pubkey, registeredAt, lastSeen, flags }
 }

@@ -16,6 +16,8 @@ export interface UserDoc {
   conflicts: string[]
   /** The learner that an operator joined this key to. */
   aliasOf?: string
+  /** It registered first with a serial of a demonstration, and never with another: it may leave by itself. */
+  demo?: true
 }
 
 /** A serial, and whose it is. */

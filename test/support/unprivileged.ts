@@ -30,11 +30,17 @@ function become(words: readonly string[]): never {
 if (process.geteuid?.() === 0) {
   const [, file = '', ...args] = process.argv
   if (isOpen(clone)) become([...asNobody, process.execPath, ...process.execArgv, file, ...args])
-  // Below a home that is shut: seen from another place, by this process and its children alone.
+  // Below a home that is shut: seen from another place, where it can be by this process and its children alone.
   const seen = mkdtempSync(join(tmpdir(), 'sugar-clone-'))
-  process.once('exit', () => rmdirSync(seen))
+  const alone = ['unshare', '--mount', '--kill-child']
+  const isAlone = spawnSync('unshare', [...alone.slice(1), 'true']).status === 0
+  process.once('exit', () => {
+    // In a chroot there is no mount namespace to be had.
+    if (!isAlone) spawnSync('umount', [seen])
+    rmdirSync(seen)
+  })
   const script = 'mount --bind "$0" "$1" && cd "$1" && shift && exec "$@"'
   const there = join(seen, relative(clone, file))
   const words = [...asNobody, process.execPath, ...process.execArgv, there, ...args]
-  become(['unshare', '--mount', '--kill-child', 'sh', '-c', script, clone, seen, ...words])
+  become([...(isAlone ? alone : []), 'sh', '-c', script, clone, seen, ...words])
 }
