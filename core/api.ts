@@ -49,6 +49,8 @@ export {
 } from './kernel/hook.js'
 export { definePlugin, type Plugin, type PluginSpec } from './kernel/plugin.js'
 export { type Optional, type Services, type Token, type Tokens, token } from './kernel/token.js'
+export { outputOf } from './lib/output-of.js'
+export { rsyncHere, rsyncVersion } from './lib/rsync-versions.js'
 export type { Logger } from './log/log.js'
 export { printable, printableJson } from './log/printable.js'
 export { type Medium, openMedium, type Stranger } from './medium.js'

@@ -6,12 +6,14 @@ import {
   path as pathOption,
   program,
   report,
+  rsyncHere,
   text,
 } from '../../core/api.js'
 import { Registration, Users } from '../id/public.js'
 import { options } from './options.js'
 import { Journals } from './public.js'
 import { collections } from './session/ledger.js'
+import { dsaKeys } from './transport/sshd/openssh.js'
 
 const commands = () => import('./commands/commands.js')
 
@@ -36,6 +38,8 @@ export default definePlugin({
     program('tar', { package: 'tar' }),
     program('find', { package: 'findutils' }),
     program('sync', { package: 'coreutils' }),
+    rsyncHere,
+    dsaKeys,
   ],
   commands: {
     list: { summary: 'List learners with the age of their last good backup.', lists: true },

@@ -221,7 +221,10 @@ export class Service {
   }
 
   async #openSshd(): Promise<void> {
-    const { openSshd } = await import('./transport/sshd/server.js')
+    const [{ openSshd }, { noDsa, takesDsa }] = await Promise.all([
+      import('./transport/sshd/server.js'),
+      import('./transport/sshd/openssh.js'),
+    ])
     const { config, log, on, every } = this.#ctx
     // A command with its doors shut serves no laptop.
     on('ready', async () => {
@@ -231,6 +234,7 @@ export class Service {
         sessions: this.#sessions,
         laptops: this.desk.users,
         log,
+        remark: (await takesDsa()) === false ? noDsa : undefined,
       })
       const file = config['backup-authorized-keys']
       if (file === '') return

@@ -1,4 +1,4 @@
-import { definePlugin, flag, greeting, program, report, text } from '../../core/api.js'
+import { definePlugin, flag, greeting, program, report, rsyncHere, text } from '../../core/api.js'
 import { collections } from './documents.js'
 import { options } from './options.js'
 import { Builds, Modules } from './public.js'
@@ -13,7 +13,7 @@ export default definePlugin({
   options,
   provides: { modules: Modules, builds: Builds },
   collections,
-  system: [program('rsync', { package: 'rsync' }), program('tar', { package: 'tar' })],
+  system: [program('rsync', { package: 'rsync' }), program('tar', { package: 'tar' }), rsyncHere],
   commands: {
     refresh: {
       summary: 'Publish what is in "rsync-packed", and withdraw what is no longer there.',
