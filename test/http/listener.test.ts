@@ -345,7 +345,7 @@ async function crowded(t: Test, most: number) {
     if (asked.url === '/slow') setTimeout(() => answer.end('slow'), 1500)
     else asked.resume().on('end', () => answer.end('hello'))
   })
-  const connections = new Connections(most)
+  const connections = new Connections(silent, most)
   connections.watch(server)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -3,7 +3,7 @@ import { chmod } from 'node:fs/promises'
 import t from 'tap'
 import type { RequestError } from '../../core/api.js'
 import { PlainFile } from '../../core/medium/plain-file.js'
-import { limit, open, refusal, stickWith } from './sticks.js'
+import { limit, open, refusal, stickWith } from '../support/core/signed-stick.js'
 
 t.test(
   'a stick that this user may not read, and one that the system cannot, say which they are',

@@ -6,7 +6,8 @@ import ssh2 from 'ssh2'
 import t from 'tap'
 import { HomeError, keyTypes, openIdentity, publicHalf, uidOf } from '../../sugaroid/index.js'
 import { opensshHasDsa } from '../support/openssh.js'
-import { noSshKeygen, temporaryDirectory } from './peers.js'
+import { noSshKeygen } from '../support/sugaroid/fake-servers.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const made = (home: string) => join(home, 'default', 'owner.key')
 

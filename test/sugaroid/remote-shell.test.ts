@@ -17,11 +17,11 @@ import {
 } from '../../sugaroid/index.js'
 import { parseShellCall } from '../../sugaroid/ssh/command-line.js'
 import { isKnownHost } from '../../sugaroid/ssh/known-hosts.js'
-import { blobOf } from '../support/keys.js'
 import { needs } from '../support/needs.js'
-import { codeSchool } from './code-school.js'
-import { temporaryDirectory } from './peers.js'
-import { enrol } from './school.js'
+import { blobOf } from '../support/ssh-keys.js'
+import { codeSchool } from '../support/sugaroid/code-school.js'
+import { enrol } from '../support/sugaroid/sshd-school.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const key = (type = 'ssh-ed25519') => Buffer.from(blobOf(type, randomBytes(32)), 'base64')
 

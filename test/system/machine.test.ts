@@ -1,9 +1,11 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { rsyncVersion, triedVersions } from '../../core/lib/rsync-versions.js'
+import { knownVersions } from '../../core/lib/rsync/known-versions.js'
+import { rsyncVersion } from '../../core/lib/rsync/version.js'
+import { cli, freePorts, startServer } from '../support/core/server-process.js'
 import { needs } from '../support/needs.js'
-import { cli, freePorts, startServer, temporaryDirectory } from './server.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 /** A PATH on which some programs say other things than those of this machine. */
 async function pathWith(t: Test, scripts: Readonly<Record<string, string>>): Promise<string> {
@@ -21,7 +23,7 @@ t.test('check says which rsync is here, and when it is one that was not tried', 
     cli(t, ['check', ...freePorts, '--rsync-port', '0', '--plugins', plugins], {
       env: { PATH: await pathWith(t, { rsync: script }) },
     })
-  const [tried = ''] = Object.keys(triedVersions)
+  const [tried = ''] = Object.keys(knownVersions)
   t.match((await check(rsyncOf(tried))).out, `machine   rsync ${tried}\n`)
   const { code, out } = await check(rsyncOf('9.8.7'))
   t.equal(code, 0, 'which is no reason to refuse')
@@ -41,7 +43,7 @@ t.test('check says which rsync is here, and when it is one that was not tried', 
 
 t.test('the rsync of this machine is one that was tried', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
-  t.ok(Object.keys(triedVersions).includes((await rsyncVersion()) ?? ''), 'and named')
+  t.ok(Object.keys(knownVersions).includes((await rsyncVersion()).version.join('.')), 'and named')
 })
 
 t.test('where OpenSSH lets laptops in and has no DSA, check and status say who is refused', async (t) => {

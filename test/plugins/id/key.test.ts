@@ -9,9 +9,9 @@ import ssh2 from 'ssh2'
 import t from 'tap'
 import { RequestError } from '../../../core/api.js'
 import { parsePublicKey, uidOf } from '../../../plugins/id/key.js'
+import { blobOf, sha1 } from '../../support/id/registering-laptops.js'
 import { needs } from '../../support/needs.js'
 import { makeKeyFile, opensshHasDsa } from '../../support/openssh.js'
-import { blobOf, sha1 } from './laptops.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-keys-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))

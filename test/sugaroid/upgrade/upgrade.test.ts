@@ -5,8 +5,9 @@ import t from 'tap'
 import { upgrade } from '../../../sugaroid/index.js'
 import { anotherUser } from '../../support/another-user.js'
 import { needs } from '../../support/needs.js'
-import { sugaroid, temporaryDirectory } from '../peers.js'
-import { build, program, saying, served } from './builds.js'
+import { sugaroid } from '../../support/sugaroid/fake-servers.js'
+import { build, program, saying, served } from '../../support/sugaroid/served-build.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.test('a build comes with its manifest, its owners and its links, and is compared', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return

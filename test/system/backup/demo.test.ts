@@ -3,9 +3,17 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { farewell, laptopsDay, leaveServer, openAccount, registerLaptop } from '../../../sugaroid/index.js'
-import { serverAt } from '../laptops.js'
-import { cli, run, temporaryDirectory, until } from '../server.js'
-import { canBackUp, enrolLearner, openSchool, push, quiet, type School } from './school.js'
+import {
+  canBackUp,
+  enrolLearner,
+  openSchool,
+  push,
+  quiet,
+  type School,
+} from '../../support/backup/backup-school.js'
+import { cli, run, until } from '../../support/core/server-process.js'
+import { serverAt } from '../../support/sugaroid/registrants.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

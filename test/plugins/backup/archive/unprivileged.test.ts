@@ -10,8 +10,16 @@ import { Objects } from '../../../../plugins/backup/archive/objects.js'
 import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
 import { SnapshotTree } from '../../../../plugins/backup/archive/snapshot-tree.js'
 import type { Row, Tree } from '../../../../plugins/backup/tree.js'
-import { treeOf } from '../journal/trees.js'
-import { journalOf, learner, newArchive, put, quiet, restore, snapshot } from './archives.js'
+import { treeOf } from '../../../support/backup/memory-tree.js'
+import {
+  journalOf,
+  learner,
+  newArchive,
+  put,
+  quiet,
+  restore,
+  snapshot,
+} from '../../../support/backup/test-archive.js'
 
 const ana = learner(1)
 const write = (tree: Tree, to: string) => restore(tree, { to }, quiet)

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { DiskFull } from '../../../../plugins/backup/session/guard.js'
 import { wipeJournal } from '../../../../sugaroid/index.js'
-import { put, sentJournal } from '../archive/archives.js'
-import { over, push, school, uid } from './school.js'
+import { over, push, school, uid } from '../../../support/backup/live-sessions.js'
+import { put, sentJournal } from '../../../support/backup/test-archive.js'
 
 t.test('one who fills the disk gives back what he took of it, and no more', async (t) => {
   const { layout, marks, sessions, open, end, snapshots } = await school(t)

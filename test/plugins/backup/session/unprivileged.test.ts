@@ -2,8 +2,8 @@ import '../../../support/unprivileged.js'
 import { chmodSync, existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { put, sentJournal } from '../archive/archives.js'
-import { over, push, school, uid } from './school.js'
+import { over, push, school, uid } from '../../../support/backup/live-sessions.js'
+import { put, sentJournal } from '../../../support/backup/test-archive.js'
 
 t.test(
   'a folder that shuts everybody out keeps neither turn nor slot from those who come next',
