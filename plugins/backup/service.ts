@@ -28,6 +28,7 @@ import type { options } from './options.js'
 import { Backup } from './public.js'
 import { Flusher } from './session/flusher.js'
 import { Keeper } from './session/keeper.js'
+import { forgetLearner } from './session/leave.js'
 import { type collections, Ledger } from './session/ledger.js'
 import { Marks } from './session/marks.js'
 import { Processes } from './session/processes.js'
@@ -235,6 +236,11 @@ export class Service {
     }
   }
 
+  /** Takes away all that is kept of a learner. */
+  forget(uid: string): Promise<void> {
+    return forgetLearner(uid, this.desk)
+  }
+
   status(): Chapter {
     const confined = confinementLine(this.#runner)
     return statusOf(this.#admission, this.#sessions, this.desk.ledger, this.#transport, confined)
@@ -295,7 +301,10 @@ export class Service {
   }
 
   async #openSshd(): Promise<void> {
-    const { openSshd } = await import('./transport/sshd/server.js')
+    const [{ openSshd }, { noDsa, takesDsa }] = await Promise.all([
+      import('./transport/sshd/server.js'),
+      import('./transport/sshd/openssh.js'),
+    ])
     const { config, log, on, every } = this.#ctx
     // A command with its doors shut serves no laptop.
     on('ready', async () => {
@@ -305,6 +314,7 @@ export class Service {
         sessions: this.#sessions,
         laptops: this.desk.users,
         log,
+        remark: (await takesDsa()) === false ? noDsa : undefined,
       })
       const file = config['backup-authorized-keys']
       if (file === '') return

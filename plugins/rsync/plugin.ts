@@ -1,4 +1,4 @@
-import { definePlugin, flag, greeting, keepsLinks, program, report, text } from '../../core/api.js'
+import { definePlugin, flag, greeting, keepsLinks, program, report, rsyncHere, text } from '../../core/api.js'
 import { rsyncDirectory } from './directory.js'
 import { collections } from './documents.js'
 import { options } from './options.js'
@@ -17,6 +17,7 @@ export default definePlugin({
   system: [
     keepsLinks({ option: 'rsync-root', inRoot: 'rsync' }),
     program('rsync', { package: 'rsync' }),
+    rsyncHere,
     program('tar', { package: 'tar' }),
     program('prlimit', { package: 'util-linux' }),
     rsyncDirectory,

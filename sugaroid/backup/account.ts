@@ -4,6 +4,7 @@ import { HomeError } from '../errors.js'
 import { type Identity, openIdentity } from '../identity.js'
 import { parseServer } from '../server.js'
 import { readSettings } from '../settings.js'
+import { keyTypesOfSsh } from '../ssh/key-types.js'
 import { type Place, placeOf } from './place.js'
 
 /** A laptop that has registered and can be backed up. */
@@ -13,10 +14,17 @@ export interface Account {
   /** As they were sent at the registration: other machines than an XO make up new ones for the next. */
   readonly serial: string
   readonly uuid: string
+  /** Which remote shell can use the key: the machine's ssh, one that must be told to use DSA, or the client in code. */
+  readonly shell: 'ssh' | 'ssh with DSA' | 'own'
 }
 
 // The serial becomes an argument of programs.
 const plainWord = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/
+
+async function shellFor({ keyName }: Identity): Promise<Account['shell']> {
+  if (keyName !== 'ssh-dss') return 'ssh'
+  return (await keyTypesOfSsh()).has(keyName) ? 'ssh with DSA' : 'own'
+}
 
 /** What `--server HOST:HTTPPORT` says goes before what registration left behind; ssh's port stays. */
 function elsewhere(place: Place, server: string | undefined): Place {
@@ -51,5 +59,6 @@ export async function openAccount(home: string, server?: string): Promise<Accoun
   }
   const uuid = await noted(home, 'uuid')
   const serial = await noted(home, 'sn')
-  return { identity: await openIdentity(home), place: elsewhere(place, server), serial, uuid }
+  const identity = await openIdentity(home)
+  return { identity, place: elsewhere(place, server), serial, uuid, shell: await shellFor(identity) }
 }

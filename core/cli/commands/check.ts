@@ -22,10 +22,12 @@ export const check: HouseCommand = {
       ...(await machine(plan)),
     ]
     const well = problems.length === 0
+    const found = await told(plan)
     if (json) {
       const names = plan.members.map(({ name }) => name)
-      output.out(`${printableJson({ ok: well, files, plugins: names, problems })}\n`)
+      output.out(`${printableJson({ ok: well, files, plugins: names, machine: found, problems })}\n`)
     } else {
+      for (const line of found) output.out(`machine   ${printable(line)}\n`)
       for (const file of files) output.out(`settings  ${printable(file)}\n`)
       for (const { name, problem } of plan.members)
         output.out(`plugin    ${printable(name)}${problem ? ': cannot run' : ''}\n`)
@@ -39,6 +41,13 @@ export const check: HouseCommand = {
     }
     return well ? exit.ok : exit.failure
   },
+}
+
+/** What there is on the machine that is worth a line. */
+async function told({ members }: Plan): Promise<string[]> {
+  const probes = new Set(able(members).flatMap(({ system }) => system))
+  const lines = await Promise.all([...probes].map((probe) => probe.tell?.()))
+  return lines.filter((line) => line !== undefined)
 }
 
 /** What the machine lacks: programs, directories, free ports. */

@@ -153,13 +153,13 @@ export const refused = (option: string, reason: string): RequestError =>
  * letter e. An older one ends with 23 on the laptop, and ours with 0.
  */
 export const tellsOfErrors = (options: readonly string[]): boolean =>
-  options.some((word) => letterWord.exec(word)?.[2] !== undefined)
+  options.some((word) => lettersOf(word)?.client !== undefined)
 
 const leavesOut = /^--(?:existing|ignore-existing|max-size|min-size)/
 
 /** Whether everything that the client lists is to be here afterwards, so that their bytes can be compared. */
 export const takesAll = (options: readonly string[]): boolean => {
-  const given = options.map((word) => letterWord.exec(word)?.[1] ?? '').join('')
+  const given = options.map((word) => lettersOf(word)?.given ?? '').join('')
   return given.includes('l') && !given.includes('u') && !options.some((word) => leavesOut.test(word))
 }
 

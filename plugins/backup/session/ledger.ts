@@ -89,6 +89,12 @@ export class Ledger {
     await this.note(uid, ({ flags }) => ({ flags: flags.filter(({ flag }) => !names.includes(flag)) }))
   }
 
+  /** Forgets a learner. */
+  async remove(uid: string): Promise<void> {
+    await this.#store.remove(uid)
+    this.#docs.delete(uid)
+  }
+
   async #write(uid: string, change: (doc: LedgerDoc) => Change<LedgerDoc>): Promise<void> {
     const known = this.#docs.get(uid)
     const doc = known ?? { uid, nickname: '', bytes: 0, files: 0, flags: [] }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { isTornTail } from '../../../plugins/keyring/audit/torn-tail.js'
-import { entry, filled, head, log, opened, verdictOf } from './audits.js'
+import { entry, filled, head, log, opened, verdictOf } from '../../support/keyring/filled-audit.js'
 
 t.setTimeout(200_000)
 

@@ -14,7 +14,8 @@ import t from 'tap'
 import { parsePair } from '../../../plugins/keyring/keys/pair.js'
 import { Vault } from '../../../plugins/keyring/keys/vault.js'
 import { facts, filesIn, filled, idOf, names, publicOf } from '../../support/keyring/filled-vault.js'
-import { made, newFolder } from '../../support/keyring/key-files.js'
+import { made } from '../../support/keyring/key-files.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 
@@ -186,7 +187,7 @@ t.test('without the states nothing is guessed', async (t) => {
 t.test(
   'a key is noted before anything of it is on the disk, and is not taken where that fails',
   async (t) => {
-    const folder = newFolder(t)
+    const folder = temporaryDirectorySync(t)
     const vault = await Vault.open(folder)
     const seen: string[] = []
     const noted = async (id: string) => {

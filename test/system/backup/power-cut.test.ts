@@ -4,21 +4,20 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { changeJournal, differences, digestJournal, takeInventory } from '../../../sugaroid/index.js'
-import { until } from '../server.js'
-import { processes } from './processes.js'
 import {
   canBackUp,
   enrolLearner,
-  freePorts,
   type Learner,
   openSchool,
   pull,
   push,
   quiet,
   type School,
-} from './school.js'
-import { canRunSshd, installedProgram, startSshd } from './sshd.js'
-import { slowSync } from './sync.js'
+} from '../../support/backup/backup-school.js'
+import { slowSync } from '../../support/backup/slow-sync.js'
+import { canRunSshd, installedProgram, startSshd } from '../../support/backup/system-sshd.js'
+import { freePorts, until } from '../../support/core/server-process.js'
+import { processes } from '../../support/processes.js'
 
 t.setTimeout(600_000)
 

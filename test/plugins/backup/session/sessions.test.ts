@@ -1,7 +1,6 @@
 import {
   chmodSync,
   existsSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -9,129 +8,17 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pino } from 'pino'
-import t, { type Test } from 'tap'
-import { bootId, removeTree, SystemError } from '../../../../core/api.js'
-import { NedbStore } from '../../../../core/store/nedb/store.js'
-import { Slots } from '../../../../plugins/backup/admission/slots.js'
-import { Flusher } from '../../../../plugins/backup/session/flusher.js'
+import t from 'tap'
+import { bootId, SystemError } from '../../../../core/api.js'
 import { DiskFull } from '../../../../plugins/backup/session/guard.js'
-import { Keeper } from '../../../../plugins/backup/session/keeper.js'
-import { collections, Ledger } from '../../../../plugins/backup/session/ledger.js'
-import { Marks } from '../../../../plugins/backup/session/marks.js'
-import { Processes } from '../../../../plugins/backup/session/processes.js'
-import type { Runner } from '../../../../plugins/backup/session/runner.js'
-import type { Session } from '../../../../plugins/backup/session/session.js'
-import { LiveSessions } from '../../../../plugins/backup/session/sessions.js'
-import { Turns } from '../../../../plugins/backup/session/turns.js'
 import { wipeJournal } from '../../../../sugaroid/index.js'
-import {
-  archivistOf,
-  asNobody,
-  learner,
-  newArchive,
-  put,
-  sentJournal,
-} from '../../../support/backup/test-archive.js'
+import { over, push, school, uid } from '../../../support/backup/live-sessions.js'
+import { put, sentJournal } from '../../../support/backup/test-archive.js'
 import { until } from '../../../support/core/server-process.js'
 
 t.setTimeout(300_000)
-
-const log = pino({ level: 'silent' })
-const never = new AbortController().signal
-const uid = learner(1)
-const rules = { last: 10, daily: 0, weekly: 0, monthly: 0 }
-
-const runner: Runner = {
-  version: { version: [3, 5, 0], protocol: 32 },
-  confinement: { layer: 'none', why: 'not tried', hint: '' },
-  limits: { memory: 256 << 20, cpu: 60 },
-  pace: { idle: 60_000, start: 60_000, rate: 1, total: 60_000 },
-}
-
-/** Sessions as the service has them, and what they work with. */
-async function school(
-  t: Test,
-  {
-    quota = 0,
-    root = mkdtempSync(join(tmpdir(), 'sugar-sessions-')),
-    sync = undefined as ((path: string, signal: AbortSignal) => Promise<void>) | undefined,
-    longest = 60_000,
-  } = {},
-) {
-  t.teardown(() => removeTree(root))
-  const layout = newArchive(t, root)
-  const store = new NedbStore(join(root, 'store'), log)
-  t.teardown(() => store.close())
-  const ledger = await Ledger.open(await store.open('backup/ledger', collections.ledger))
-  const archivist = archivistOf(t, layout)
-  const marks = new Marks(root)
-  const turns = new Turns()
-  const slots = new Slots(1)
-  const keeper = new Keeper({ archivist, ledger, marks, turns, rules, log, quota, tell: () => undefined })
-  const flusher = new Flusher(root, {
-    ...{ log, longest, failed: () => marks.doubtAll() },
-    ...(sync && { sync }),
-  })
-  const finished: string[] = []
-  const sessions = new LiveSessions({
-    ...{ layout, slots, turns, archivist, keeper, ledger, marks, flusher, log, quota },
-    processes: new Processes(root),
-    check: () => undefined,
-    runner,
-    finished: (_, well) => finished.push(well ? 'well' : 'badly'),
-  })
-  const caller = { uid, nickname: 'Ana', address: '127.0.0.1', transport: 'ssh2' } as const
-  const open = (words: string) => sessions.open(caller, `rsync --server ${words}`, never)
-  /** rsync has written its log, and ends. */
-  const end = async (session: Session, lines: readonly string[], code = 0) => {
-    const path = session.args.find((arg) => arg.startsWith('--log-file='))?.slice('--log-file='.length)
-    if (path !== undefined)
-      writeFileSync(path, lines.map((line) => `2026/11/20 10:11:12 [9] ${line}\n`).join(''))
-    const exit = await session.ended(code)
-    await Promise.all(sessions.visits.map(({ over }) => over))
-    await keeper.settled()
-    return exit
-  }
-  const snapshots = async () => (await archivist.run('snapshots', { uid })).map(({ id }) => id)
-  return {
-    ...{ root, layout, ledger, archivist, marks, flusher, slots, keeper, sessions, finished },
-    ...{ open, end, snapshots },
-  }
-}
-
-const push = '-ltre.iLsfxCIvu --delete . datastore-current'
-const over = 'sent 17 bytes  received 74 bytes  total size 3000000'
-
-t.test(
-  'a folder that shuts everybody out keeps neither turn nor slot from those who come next',
-  async (t) => {
-    await asNobody(async () => {
-      const { layout, slots, open, end, snapshots } = await school(t)
-      const journal = await sentJournal(layout, uid, 5, 0.1)
-      await end(await open(push), ['>f+++++++++ 5', over])
-      put(join(journal, 'shut'), 'file', 'x')
-      chmodSync(join(journal, 'shut'), 0o555)
-      await end(await open(push), ['cd+++++++++ 5', over])
-      put(journal, 'later', 'x')
-      await end(await open(push), ['>f+++++++++ 5', over])
-      const [, shut] = await snapshots()
-      const session = await open(`--sender -ltr . snapshots/${shut}/`)
-      t.ok(existsSync(join(session.cwd, 'snapshots', shut ?? '', 'shut', 'file')))
-      t.equal(slots.figures().running, 1)
-      await end(session, [])
-      t.equal(slots.figures().running, 0)
-      t.same(readdirSync(layout.scratch), [])
-      await t.rejects(open('--sender -ltr . snapshots/2001-01-01/'), { code: 'NOT_FOUND', hint: /latest/ })
-      t.equal(slots.figures().running, 0)
-      t.same(readdirSync(layout.scratch), [])
-      chmodSync(join(journal, 'shut'), 0o755)
-    })
-  },
-)
 
 t.test('one who fills the disk gives back what he took of it, and no more', async (t) => {
   const { layout, marks, sessions, open, end, snapshots } = await school(t)

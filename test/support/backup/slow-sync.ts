@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Owner } from '../server.js'
-import { temporaryDirectory } from '../server.js'
+import type { Owner } from '../core/server-process.js'
+import { temporaryDirectory } from '../temporary-directory.js'
 
 /** The program that flushes, in the place of coreutils' own: the disk takes what is sent when the test says so. */
 export interface SlowSync {
