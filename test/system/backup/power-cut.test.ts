@@ -16,7 +16,8 @@ import {
 } from '../../support/backup/backup-school.js'
 import { slowSync } from '../../support/backup/slow-sync.js'
 import { canRunSshd, installedProgram, startSshd } from '../../support/backup/system-sshd.js'
-import { freePorts, until } from '../../support/core/server-process.js'
+import { until } from '../../support/core/server-process.js'
+import { freePorts } from '../../support/free-port.js'
 import { processes } from '../../support/processes.js'
 
 t.setTimeout(600_000)
