@@ -46,7 +46,6 @@ export interface HouseStatus {
 export class House {
   readonly kernel: Kernel
   readonly #plan: Plan
-  readonly #log: Log
   readonly #listeners: Listeners
   readonly #undo = new UndoStack()
   readonly #hurry = new AbortController()
@@ -61,7 +60,6 @@ export class House {
 
   constructor(plan: Plan, log: Log) {
     this.#plan = plan
-    this.#log = log
     this.#listeners = new Listeners(plan.settings, log.logger)
     this.kernel = new Kernel({
       members: plan.members,
@@ -251,10 +249,5 @@ export class House {
     return found.flatMap(({ plugin, what, problem }) =>
       problem === undefined ? [] : [{ plugin, what, problem }],
     )
-  }
-
-  /** Writes what is left of the log. */
-  flush(): void {
-    this.#log.flush()
   }
 }
