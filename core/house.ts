@@ -6,12 +6,14 @@ import { execute, type Surroundings } from './control/execute.js'
 import type { CommandReply, CommandRequest } from './control/frames.js'
 import { takeLock } from './control/lock.js'
 import { openControl } from './control/server.js'
-import { asError, SugarError } from './errors.js'
+import { asError, type Problem, SugarError } from './errors.js'
 import { explain, type Story } from './explain.js'
 import { type ListenerStatus, Listeners } from './http/listeners.js'
 import { Kernel } from './kernel/kernel.js'
 import type { Member, PluginStatus } from './kernel/member.js'
 import { UndoStack } from './kernel/undo.js'
+import { type Accepted, acceptDirectory, hasOwnStore, storeDirectory } from './lib/directories.js'
+import type { DirectoryGuard } from './lib/kept-directory.js'
 import type { Plan } from './loading/plan.js'
 import type { Log } from './log/log.js'
 import { notify } from './notify.js'
@@ -33,7 +35,7 @@ export interface HouseStatus {
   listeners: ListenerStatus[]
   store?: StoreStatus
   /** What the plugins' own checks found wrong. */
-  health: { plugin: string; what: string; problem: string }[]
+  health: { plugin: string; what: string; problem: string; hint?: string }[]
   /** What the plugins tell of their work. */
   reports?: Story
 }
@@ -46,27 +48,31 @@ export interface HouseStatus {
 export class House {
   readonly kernel: Kernel
   readonly #plan: Plan
+  readonly #log: Log
   readonly #listeners: Listeners
+  readonly #storeDirectory: DirectoryGuard
   readonly #undo = new UndoStack()
   readonly #hurry = new AbortController()
   #phase: Phase = 'prepare'
   /** Whether it is the service, and not a command's house with its doors shut. */
   #listening = false
   #opening: Promise<void> | undefined
-  #checking: Promise<HouseStatus['health']> | undefined
+  #checking: Promise<Finding[]> | undefined
   #stopping: Promise<Error[]> | undefined
   /** Called when somebody asks for the end over the control socket. */
   onStopRequest: () => void = () => undefined
 
   constructor(plan: Plan, log: Log) {
     this.#plan = plan
-    this.#listeners = new Listeners(plan.settings, log.logger)
+    this.#log = log
+    this.#listeners = new Listeners(plan.settings, log.logger, () => this.#lacksPlugin)
+    this.#storeDirectory = storeDirectory.guardOf(plan.settings)
     this.kernel = new Kernel({
       members: plan.members,
       settings: plan.settings,
       log: log.logger,
       listeners: this.#listeners,
-      store: () => new NedbStore(join(this.root, 'store'), log.logger),
+      store: () => new NedbStore(this.#storeDirectory.path, log.logger, this.#storeDirectory),
       failed: (member, thrown) => this.#tell(member, thrown),
     })
   }
@@ -114,18 +120,30 @@ export class House {
 
   async status(): Promise<HouseStatus> {
     const store = this.kernel.store?.status()
+    const found = await this.#health()
     return {
       phase: this.#phase,
       version,
-      plugins: this.kernel.status(),
+      plugins: this.kernel.status().map((plugin) => withObstacle(plugin, found)),
       listeners: this.#phase === 'ready' ? this.#listeners.status() : [],
       ...(store && { store }),
-      health: await this.#health(),
+      health: found.map(({ plugin, what, problem: { message, hint } }) => ({
+        ...{ plugin, what, problem: message },
+        ...(hint && { hint }),
+      })),
     }
   }
 
   explain(who: string): Promise<Story> {
     return this.kernel.hooks.gather(explain, {}, who)
+  }
+
+  /** `accept-directory NAME`. @throws SugarError */
+  acceptDirectory(name: string): Accepted {
+    const accepted = acceptDirectory(this.#plan, name)
+    const { holds, path, before } = accepted
+    this.#log.logger.warn({ path, before }, `an operator accepted ${path} as the directory with ${holds}`)
+    return accepted
   }
 
   command(request: CommandRequest, around: Surroundings): Promise<CommandReply & { exit: number }> {
@@ -138,6 +156,7 @@ export class House {
     mkdirSync(run, { recursive: true, mode: 0o700 })
     const unlock = takeLock(run)
     this.#undo.add(unlock)
+    this.#claimStore()
     if (!listen) return
     const close = await openControl(run, {
       status: async () => ({
@@ -146,10 +165,22 @@ export class House {
       }),
       explain: (who) => this.explain(who),
       command: (request, around) => this.command(request, around),
+      acceptDirectory: (name) => this.acceptDirectory(name),
       stop: () => this.onStopRequest(),
     })
     this.#undo.add(close)
     this.#serveHealth()
+  }
+
+  /** Without its documents no plugin must start: it would begin anew. */
+  #claimStore(): void {
+    if (!hasOwnStore(this.#plan)) return
+    const problem = this.#storeDirectory.claim()
+    if (problem === undefined) return
+    for (const member of this.kernel.members) {
+      if (member.state === 'waiting' && Object.keys(member.plugin?.collections ?? {}).length > 0)
+        member.fail('unavailable', problem)
+    }
   }
 
   async #open(): Promise<void> {
@@ -171,6 +202,11 @@ export class House {
     log.error({ code, hint, err }, `${name} is ${state}: ${message}`)
   }
 
+  /** Whether an enabled plugin does not run: nobody else knows its addresses. */
+  get #lacksPlugin(): boolean {
+    return this.kernel.members.some(({ state }) => state !== 'running')
+  }
+
   get #strict(): boolean {
     return this.#plan.settings.get('strict') === true
   }
@@ -181,6 +217,8 @@ export class House {
     const alive = this.kernel.members.some(({ problem }) => problem === undefined)
     if (broken?.problem === undefined || (alive && !this.#strict)) return
     const { code, message, hint } = broken.problem
+    // Laptops are told to come again, and /health tells why.
+    if (code === 'WRONG_DIRECTORY' && !this.#strict) return
     throw new SugarError(code, alive ? message : `no plugin can run: ${message}`, {
       hint,
       plugin: broken.name,
@@ -225,14 +263,14 @@ export class House {
   }
 
   /** Anybody may ask for /health as often as he likes: those who ask at once share one answer. */
-  #health(): Promise<HouseStatus['health']> {
+  #health(): Promise<Finding[]> {
     this.#checking ??= this.#check().finally(() => {
       this.#checking = undefined
     })
     return this.#checking
   }
 
-  async #check(): Promise<HouseStatus['health']> {
+  async #check(): Promise<Finding[]> {
     const checks = this.kernel.running().flatMap((member) =>
       member.health.map(async ({ what, check }) => {
         try {
@@ -246,8 +284,25 @@ export class House {
       }),
     )
     const found = await Promise.all(checks)
-    return found.flatMap(({ plugin, what, problem }) =>
-      problem === undefined ? [] : [{ plugin, what, problem }],
-    )
+    return found.flatMap(({ plugin, what, problem }) => {
+      if (problem === undefined) return []
+      return [{ plugin, what, problem: typeof problem === 'string' ? { message: problem } : problem }]
+    })
   }
+}
+
+/** What a health check found. */
+interface Finding {
+  plugin: string
+  what: string
+  /** With a code, the plugin cannot work. */
+  problem: Pick<Problem, 'message' | 'hint'> & { code?: Problem['code'] }
+}
+
+/** A plugin that runs and cannot work counts as unavailable. */
+function withObstacle(status: PluginStatus, found: readonly Finding[]): PluginStatus {
+  const obstacle = found.find(({ plugin, problem }) => plugin === status.name && problem.code !== undefined)
+  if (status.state !== 'running' || obstacle === undefined) return status
+  const { code, message, hint } = obstacle.problem
+  return { ...status, state: 'unavailable', ...(code && { code }), message, ...(hint && { hint }) }
 }

@@ -21,15 +21,18 @@ export interface Probe {
 export function program(name: string, detail: { package: string }): Probe {
   return {
     what: `the program ${name}`,
-    async look() {
-      for (const folder of (process.env.PATH ?? '').split(':')) {
-        if (folder !== '' && (await isExecutable(join(folder, name)))) return undefined
-      }
-      return new SystemError('PROGRAM_MISSING', `the program ${name} is not installed`, {
-        hint: `install the package ${detail.package}: apt-get install ${detail.package}`,
-      })
-    },
+    look: () => missing(name, detail),
   }
+}
+
+/** @returns undefined when a program is on the PATH */
+export async function missing(name: string, detail: { package: string }): Promise<SystemError | undefined> {
+  for (const folder of (process.env.PATH ?? '').split(':')) {
+    if (folder !== '' && (await isExecutable(join(folder, name)))) return undefined
+  }
+  return new SystemError('PROGRAM_MISSING', `the program ${name} is not installed`, {
+    hint: `install the package ${detail.package}: apt-get install ${detail.package}`,
+  })
 }
 
 /** A directory, named by an option, that can be written or made. */

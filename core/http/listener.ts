@@ -22,10 +22,17 @@ export class Listener implements Door {
   readonly #port: number
   #draining = false
 
-  constructor(host: string, port: number, log: Logger, limits = times, connections = new Connections(log)) {
+  constructor(
+    host: string,
+    port: number,
+    log: Logger,
+    limits = times,
+    connections = new Connections(log),
+    lacks = () => false,
+  ) {
     this.#host = host
     this.#port = port
-    this.#app.use(edge(log, () => this.#draining))
+    this.#app.use(edge(log, () => this.#draining, lacks))
     // edge() has answered every error by then; what is left is a socket that died under the answer.
     this.#app.on('error', (error) => log.debug({ err: error }, 'an answer could not be sent'))
     this.#server = createServer({

@@ -29,7 +29,7 @@ export interface PluginStatus {
 
 export interface HealthCheck {
   what: string
-  check: () => Awaitable<string | undefined>
+  check: () => Awaitable<string | SugarError | undefined>
 }
 
 /** An enabled plugin on its way through the lifecycle. */

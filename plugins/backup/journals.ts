@@ -39,7 +39,8 @@ export class KeptJournals implements Journals {
         uid,
         nickname,
         serials,
-        lastGood: doc?.lastGood ?? holding?.newest?.at ?? null,
+        // What the archive does not have was lost with its disk.
+        lastGood: (holding && (doc?.lastGood ?? holding.lastGood?.at)) ?? null,
         snapshots: holding?.snapshots ?? 0,
         bytes: holding?.newest?.bytes ?? 0,
         flags: flagsOf(doc, holding),
@@ -86,5 +87,7 @@ function flagsOf(doc: LedgerDoc | undefined, holding: Holding | undefined): stri
   const flags = new Set<string>(doc?.flags.map(({ flag }) => flag))
   if ((holding?.braked.length ?? 0) > 0) flags.add('mass-change')
   if (holding?.damaged !== undefined) flags.add('damaged')
+  if (holding?.newest?.unconfirmed === true) flags.add('unconfirmed')
+  if (holding?.newest?.incomplete !== undefined) flags.add('incomplete')
   return [...flags]
 }

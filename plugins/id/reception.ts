@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Context, RequestError, StoreError } from '../../core/api.js'
+import { type Context, type DiskFault, diskFault, RequestError, StoreError } from '../../core/api.js'
 import { learnerOf } from './directory.js'
 import { parseNickname, parseSerial, parseUuid } from './identity.js'
 import { parsePublicKey } from './key.js'
@@ -148,12 +148,15 @@ async function kept<R>(work: () => Promise<R>): Promise<R> {
     return await work()
   } catch (error) {
     if (!(error instanceof StoreError && error.status === 503)) throw error
-    throw new RequestError(
-      'UNAVAILABLE',
-      'the school server has no room to keep this; tell your teacher, and try again later',
-      {
-        cause: error,
-      },
-    )
+    const what = notKept[diskFault(error) ?? 'read-only']
+    throw new RequestError('UNAVAILABLE', `${what}; tell your teacher, and try again later`, {
+      cause: error,
+    })
   }
+}
+
+const notKept: Readonly<Record<DiskFault, string>> = {
+  full: 'the school server has no room to keep this',
+  failing: 'the disk of the school server is failing, so it cannot keep this',
+  'read-only': 'the school server cannot keep this now',
 }

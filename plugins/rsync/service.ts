@@ -3,7 +3,7 @@ import {
   type Chapter,
   type Context,
   type Logger,
-  makeFolders,
+  makeFolderSync,
   SystemError,
   systemCode,
 } from '../../core/api.js'
@@ -73,7 +73,7 @@ export class Service {
 /** @throws SystemError NOT_WRITABLE */
 function make(folder: string): void {
   try {
-    makeFolders(folder)
+    makeFolderSync(folder)
   } catch (cause) {
     throw new SystemError('NOT_WRITABLE', `rsync-root: ${folder} cannot be made (${systemCode(cause)})`, {
       hint: 'give this user the directory, or set rsync-root to another',

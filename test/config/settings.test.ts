@@ -25,7 +25,8 @@ import { originText } from '../../core/config/settings.js'
 import { loadPlugin } from '../../core/loading/load.js'
 import { makePlan } from '../../core/loading/plan.js'
 import { type Enlisted, enlist } from '../../core/loading/roster.js'
-import { plugin, temporaryDirectory } from '../kernel/houses.js'
+import { plugin } from '../support/core/boot-plugins.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const isRoot = process.getuid?.() === 0
 

@@ -33,7 +33,7 @@ const socketOf = (root: string): string => socketPath(join(root, 'run'))
 
 /** Starts the house of child.ts and waits until it is there. */
 async function startChild(t: Test, root: string): Promise<ChildProcess> {
-  const path = fileURLToPath(new URL('child.js', import.meta.url))
+  const path = fileURLToPath(new URL('../support/core/kernel-process.js', import.meta.url))
   const child = spawn(process.execPath, [path, root], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => child.kill('SIGKILL'))
   await heard(child, 'ready')
@@ -567,6 +567,7 @@ t.test('the control socket can be opened and closed again and again', async (t) 
     status: async () => ({ fine: true }),
     explain: async (who: string) => ({ who }),
     command: async () => ({ exit: 0 }),
+    acceptDirectory: () => ({}),
     stop: () => undefined,
   }
   for (let round = 0; round < 3; round += 1) {

@@ -10,7 +10,8 @@ import { makePlan } from '../../core/loading/plan.js'
 import { enlist } from '../../core/loading/roster.js'
 import { checkShape } from '../../core/loading/shape.js'
 import { boot } from '../../core/testing.js'
-import { booted, plugin, problemOf, states, temporaryDirectory } from './houses.js'
+import { booted, plugin, problemOf, states } from '../support/core/boot-plugins.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const ours = fileURLToPath(new URL('../../..', import.meta.url))
 const isRoot = process.getuid?.() === 0

@@ -12,8 +12,8 @@ import t, { type Test } from 'tap'
 import type { Collection, CollectionSpec } from '../../core/api.js'
 import { keptOf } from '../../core/store/nedb/kept.js'
 import { NedbStore } from '../../core/store/nedb/store.js'
+import { conformance } from '../support/core/store-conformance.js'
 import { needs } from '../support/needs.js'
-import { conformance } from './conformance.js'
 
 interface Paper {
   id: string
@@ -24,7 +24,7 @@ interface Paper {
 const spec: CollectionSpec<Paper> = { key: 'id', indexes: ['name'] }
 const log = pino({ level: 'silent' })
 const file = 'test.papers.db'
-const childPath = fileURLToPath(new URL('child.js', import.meta.url))
+const childPath = fileURLToPath(new URL('../support/core/store-process.js', import.meta.url))
 
 async function folderFor(t: Pick<Test, 'teardown'>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sugar-store-'))

@@ -22,8 +22,9 @@ import {
   wipeJournal,
 } from '../../sugaroid/index.js'
 import { needs } from '../support/needs.js'
-import { canned, reply, struct, sugaroid, temporaryDirectory } from './peers.js'
-import { close, enrol, school, user } from './school.js'
+import { canned, reply, struct, sugaroid } from '../support/sugaroid/fake-servers.js'
+import { close, enrol, school, user } from '../support/sugaroid/sshd-school.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const go = 'HTTP/1.1 200 OK'
 const unchanged = 'HTTP/1.1 204 No Content'

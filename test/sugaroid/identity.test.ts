@@ -4,7 +4,8 @@ import { mkdir, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/p
 import { join } from 'node:path'
 import t from 'tap'
 import { HomeError, keyTypes, openIdentity, publicHalf, uidOf } from '../../sugaroid/index.js'
-import { noSshKeygen, temporaryDirectory } from './peers.js'
+import { noSshKeygen } from '../support/sugaroid/fake-servers.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const made = (home: string) => join(home, 'default', 'owner.key')
 

@@ -16,7 +16,8 @@ import {
   takeInventory,
   wipeJournal,
 } from '../../sugaroid/index.js'
-import { noPython, python, sugaroid, temporaryDirectory } from './peers.js'
+import { noPython, python, sugaroid } from '../support/sugaroid/fake-servers.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const property = (datastore: string, uid: string, name: string) =>
   readFile(join(entryPath(datastore, uid), 'metadata', name))

@@ -15,7 +15,17 @@ import {
   statusOf,
   UsageError,
 } from '../../sugaroid/index.js'
-import { canned, noPython, peer, python, pythonServer, reply, response, struct, welcome } from './peers.js'
+import {
+  canned,
+  noPython,
+  peer,
+  python,
+  pythonServer,
+  reply,
+  response,
+  struct,
+  welcome,
+} from '../support/sugaroid/fake-servers.js'
 
 const ana: Registrant = {
   serial: 'SHC00000001',

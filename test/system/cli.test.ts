@@ -3,9 +3,6 @@ import { dirname, join } from 'node:path'
 import initSqlite from 'sql.js'
 import t from 'tap'
 import { uidOf } from '../../sugaroid/index.js'
-import { madeUpKey } from '../support/keys.js'
-import { needs } from '../support/needs.js'
-import { enrol, newLaptop } from './laptops.js'
 import {
   busyPort,
   cli,
@@ -16,10 +13,13 @@ import {
   program,
   run,
   startServer,
-  temporaryDirectory,
   until,
   written,
-} from './server.js'
+} from '../support/core/server-process.js'
+import { needs } from '../support/needs.js'
+import { madeUpKey } from '../support/ssh-keys.js'
+import { enrol, newLaptop } from '../support/sugaroid/registrants.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 // Two hundred programs one after the other; elsewhere others may want the processors too.
 t.setTimeout(400_000)

@@ -2,8 +2,15 @@ import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { HouseStatus } from '../../core/house.js'
-import { enrol, newLaptop } from './laptops.js'
-import { cli, launch, pluginSource, type Server, startServer, written } from './server.js'
+import {
+  cli,
+  launch,
+  pluginSource,
+  type Server,
+  startServer,
+  written,
+} from '../support/core/server-process.js'
+import { enrol, newLaptop } from '../support/sugaroid/registrants.js'
 
 t.setTimeout(400_000)
 

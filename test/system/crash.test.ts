@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Registrant, type Registration, uidOf } from '../../sugaroid/index.js'
-import { enrol, newLaptop } from './laptops.js'
-import { cli, freePorts, launch, type Server, startServer, temporaryDirectory, until } from './server.js'
+import { cli, freePorts, launch, type Server, startServer, until } from '../support/core/server-process.js'
+import { enrol, newLaptop } from '../support/sugaroid/registrants.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 t.setTimeout(600_000)
 

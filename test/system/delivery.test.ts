@@ -4,7 +4,8 @@ import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { cli, freePorts, program, startServer, temporaryDirectory, until, written } from './server.js'
+import { cli, freePorts, program, startServer, until, written } from '../support/core/server-process.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 /** Delivers 3 MB of text to `--to`, an archive to `--into`, or something to a path of its own choice. */
 const courier = `

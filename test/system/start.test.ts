@@ -3,7 +3,6 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { enrol, newLaptop } from './laptops.js'
 import {
   busyPort,
   cli,
@@ -11,10 +10,11 @@ import {
   launch,
   pluginSource,
   startServer,
-  temporaryDirectory,
   until,
   written,
-} from './server.js'
+} from '../support/core/server-process.js'
+import { enrol, newLaptop } from '../support/sugaroid/registrants.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 t.setTimeout(400_000)
 

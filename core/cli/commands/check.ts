@@ -3,6 +3,7 @@ import { createServer } from 'node:net'
 import { ControlClient } from '../../control/client.js'
 import { exit, type Problem, problemOf, SugarError, SystemError, systemCode } from '../../errors.js'
 import type { HouseStatus } from '../../house.js'
+import { hasOwnStore, storeDirectory } from '../../lib/directories.js'
 import type { Plan } from '../../loading/plan.js'
 import { able } from '../../loading/roster.js'
 import { printable, printableJson } from '../../log/printable.js'
@@ -47,6 +48,7 @@ async function machine({ members, settings }: Plan): Promise<Problem[]> {
   const probes = [
     program('flock', { package: 'util-linux' }),
     writable('root'),
+    ...(hasOwnStore({ members }) ? [storeDirectory] : []),
     ...plugins.flatMap(({ system }) => system),
   ]
   const found = await Promise.all(probes.map((probe) => probe.look(settings)))

@@ -15,6 +15,7 @@ export type Kind =
   | 'refused'
   | 'load'
   | 'space'
+  | 'away'
   | 'wait'
   | 'again'
   | 'flood'
@@ -39,6 +40,8 @@ export interface Facts {
   digest(uid: string): string | undefined
   /** Why this learner may not back up, for the child to read. */
   refusal(uid: string): string | undefined
+  /** Why the archive cannot be used now, for operators. */
+  away(): Promise<string | undefined>
   /** What is wrong with the room for backups, for operators. */
   space(): Promise<string | undefined>
   /** Load for each CPU. */
@@ -78,6 +81,7 @@ export class Admission {
   readonly #slots: Slots
   readonly #mostLoad: number
   readonly #room: Room
+  readonly #archive: Room
   readonly #queue: Queue
   readonly #questions: RateLimit
   /** Whose place a word leads to. */
@@ -95,6 +99,7 @@ export class Admission {
     this.#slots = slots
     this.#mostLoad = mostLoad
     this.#room = new Room(() => facts.space(), clock)
+    this.#archive = new Room(() => facts.away(), clock, 0)
     this.#queue = new Queue(slots.total, clock, random)
     this.#questions = new RateLimit(questions, () => clock.now())
   }
@@ -162,6 +167,13 @@ export class Admission {
     const { pace } = this.#queue
     if (this.#facts.draining())
       return later('stopping', pace.between(30, 90), 'the school server is stopping; please try again soon')
+    // Before the digest: what was kept may be lost with the disk.
+    if ((await this.#archive.lacks()) !== undefined)
+      return later(
+        'away',
+        pace.late(),
+        'the school server cannot reach its backups now; please tell your teacher',
+      )
     if (uid !== undefined) {
       if (sound.digest !== undefined && this.#facts.digest(uid) === sound.digest) {
         if (!peek) this.#queue.forget(uid)
@@ -179,7 +191,7 @@ export class Admission {
       return later(
         'space',
         pace.late(),
-        'the school server has no room for backups; please tell your teacher',
+        'the disk of the school server takes no backups now; please tell your teacher',
       )
     if (!this.#mayBegin(name, uid, peek)) return this.#wait('wait', sound, name, uid, peek)
     return { kind: 'go', status: 200, reason: 'you may begin' }

@@ -119,8 +119,16 @@ export function checkOption(word: string): void {
 
 /** Whether a word that may be passed on makes it a trial (`-n`, `--list-only`). */
 export function asksForTrial(word: string): boolean {
-  const [, given = ''] = letterWord.exec(word) ?? []
-  return given.includes('n') || word === '--list-only'
+  return lettersOf(word).given.includes('n') || word === '--list-only'
+}
+
+/**
+ * The letters of a word that may be passed on, and what stands after the letter e: what the client can do, such as
+ * `.iLsfxCIvu`; undefined without that letter.
+ */
+export function lettersOf(word: string): { readonly given: string; readonly client: string | undefined } {
+  const [, given = '', client] = letterWord.exec(word) ?? []
+  return { given, client: client?.slice(1) }
 }
 
 function checkLong(word: string): void {
@@ -152,3 +160,23 @@ export const refused = (option: string, reason: string): RequestError =>
   new RequestError('REFUSED', `the rsync option ${shown(option)} is refused: ${reason}`, {
     hint: 'use rsync -rlt, with -z, --delete, --partial and --timeout as you like',
   })
+
+/**
+ * Whether the client's rsync tells ours of files that it could not open: since protocol 30, which it announces by the
+ * letter e. An older one ends with 23 on the laptop, and ours with 0.
+ */
+export const tellsOfErrors = (options: readonly string[]): boolean =>
+  options.some((word) => letterWord.exec(word)?.[2] !== undefined)
+
+const leavesOut = /^--(?:existing|ignore-existing|max-size|min-size)/
+
+/** Whether everything that the client lists is to be here afterwards, so that their bytes can be compared. */
+export const takesAll = (options: readonly string[]): boolean => {
+  const given = options.map((word) => letterWord.exec(word)?.[1] ?? '').join('')
+  return given.includes('l') && !given.includes('u') && !options.some((word) => leavesOut.test(word))
+}
+
+/** Whether what the client does not list is removed. */
+export const deletes = (options: readonly string[]): boolean =>
+  options.some((word) => word.startsWith('--delete')) &&
+  !options.some((word) => word.startsWith('--max-delete'))

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -8,14 +8,21 @@ import { setTimeout as sleep } from 'node:timers/promises'
  */
 export class Processes {
   readonly #folder: string
+  #isMade = false
 
   constructor(root: string) {
     this.#folder = join(root, 'processes')
+  }
+
+  /** Makes their folder. Once only, by itself: should the archive go away, nothing is made in its place. */
+  prepare(): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
+    this.#isMade = true
   }
 
   /** @returns a function that strikes it out again */
   note(pid: number): () => void {
+    if (!this.#isMade) this.prepare()
     const file = join(this.#folder, `${pid}-${startOf(pid) ?? 0}`)
     writeFileSync(file, '', { mode: 0o600 })
     return () => rmSync(file, { force: true })
@@ -24,6 +31,7 @@ export class Processes {
   /** Ends whatever is left. @returns how many there were */
   async endAll(): Promise<number> {
     let ended = 0
+    if (!existsSync(this.#folder)) return ended
     for (const name of readdirSync(this.#folder)) {
       const [pid = 0, start] = name.split('-').map(Number)
       // A number is given to another program one day; the time of its start tells them apart.

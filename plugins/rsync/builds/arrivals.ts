@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, lstat, mkdir, readdir, rename } from 'node:fs/promises'
+import { chmod, lstat, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { removeTree, systemCode } from '../../../core/api.js'
+import { makeFolder, removeTree, systemCode } from '../../../core/api.js'
 import { type Arrival, type Arrivals, buildName } from '../public.js'
 import { explained } from '../unpack/fault.js'
 import type { Layout } from './layout.js'
@@ -29,7 +29,7 @@ export class Incoming implements Arrivals {
   async folder(name: string): Promise<string> {
     const folder = this.#place(name)
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 })
+      await makeFolder(folder)
       await chmod(folder, 0o700)
     } catch (error) {
       throw explained(error, folder)

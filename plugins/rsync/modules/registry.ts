@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Collection, each, type Logger, RequestError } from '../../../core/api.js'
+import { type Collection, each, type Logger, makeFolder, RequestError } from '../../../core/api.js'
 import type { PublishedDoc } from '../documents.js'
 import type { Client, Module, Modules, Provider } from '../public.js'
 import { checkModule, checkPath } from './check.js'
@@ -46,7 +45,7 @@ export class Registry implements Modules {
     for await (const { name, path } of each(parts.published)) {
       registry.#byOperator.set(name, { name, path, comment: '', owners: 'files' })
     }
-    await mkdir(registry.pub, { recursive: true, mode: 0o700 })
+    await makeFolder(registry.pub)
     return registry
   }
 

@@ -3,9 +3,9 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
-import { markup, oddities } from '../../support/markup.js'
-import { startServer } from '../../system/server.js'
-import { hangUp, laptop, post, register, uidOf } from './laptops.js'
+import { startServer } from '../../support/core/server-process.js'
+import { hangUp, laptop, post, register, uidOf } from '../../support/id/registering-laptops.js'
+import { markup, oddities } from '../../support/xmlrpc-markup.js'
 
 t.teardown(hangUp)
 

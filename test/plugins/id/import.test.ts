@@ -8,9 +8,18 @@ import { boot, type TestHouse } from '../../../core/testing.js'
 import { readCsv, writeCsv } from '../../../plugins/id/csv.js'
 import id from '../../../plugins/id/plugin.js'
 import type { Struct } from '../../../sugaroid/index.js'
+import { cli, startServer } from '../../support/core/server-process.js'
+import {
+  blobOf,
+  hangUp,
+  type Laptop,
+  laptop,
+  listed,
+  register,
+  uidOf,
+} from '../../support/id/registering-laptops.js'
 import { needs } from '../../support/needs.js'
-import { cli, startServer, temporaryDirectory } from '../../system/server.js'
-import { blobOf, hangUp, type Laptop, laptop, listed, register, uidOf } from './laptops.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.teardown(hangUp)
 

@@ -13,7 +13,7 @@ import { Registration } from '../../../plugins/id/public.js'
 import { lacks, needs } from '../../support/needs.js'
 
 const run = promisify(execFile)
-const driver = fileURLToPath(new URL('../../../../test/plugins/id/register_laptop.py', import.meta.url))
+const driver = fileURLToPath(new URL('../../../../test/support/id/register_laptop.py', import.meta.url))
 // Debian's own: python3-gi is built for it and for no other.
 const python = '/usr/bin/python3'
 const packages = ['python3-jarabe', 'python3-sugar3', 'sugar-session', 'python3-six']

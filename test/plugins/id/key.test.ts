@@ -8,8 +8,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import { RequestError } from '../../../core/api.js'
 import { parsePublicKey, uidOf } from '../../../plugins/id/key.js'
+import { blobOf, sha1 } from '../../support/id/registering-laptops.js'
 import { needs } from '../../support/needs.js'
-import { blobOf, sha1 } from './laptops.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-keys-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))

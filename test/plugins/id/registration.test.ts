@@ -11,9 +11,18 @@ import id from '../../../plugins/id/plugin.js'
 import { type Enrolment, type Learner, Registration, Users } from '../../../plugins/id/public.js'
 import { Registry } from '../../../plugins/id/registry.js'
 import { Fault, parseReply, type Struct } from '../../../sugaroid/index.js'
+import { startServer } from '../../support/core/server-process.js'
+import {
+  hangUp,
+  type Laptop,
+  laptop,
+  listed,
+  post,
+  pythonClientOf,
+  register,
+  uidOf,
+} from '../../support/id/registering-laptops.js'
 import { needs } from '../../support/needs.js'
-import { startServer } from '../../system/server.js'
-import { hangUp, type Laptop, laptop, listed, post, pythonClientOf, register, uidOf } from './laptops.js'
 
 t.teardown(hangUp)
 

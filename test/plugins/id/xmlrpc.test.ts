@@ -4,9 +4,9 @@ import fc from 'fast-check'
 import t from 'tap'
 import { printable } from '../../../core/api.js'
 import { decodeCall, encodeFault, encodeReply, Fault, type Value } from '../../../plugins/id/xmlrpc.js'
-import { python } from '../../sugaroid/peers.js'
-import { markup, oddities } from '../../support/markup.js'
 import { needs } from '../../support/needs.js'
+import { python } from '../../support/sugaroid/fake-servers.js'
+import { markup, oddities } from '../../support/xmlrpc-markup.js'
 
 const call = (params: string, head = "<?xml version='1.0'?>\n"): string =>
   `${head}<methodCall>\n<methodName>register</methodName>\n<params>\n${params}</params>\n</methodCall>\n`

@@ -3,8 +3,17 @@ import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { entry, filled, head, linesOf, log, opened, verdictOf, write } from './audits.js'
-import { openDesk } from './desk.js'
+import {
+  entry,
+  filled,
+  head,
+  linesOf,
+  log,
+  opened,
+  verdictOf,
+  write,
+} from '../../support/keyring/filled-audit.js'
+import { openDesk } from '../../support/keyring/open-keyring.js'
 
 t.setTimeout(200_000)
 

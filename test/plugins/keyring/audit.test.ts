@@ -15,8 +15,18 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import t from 'tap'
 import { Audit } from '../../../plugins/keyring/audit/audit.js'
-import { entry, filled, head, key, linesOf, log, opened, verdictOf } from './audits.js'
-import { fill, newFolder, smallDisk } from './grounds.js'
+import {
+  entry,
+  filled,
+  head,
+  key,
+  linesOf,
+  log,
+  opened,
+  verdictOf,
+} from '../../support/keyring/filled-audit.js'
+import { fill, smallDisk } from '../../support/keyring/key-files.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
 t.setTimeout(200_000)
 
@@ -57,7 +67,7 @@ t.test('what was appended is there, in order, each line with the hash of the one
 })
 
 t.test('the newest signature is the latest ever, until the clock is vouched for', async (t) => {
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   let now = Date.parse('2027-03-01T08:00:00Z')
   const audit = await Audit.open(folder, { now: () => new Date(now) })
   t.equal(audit.newest(), undefined)
@@ -156,7 +166,7 @@ t.test('whatever lies in the files, a start comes up and appends', async (t) => 
       fc.uint8Array({ maxLength: 300 }),
       fc.uint8Array({ maxLength: 300 }),
       async (one, other) => {
-        const folder = newFolder(t)
+        const folder = temporaryDirectorySync(t)
         writeFileSync(log(folder), one)
         writeFileSync(head(folder), other)
         const audit = await opened(t, folder)
@@ -183,8 +193,8 @@ t.test('a line is bounded, whatever goes into it', async (t) => {
 })
 
 t.test('kill -9 at any moment loses no line that was told', async (t) => {
-  const folder = newFolder(t)
-  const program = fileURLToPath(new URL('child.js', import.meta.url))
+  const folder = temporaryDirectorySync(t)
+  const program = fileURLToPath(new URL('../../support/keyring/keyring-process.js', import.meta.url))
   const told: string[] = []
   let healed = 0
   for (let round = 0; round < 15; round += 1) {

@@ -1,9 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { authority, by, school, signed, take } from './delegating.js'
-import { known, type Listed, noon, openDesk, publicOf, second, third, xo } from './desk.js'
-import { made } from './grounds.js'
+import { authority, by, school, signed, take } from '../../support/keyring/delegations.js'
+import { made } from '../../support/keyring/key-files.js'
+import {
+  known,
+  type Listed,
+  noon,
+  openDesk,
+  publicOf,
+  second,
+  third,
+  xo,
+} from '../../support/keyring/open-keyring.js'
 
 t.setTimeout(180_000)
 

@@ -11,9 +11,10 @@ import { NedbStore } from '../../../core/store/nedb/store.js'
 import { HeldDelegations } from '../../../plugins/keyring/delegations/held.js'
 import { PendingFile } from '../../../plugins/keyring/delegations/pending.js'
 import { collections, type DelegationDoc } from '../../../plugins/keyring/documents.js'
-import { authority, school, signed, take } from './delegating.js'
-import { type Desk, madeUp, noon } from './desk.js'
-import { fill, newFolder, smallDisk } from './grounds.js'
+import { authority, school, signed, take } from '../../support/keyring/delegations.js'
+import { fill, smallDisk } from '../../support/keyring/key-files.js'
+import { type Desk, madeUp, noon } from '../../support/keyring/open-keyring.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
 t.setTimeout(180_000)
 
@@ -88,7 +89,7 @@ t.test('an import of which it was said that it failed does not come back with th
       throw new Error('the directory could not be flushed')
     }
   }
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const log = pino({ level: 'silent' })
   const store = new NedbStore(join(folder, 'store'), log)
   t.teardown(() => store.close())
@@ -118,14 +119,14 @@ t.test('what an import had written when it was killed, with uuids in it, does no
 t.test('an import that is killed has happened or not', async (t) => {
   const laptops = madeUp(300)
   const its = await authority(t)
-  const root = newFolder(t)
-  const folder = newFolder(t)
+  const root = temporaryDirectorySync(t)
+  const folder = temporaryDirectorySync(t)
   const times = ['20270601T000000Z', '20270701T000000Z', '20270801T000000Z', '20270901T000000Z']
   for (const until of times) writeFileSync(join(folder, until), await signed(its, until, laptops))
   const first = await school(t, { root })
   await take(first, readFileSync(join(folder, times[0] ?? ''), 'utf8'))
   await first.close()
-  const program = fileURLToPath(new URL('./take-child.js', import.meta.url))
+  const program = fileURLToPath(new URL('../../support/keyring/delegations-process.js', import.meta.url))
   let told = times[0] ?? ''
   const seen = new Set<string>()
   for (const [round, until] of times.slice(1).entries()) {

@@ -9,7 +9,17 @@ import {
   checkRtcReset,
   type LockedLaptop,
 } from '../../../sugaroid/index.js'
-import { type Desk, known, madeUp, noon, openDesk, publicOf, second, third, xo } from './desk.js'
+import {
+  type Desk,
+  known,
+  madeUp,
+  noon,
+  openDesk,
+  publicOf,
+  second,
+  third,
+  xo,
+} from '../../support/keyring/open-keyring.js'
 
 t.setTimeout(120_000)
 

@@ -6,9 +6,10 @@ import fc from 'fast-check'
 import t from 'tap'
 import { derOf, parsePair, parsePublic } from '../../../plugins/keyring/keys/pair.js'
 import type { PublicKey } from '../../../plugins/keyring/wire/key.js'
+import { idOf } from '../../support/keyring/filled-vault.js'
+import { made } from '../../support/keyring/key-files.js'
 import { needs } from '../../support/needs.js'
-import { made, newFolder } from './grounds.js'
-import { idOf } from './vaults.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
 t.setTimeout(200_000)
 
@@ -76,7 +77,7 @@ t.test('what a laptop would not take is refused, with how to turn it into what i
 
 t.test('the advice for other forms is right: openssl does as it says', (t) => {
   if (!needs(t, 'openssl', 'openssl')) return t.end()
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const given: [string, string | Buffer, (bytes: Buffer) => PublicKey][] = [
     ['a', privateKey.export({ type: 'pkcs8', format: 'der' }), (bytes) => parsePair(bytes).publicKey],

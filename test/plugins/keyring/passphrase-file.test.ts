@@ -1,8 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { cli, freePorts, temporaryDirectory } from '../../system/server.js'
-import { pathOf } from './vectors.js'
+import { cli, freePorts } from '../../support/core/server-process.js'
+import { pathOf } from '../../support/keyring/keyring-vectors.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(120_000)
 

@@ -15,14 +15,15 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { type StoredKey, Vault } from '../../../plugins/keyring/keys/vault.js'
-import { fill, made, newFolder, smallDisk } from './grounds.js'
-import { facts, filesIn, filled, idOf, names, phrase, publicOf } from './vaults.js'
+import { facts, filesIn, filled, idOf, names, phrase, publicOf } from '../../support/keyring/filled-vault.js'
+import { fill, made, smallDisk } from '../../support/keyring/key-files.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
 t.setTimeout(200_000)
 
 /** Kills the child somewhere in its work. @param when waits from when it is ready @returns what it told until then */
 async function killed(what: string, folder: string, when: () => Promise<unknown>): Promise<string[]> {
-  const program = fileURLToPath(new URL('child.js', import.meta.url))
+  const program = fileURLToPath(new URL('../../support/keyring/keyring-process.js', import.meta.url))
   const child = spawn(process.execPath, [program, what, folder], { stdio: ['ignore', 'pipe', 'inherit'] })
   let said = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -63,7 +64,7 @@ t.test('a crash between any two writes leaves old or new', async (t) => {
 t.test('kill -9 at any moment loses no key and no state that was told', async (t) => {
   let told = 0
   for (let round = 0; round < 14; round += 1) {
-    const folder = join(newFolder(t), 'keys')
+    const folder = join(temporaryDirectorySync(t), 'keys')
     const lines = await killed('keys', folder, () => setTimeout((round * 23) % 97))
     told += lines.length
     const vault = await Vault.open(folder)
@@ -91,7 +92,7 @@ t.test('kill -9 while keys are being sealed loses none, and the next start goes 
   const seen = new Set<number>()
   const { folder: plain, vault } = await filled(t, ...names)
   for (let round = 0; round < 10; round += 1) {
-    const folder = join(newFolder(t), 'keys')
+    const folder = join(temporaryDirectorySync(t), 'keys')
     cpSync(plain, folder, { recursive: true })
     const places = vault.list().map(({ publicKey: { id } }) => join(folder, 'lease', `${id}.private`))
     const sealed = () =>

@@ -13,8 +13,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { parsePair } from '../../../plugins/keyring/keys/pair.js'
 import { Vault } from '../../../plugins/keyring/keys/vault.js'
-import { made } from './grounds.js'
-import { facts, filled, idOf, names, publicOf } from './vaults.js'
+import { facts, filled, idOf, names, publicOf } from '../../support/keyring/filled-vault.js'
+import { made } from '../../support/keyring/key-files.js'
 
 t.setTimeout(200_000)
 

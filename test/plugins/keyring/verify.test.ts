@@ -10,7 +10,17 @@ import type { LeaseQuestion, Verdict } from '../../../plugins/keyring/verify/ver
 import { parseBundle } from '../../../plugins/keyring/wire/bundle.js'
 import { never } from '../../../plugins/keyring/wire/moment.js'
 import { checkLease as checkThere, readAntitheftKey } from '../../../sugaroid/index.js'
-import { ana, cases, lease, link, otherCases, others, publicKey, sig01, vector } from './vectors.js'
+import {
+  ana,
+  cases,
+  lease,
+  link,
+  otherCases,
+  others,
+  publicKey,
+  sig01,
+  vector,
+} from '../../support/keyring/keyring-vectors.js'
 
 const at = '20270101T000000Z'
 const ask = (more: Partial<LeaseQuestion> = {}): LeaseQuestion => ({

@@ -29,7 +29,7 @@ import {
   parseSignature,
   type Signature,
 } from '../../../plugins/keyring/wire/signature.js'
-import { publicKey, vector } from './vectors.js'
+import { publicKey, vector } from '../../support/keyring/keyring-vectors.js'
 
 /** What a parser makes of a text; undefined when it refuses it with an error that says why. */
 function read<T>(parse: (text: string) => T, text: string): T | undefined {

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { cli, freePorts, temporaryDirectory } from '../../system/server.js'
-import { equipped, schoolServer } from './house.js'
+import { cli, freePorts } from '../../support/core/server-process.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+import { equipped, schoolServer } from '../../support/upgrade/upgrade-server.js'
 
 t.setTimeout(120_000)
 

@@ -4,8 +4,10 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { program, until } from '../../support/core/server-process.js'
 import { needs } from '../../support/needs.js'
-import { program, until } from '../../system/server.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+import { startRsyncDaemon } from '../../support/upgrade/rsync-daemon.js'
 import {
   differences,
   equipped,
@@ -14,10 +16,8 @@ import {
   type SchoolServer,
   schoolServer,
   systemTree,
-} from './house.js'
-import { startRsyncDaemon } from './rsync-daemon.js'
-import { temporaryDirectory } from './stand-in.js'
-import { type Answering, type File, tagOf, type Upstream, upstream } from './upstream.js'
+} from '../../support/upgrade/upgrade-server.js'
+import { type Answering, type File, tagOf, type Upstream, upstream } from '../../support/upgrade/upstream.js'
 
 t.setTimeout(600_000)
 

@@ -10,7 +10,8 @@ import { due, parsePrefetch } from '../../../plugins/upgrade/prefetch/plan.js'
 import { check, sumOf } from '../../../plugins/upgrade/sources/checksum.js'
 import { candidates } from '../../../plugins/upgrade/sources/packed.js'
 import { parseSource } from '../../../plugins/upgrade/sources/word.js'
-import { standIn, temporaryDirectory } from './stand-in.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+import { standIn } from '../../support/upgrade/fake-rsync.js'
 
 const source = (word: string) => parseSource(word, 0)
 

@@ -10,7 +10,7 @@ import {
   checkStick,
   readAntitheftKey,
 } from '../../../sugaroid/index.js'
-import { laptop, now, publicKey, serial, uuid, vector } from './vectors.js'
+import { laptop, now, publicKey, serial, uuid, vector } from '../../support/sugaroid/antitheft-vectors.js'
 
 const never = '00000000T000000Z'
 

@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { upgrade } from '../../../sugaroid/index.js'
 import { lacks, needs } from '../../support/needs.js'
-import { sugaroid, temporaryDirectory } from '../peers.js'
-import { build, program, served } from './builds.js'
+import { sugaroid } from '../../support/sugaroid/fake-servers.js'
+import { build, program, served } from '../../support/sugaroid/served-build.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.test('a place where no build can come is named before anybody is asked', async (t) => {
   const folder = await temporaryDirectory(t)

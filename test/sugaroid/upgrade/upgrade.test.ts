@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { upgrade } from '../../../sugaroid/index.js'
 import { needs } from '../../support/needs.js'
-import { sugaroid, temporaryDirectory } from '../peers.js'
-import { build, program, saying, served } from './builds.js'
+import { sugaroid } from '../../support/sugaroid/fake-servers.js'
+import { build, program, saying, served } from '../../support/sugaroid/served-build.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.test('a build comes with its manifest, its owners and its links, and is compared', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return

@@ -2,20 +2,21 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { KeyType } from '../../../sugaroid/index.js'
-import { temporaryDirectory, until } from '../server.js'
 import {
   canBackUp,
   enrolLearner,
-  freePorts,
   type Learner,
   openSchool,
   quiet,
   remote,
   rsync,
   type School,
-} from './school.js'
-import { canRunSshd, installedProgram, startSshd } from './sshd.js'
-import { listing, makeOddities, unequal } from './trees.js'
+} from '../../support/backup/backup-school.js'
+import { canRunSshd, installedProgram, startSshd } from '../../support/backup/system-sshd.js'
+import { listing, makeOddities, unequal } from '../../support/backup/tree-listing.js'
+import { until } from '../../support/core/server-process.js'
+import { freePorts } from '../../support/free-port.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

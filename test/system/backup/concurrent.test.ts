@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { changeJournal, differences, takeInventory } from '../../../sugaroid/index.js'
-import { temporaryDirectory, until } from '../server.js'
 import {
   canBackUp,
   enrolLearner,
@@ -13,7 +12,9 @@ import {
   push,
   quiet,
   type School,
-} from './school.js'
+} from '../../support/backup/backup-school.js'
+import { until } from '../../support/core/server-process.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

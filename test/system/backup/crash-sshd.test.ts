@@ -1,7 +1,8 @@
 import t from 'tap'
-import { canBackUp, freePorts, openSchool } from './school.js'
-import { canRunSshd, installedProgram, startSshd } from './sshd.js'
-import { kept, Survival } from './survival.js'
+import { canBackUp, openSchool } from '../../support/backup/backup-school.js'
+import { kept, Survival } from '../../support/backup/survival.js'
+import { canRunSshd, installedProgram, startSshd } from '../../support/backup/system-sshd.js'
+import { freePorts } from '../../support/free-port.js'
 
 t.setTimeout(600_000)
 

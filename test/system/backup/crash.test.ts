@@ -1,6 +1,6 @@
 import t from 'tap'
-import { canBackUp, openSchool } from './school.js'
-import { kept, Survival } from './survival.js'
+import { canBackUp, openSchool } from '../../support/backup/backup-school.js'
+import { kept, Survival } from '../../support/backup/survival.js'
 
 t.setTimeout(600_000)
 

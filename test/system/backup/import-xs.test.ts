@@ -10,8 +10,15 @@ import {
   makeJournal,
   takeInventory,
 } from '../../../sugaroid/index.js'
-import { temporaryDirectory } from '../server.js'
-import { canBackUp, enrolLearner, type Learner, openSchool, pull, quiet } from './school.js'
+import {
+  canBackUp,
+  enrolLearner,
+  type Learner,
+  openSchool,
+  pull,
+  quiet,
+} from '../../support/backup/backup-school.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { sizeOf } from '../../../plugins/backup/session/size.js'
 import { backUp, differences, takeInventory } from '../../../sugaroid/index.js'
-import { temporaryDirectory } from '../server.js'
 import {
   canBackUp,
   enrolLearner,
@@ -15,7 +14,8 @@ import {
   remote,
   rsync,
   type School,
-} from './school.js'
+} from '../../support/backup/backup-school.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

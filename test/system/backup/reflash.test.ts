@@ -14,7 +14,6 @@ import {
   takeInventory,
   wipeJournal,
 } from '../../../sugaroid/index.js'
-import { temporaryDirectory } from '../server.js'
 import {
   canBackUp,
   enrolLearner,
@@ -24,7 +23,8 @@ import {
   push,
   quiet,
   type School,
-} from './school.js'
+} from '../../support/backup/backup-school.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

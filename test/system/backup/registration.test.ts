@@ -3,10 +3,11 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { makeJournal, openIdentity } from '../../../sugaroid/index.js'
+import { canBackUp, openSchool, quiet } from '../../support/backup/backup-school.js'
+import { listing, unequal } from '../../support/backup/tree-listing.js'
+import { run } from '../../support/core/server-process.js'
 import { needs } from '../../support/needs.js'
-import { run, temporaryDirectory } from '../server.js'
-import { canBackUp, openSchool, quiet } from './school.js'
-import { listing, unequal } from './trees.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

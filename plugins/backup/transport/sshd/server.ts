@@ -136,13 +136,13 @@ export class SshdTransport implements Transport {
   }
 }
 
-/** Lines as they are asked for. A door says three things at most: one that says more is cut off. */
+/** Lines as they are asked for. A door says four things at most: one that says more is cut off. */
 function doorOf(socket: Socket): Door {
   const gone = new AbortController()
   const lines: Fields[] = []
   let waiting: ((fields: Fields | undefined) => void) | undefined
   const heard = (fields: Fields) => {
-    if (lines.length >= 3) return void socket.destroy()
+    if (lines.length >= 4) return void socket.destroy()
     lines.push(fields)
     const wake = waiting
     waiting = undefined

@@ -8,9 +8,20 @@ import t, { type Test } from 'tap'
 import { Door, type Times } from '../../../../plugins/activation/doors/door.js'
 import { type Request, readRequest } from '../../../../plugins/activation/doors/request.js'
 import { checkLease, parseSerial } from '../../../../plugins/keyring/public.js'
+import {
+  ask,
+  DeskKeyring,
+  heard,
+  inDays,
+  laptop,
+  log,
+  master,
+  ready,
+  school,
+} from '../../../support/activation/activation-school.js'
+import { until } from '../../../support/core/server-process.js'
 import { lacks, needs } from '../../../support/needs.js'
-import { until } from '../../../system/server.js'
-import { ask, DeskKeyring, folder, heard, inDays, laptop, log, master, ready, school } from '../school.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
 const one = laptop(1)
 const end = inDays(30)
@@ -126,7 +137,7 @@ t.test('a laptop that comes by IPv6 is served as one that comes by IPv4', async 
 t.test(
   'with the real keyring, a list with uuids is all that is needed for a lease that laptops take',
   async (t) => {
-    const root = await folder(t)
+    const root = await temporaryDirectory(t)
     const list = { serial: one.serial, laptop: { uuid: one.uuid } }
     const { house, port } = await school(t, {
       changes: [list, ...changes.slice(1)],

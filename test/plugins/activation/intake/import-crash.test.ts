@@ -4,10 +4,11 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { sha1sum } from '../../../medium/sticks.js'
-import { cli, freePorts, type Server, startServer, temporaryDirectory } from '../../../system/server.js'
-import { inDays, laptop } from '../school.js'
-import type { Listed } from './bringing.js'
+import { inDays, laptop } from '../../../support/activation/activation-school.js'
+import type { Listed } from '../../../support/activation/import-files.js'
+import { cli, freePorts, type Server, startServer } from '../../../support/core/server-process.js'
+import { sha1sum } from '../../../support/core/signed-stick.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

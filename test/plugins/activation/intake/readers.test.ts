@@ -10,8 +10,8 @@ import { type Shape, shapeOf } from '../../../../plugins/activation/intake/shape
 import { mostLaptops } from '../../../../plugins/activation/roll/entry.js'
 import { writeCsv } from '../../../../plugins/id/csv.js'
 import { longestLine, parseLease } from '../../../../plugins/keyring/public.js'
-import { laptop, leaseOf } from '../school.js'
-import { bundleOf } from './bringing.js'
+import { laptop, leaseOf } from '../../../support/activation/activation-school.js'
+import { bundleOf } from '../../../support/activation/import-files.js'
 
 t.setTimeout(120_000)
 

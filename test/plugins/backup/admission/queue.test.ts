@@ -2,13 +2,14 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Pace } from '../../../../plugins/backup/admission/pace.js'
 import { Queue } from '../../../../plugins/backup/admission/queue.js'
-import { SteeredClock, seeded } from './steered.js'
+import { SteeredClock } from '../../../support/backup/steered-clock.js'
+import { seededRandom } from '../../../support/seeded-random.js'
 
 const day = 86_400_000
 
 function school(slots = 1, seed = 1) {
   const clock = new SteeredClock()
-  const queue = new Queue(slots, clock, seeded(seed))
+  const queue = new Queue(slots, clock, seededRandom(seed))
   const daysAgo = (days: number) => clock.date() - days * day
   return { clock, queue, daysAgo }
 }

@@ -27,6 +27,7 @@ async function school(t: Test, changes: Partial<Facts> = {}) {
     digest: () => digest,
     refusal: () => undefined,
     space: async () => undefined,
+    away: async () => undefined,
     load: () => 0,
     draining: () => false,
     ...changes,

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { RequestError } from '../../../../core/api.js'
 import { Slots, type Stay } from '../../../../plugins/backup/admission/slots.js'
-import { SteeredClock, settle } from './steered.js'
+import { SteeredClock, settle } from '../../../support/backup/steered-clock.js'
 
 const never = () => new AbortController().signal
 

@@ -13,7 +13,7 @@ import {
   makeJournal,
   wipeJournal,
 } from '../../../../sugaroid/index.js'
-import { learner, newArchive, put, sentJournal, snapshot } from './archives.js'
+import { learner, newArchive, put, sentJournal, snapshot } from '../../../support/backup/test-archive.js'
 
 t.setTimeout(300_000)
 

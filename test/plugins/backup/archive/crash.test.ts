@@ -19,7 +19,7 @@ import {
   quiet,
   restoreBy,
   sentJournal,
-} from './archives.js'
+} from '../../../support/backup/test-archive.js'
 
 t.setTimeout(400_000)
 

@@ -8,7 +8,7 @@ import type { Layout } from '../../../../plugins/backup/archive/layout.js'
 import { readManifest, writeManifest } from '../../../../plugins/backup/archive/manifest.js'
 import { prune } from '../../../../plugins/backup/archive/prune.js'
 import { plainId, Shelf } from '../../../../plugins/backup/archive/shelf.js'
-import { journalOf, learner, newArchive, put, snapshot } from './archives.js'
+import { journalOf, learner, newArchive, put, snapshot } from '../../../support/backup/test-archive.js'
 
 const uid = learner(1)
 const nobody = () => false

@@ -18,10 +18,10 @@ import t from 'tap'
 import { removeTree } from '../../../../core/unpack.js'
 import { unfold } from '../../../../plugins/backup/archive/unfold.js'
 import type { Row, Tree } from '../../../../plugins/backup/tree.js'
+import { drawing, filesOf, putDatastore, song } from '../../../support/backup/datastore.js'
+import { treeOf, treeOfFiles, treeOfFolder } from '../../../support/backup/memory-tree.js'
+import { asNobody, facts, quiet, restore } from '../../../support/backup/test-archive.js'
 import { needs } from '../../../support/needs.js'
-import { drawing, filesOf, putDatastore, song } from '../journal/journals.js'
-import { treeOf, treeOfFiles, treeOfFolder } from '../journal/trees.js'
-import { asNobody, facts, quiet, restore } from './archives.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-restore-'))
 t.teardown(() => removeTree(folder))

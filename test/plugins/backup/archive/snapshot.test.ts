@@ -36,7 +36,7 @@ import {
   sentJournal,
   snapshot,
   usage,
-} from './archives.js'
+} from '../../../support/backup/test-archive.js'
 
 t.setTimeout(300_000)
 

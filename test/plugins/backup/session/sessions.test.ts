@@ -15,24 +15,48 @@ import t, { type Test } from 'tap'
 import { removeTree } from '../../../../core/api.js'
 import { NedbStore } from '../../../../core/store/nedb/store.js'
 import { Slots } from '../../../../plugins/backup/admission/slots.js'
+import { Flusher } from '../../../../plugins/backup/session/flusher.js'
 import { DiskFull } from '../../../../plugins/backup/session/guard.js'
 import { Keeper } from '../../../../plugins/backup/session/keeper.js'
 import { collections, Ledger } from '../../../../plugins/backup/session/ledger.js'
 import { Marks } from '../../../../plugins/backup/session/marks.js'
 import { Processes } from '../../../../plugins/backup/session/processes.js'
+import type { Runner } from '../../../../plugins/backup/session/runner.js'
 import type { Session } from '../../../../plugins/backup/session/session.js'
 import { LiveSessions } from '../../../../plugins/backup/session/sessions.js'
 import { Turns } from '../../../../plugins/backup/session/turns.js'
 import { wipeJournal } from '../../../../sugaroid/index.js'
-import { archivistOf, asNobody, learner, newArchive, put, sentJournal } from '../archive/archives.js'
+import {
+  archivistOf,
+  asNobody,
+  learner,
+  newArchive,
+  put,
+  sentJournal,
+} from '../../../support/backup/test-archive.js'
 
 const log = pino({ level: 'silent' })
 const never = new AbortController().signal
 const uid = learner(1)
 const rules = { last: 10, daily: 0, weekly: 0, monthly: 0 }
 
+const runner: Runner = {
+  version: { version: [3, 5, 0], protocol: 32 },
+  confinement: { layer: 'none', why: 'not tried', hint: '' },
+  limits: { memory: 256 << 20, cpu: 60 },
+  pace: { idle: 60_000, start: 60_000, rate: 1, total: 60_000 },
+}
+
 /** Sessions as the service has them, and what they work with. */
-async function school(t: Test, { quota = 0, root = mkdtempSync(join(tmpdir(), 'sugar-sessions-')) } = {}) {
+async function school(
+  t: Test,
+  {
+    quota = 0,
+    root = mkdtempSync(join(tmpdir(), 'sugar-sessions-')),
+    sync = undefined as ((path: string, signal: AbortSignal) => Promise<void>) | undefined,
+    longest = 60_000,
+  } = {},
+) {
   t.teardown(() => removeTree(root))
   const layout = newArchive(t, root)
   const store = new NedbStore(join(root, 'store'), log)
@@ -40,13 +64,20 @@ async function school(t: Test, { quota = 0, root = mkdtempSync(join(tmpdir(), 's
   const ledger = await Ledger.open(await store.open('backup/ledger', collections.ledger))
   const archivist = archivistOf(t, layout)
   const marks = new Marks(root)
+  marks.prepare()
   const turns = new Turns()
   const slots = new Slots(1)
   const keeper = new Keeper({ archivist, ledger, marks, turns, rules, log, quota, tell: () => undefined })
+  const flusher = new Flusher(root, {
+    ...{ log, longest, failed: () => marks.doubtAll() },
+    ...(sync && { sync }),
+  })
   const finished: string[] = []
   const sessions = new LiveSessions({
-    ...{ layout, slots, turns, archivist, keeper, ledger, marks, log, quota },
+    ...{ layout, slots, turns, archivist, keeper, ledger, marks, flusher, log, quota },
     processes: new Processes(root),
+    check: () => undefined,
+    runner,
     finished: (_, well) => finished.push(well ? 'well' : 'badly'),
   })
   const caller = { uid, nickname: 'Ana', address: '127.0.0.1', transport: 'ssh2' } as const
@@ -62,10 +93,13 @@ async function school(t: Test, { quota = 0, root = mkdtempSync(join(tmpdir(), 's
     return exit
   }
   const snapshots = async () => (await archivist.run('snapshots', { uid })).map(({ id }) => id)
-  return { root, layout, ledger, archivist, marks, slots, keeper, sessions, finished, open, end, snapshots }
+  return {
+    ...{ root, layout, ledger, archivist, marks, flusher, slots, keeper, sessions, finished },
+    ...{ open, end, snapshots },
+  }
 }
 
-const push = '-ltr --delete . datastore-current'
+const push = '-ltre.iLsfxCIvu --delete . datastore-current'
 const over = 'sent 17 bytes  received 74 bytes  total size 3000000'
 
 t.test(

@@ -1,9 +1,9 @@
 import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { Laptop } from './laptop.js'
-import { until } from './sessions.js'
-import { serving, tools } from './ssh2-server.js'
+import { until } from '../../../support/backup/plain-sessions.js'
+import { Laptop } from '../../../support/backup/ssh-laptop.js'
+import { serving, tools } from '../../../support/backup/ssh2-server.js'
 
 /** Small bounds, so that a few dozen sockets are a crowd. */
 const bounds = {

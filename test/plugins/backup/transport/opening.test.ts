@@ -6,10 +6,10 @@ import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseOpening } from '../../../../plugins/backup/transport/ssh2/opening.js'
+import { until } from '../../../support/backup/plain-sessions.js'
+import { Laptop, run } from '../../../support/backup/ssh-laptop.js'
+import { serving, tools } from '../../../support/backup/ssh2-server.js'
 import { needs } from '../../../support/needs.js'
-import { Laptop, run } from './laptop.js'
-import { until } from './sessions.js'
-import { serving, tools } from './ssh2-server.js'
 
 const identification = 'SSH-2.0-sugar-server\r\n'
 const gcm = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com']

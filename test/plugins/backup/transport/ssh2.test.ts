@@ -16,10 +16,10 @@ import { join } from 'node:path'
 import ssh2 from 'ssh2'
 import t from 'tap'
 import { hostKeys } from '../../../../plugins/backup/transport/ssh2/host-keys.js'
-import { fileReaders } from './hostile.js'
-import { type KeyType, Laptop, run } from './laptop.js'
-import { runs, until } from './sessions.js'
-import { serving, tools } from './ssh2-server.js'
+import { fileReaders } from '../../../support/backup/hostile-rsync.js'
+import { runs, until } from '../../../support/backup/plain-sessions.js'
+import { type KeyType, Laptop, run } from '../../../support/backup/ssh-laptop.js'
+import { serving, tools } from '../../../support/backup/ssh2-server.js'
 
 t.test('a Journal goes there and comes back byte for byte, with every kind of key', async (t) => {
   if (!tools(t)) return

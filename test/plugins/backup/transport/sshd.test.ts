@@ -11,7 +11,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -27,10 +27,11 @@ import {
 import { doorSocket } from '../../../../plugins/backup/transport/sshd/door-socket.js'
 import { type Fields, readLines } from '../../../../plugins/backup/transport/sshd/lines.js'
 import { openSshd, type SshdTransport } from '../../../../plugins/backup/transport/sshd/server.js'
+import { fileReaders } from '../../../support/backup/hostile-rsync.js'
+import { plainSessions, runs, until } from '../../../support/backup/plain-sessions.js'
+import { type KeyType, Laptop, run } from '../../../support/backup/ssh-laptop.js'
+import { freePort } from '../../../support/free-port.js'
 import { lacks, needs } from '../../../support/needs.js'
-import { fileReaders } from './hostile.js'
-import { type KeyType, Laptop, run } from './laptop.js'
-import { plainSessions, runs, until } from './sessions.js'
 
 const program = fileURLToPath(new URL('../../../../core/bin/sugar-server.js', import.meta.url))
 
@@ -111,14 +112,6 @@ async function sshd(t: Test, laptops: Laptop[], settings: string[]): Promise<num
   })
   if (!(await until(() => said.includes('listening')))) throw new Error(`sshd: ${said}`)
   for (const laptop of laptops) laptop.port = port
-  return port
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
   return port
 }
 

@@ -3,10 +3,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
+import { cli, run, type Server, startServer, until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { cli, run, type Server, startServer, temporaryDirectory, until } from '../../../system/server.js'
-import { pack } from './packing.js'
-import { type Entry, tarOf } from './tars.js'
+import { type Entry, tarOf } from '../../../support/rsync/handmade-tar.js'
+import { pack } from '../../../support/rsync/packed-builds.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
 t.setTimeout(900_000)
 

@@ -2,9 +2,16 @@ import { join } from 'node:path'
 import t from 'tap'
 import { definePlugin } from '../../../../core/api.js'
 import { Modules } from '../../../../plugins/rsync/public.js'
+import { cli, until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { cli, until } from '../../../system/server.js'
-import { fill, openHouse, openServer, RawClient, rsyncsOf, wants } from '../house.js'
+import {
+  fill,
+  openHouse,
+  openServer,
+  RawClient,
+  rsyncsOf,
+  wants,
+} from '../../../support/rsync/rsync-server.js'
 
 t.setTimeout(120_000)
 

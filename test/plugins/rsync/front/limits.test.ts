@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import t from 'tap'
 import { Seats } from '../../../../plugins/rsync/front/seats.js'
+import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { until } from '../../../system/server.js'
-import { fill, openHouse, RawClient } from '../house.js'
+import { fill, openHouse, RawClient } from '../../../support/rsync/rsync-server.js'
 
 t.test('who finds no place is told to come again, in the words that clients know', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return

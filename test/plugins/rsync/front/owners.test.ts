@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { definePlugin } from '../../../../core/api.js'
 import { type Module, Modules } from '../../../../plugins/rsync/public.js'
+import { run, until } from '../../../support/core/server-process.js'
 import { lacks, needs } from '../../../support/needs.js'
-import { run, until } from '../../../system/server.js'
-import { openHouse, RawClient, wants } from '../house.js'
+import { openHouse, RawClient, wants } from '../../../support/rsync/rsync-server.js'
 
 /** Publishes for a test. */
 function publisher() {

@@ -1,9 +1,9 @@
 import { readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { until } from '../../../system/server.js'
-import { fill, openHouse, rsyncsOf } from '../house.js'
+import { fill, openHouse, rsyncsOf } from '../../../support/rsync/rsync-server.js'
 
 t.setTimeout(120_000)
 

@@ -18,9 +18,9 @@ import t from 'tap'
 import { RequestError } from '../../../../core/errors.js'
 import { type Kind, modeOf, type Ownership, unnamed } from '../../../../plugins/rsync/unpack/entry.js'
 import { lacks } from '../../../support/needs.js'
-import { type Entry, tarOf } from '../builds/tars.js'
-import { anyEntries } from './any-entries.js'
-import { type Filtered, filtered } from './filtering.js'
+import { anyEntries } from '../../../support/rsync/arbitrary-tar.js'
+import { type Entry, tarOf } from '../../../support/rsync/handmade-tar.js'
+import { type Filtered, filtered } from '../../../support/rsync/tar-filter.js'
 
 t.setTimeout(300_000)
 

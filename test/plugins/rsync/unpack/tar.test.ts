@@ -5,8 +5,16 @@ import { RequestError } from '../../../../core/errors.js'
 import { modeOf } from '../../../../plugins/rsync/unpack/entry.js'
 import type { FilterSpec } from '../../../../plugins/rsync/unpack/filter.js'
 import { limitsOf } from '../../../../plugins/rsync/unpack/limits.js'
-import { directory, type Entry, end, entry, extended, long, tarOf } from '../builds/tars.js'
-import { filtered } from './filtering.js'
+import {
+  directory,
+  type Entry,
+  end,
+  entry,
+  extended,
+  long,
+  tarOf,
+} from '../../../support/rsync/handmade-tar.js'
+import { filtered } from '../../../support/rsync/tar-filter.js'
 
 t.setTimeout(300_000)
 
