@@ -33,7 +33,7 @@ export const run: HouseCommand = {
       // Told to stop meanwhile, it ends even where a plugin never finishes its start.
       await Promise.race([house.start({ listen: true }), ended])
     } catch (error) {
-      log.flush()
+      await log.flush()
       process.off('exit', cutShort)
       return reportThrown(error, output)
     }
@@ -54,9 +54,9 @@ function untilStopped(house: House, log: Log, done: () => void): Promise<number>
   return new Promise((resolve) => {
     const stop = (why: string) => {
       log.logger.info(`${why}: stopping`)
-      void house.stop().then((errors) => {
+      void house.stop().then(async (errors) => {
         log.logger.info('stopped')
-        log.flush()
+        await log.flush()
         done()
         resolve(errors.length === 0 ? exit.ok : exit.failure)
       })
@@ -79,8 +79,8 @@ function untilStopped(house: House, log: Log, done: () => void): Promise<number>
         { err },
         'an exception that nobody caught: the server ends, so that it can be started afresh',
       )
-      void Promise.race([house.stop(), house.stop(), sleep(2000)]).then(() => {
-        log.flush()
+      void Promise.race([house.stop(), house.stop(), sleep(2000)]).then(async () => {
+        await log.flush()
         done()
         process.exit(exit.software)
       })

@@ -482,11 +482,24 @@ t.test('the settings for sshd that come with the package are ones that sshd take
     return void lacks(t, 'needs /run/sshd', 'the service of sshd makes it')
   if (separation) mkdirSync('/run/sshd', { mode: 0o755 })
   t.teardown(() => separation && rmSync('/run/sshd', { recursive: true, force: true }))
+  const penalties = readFileSync(
+    fileURLToPath(new URL('../../../../../config/sshd/sugar-server-penalties.conf', import.meta.url)),
+    'utf8',
+  )
+  const withPenalties = join(folder, 'with-penalties')
+  writeFileSync(withPenalties, `HostKey ${hostKey}\n${penalties}`)
+  const newer = await run('/usr/sbin/sshd', ['-T', '-f', withPenalties])
+  const [, major = 0, minor = 0] = /OpenSSH_(\d+)\.(\d+)/.exec((await run('ssh', ['-V'])).stderr) ?? []
+  if (Number(major) * 100 + Number(minor) >= 908) t.match(newer.stdout, /^persourcepenalties no$/m)
+  else t.match(newer.stderr, /Bad configuration option: PerSourcePenalties/, 'an older one says so')
   const about = ['-C', 'user=sugar-server,host=laptop,addr=10.0.0.9']
   const { stdout } = await promisify(execFile)('/usr/sbin/sshd', ['-T', '-f', config, ...about])
   t.match(stdout, /^permittty no$/m)
   t.match(stdout, /^disableforwarding yes$/m)
   t.match(stdout, /^maxstartups 100:30:300$/m)
+  t.match(stdout, /^persourcemaxstartups 64$/m)
+  t.match(stdout, /^persourcenetblocksize 32:64$/m)
+  t.match(stdout, /^logingracetime 30$/m)
   t.match(
     stdout,
     /^authorizedkeyscommand \/usr\/bin\/sugar-server backup keys --root \/var\/lib\/sugar-server %t %k$/m,
