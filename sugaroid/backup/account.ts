@@ -37,7 +37,7 @@ async function noted(home: string, name: string): Promise<string> {
   const file = join(home, 'default', 'identifiers', name)
   const text = await readFile(file, 'utf8').catch(() => '')
   if (plainWord.test(text)) return text
-  throw new HomeError(`${file} does not hold what was registered`, 'register again: sugaroid register')
+  throw new HomeError(`${file} does not hold what was registered`, 'register again: "sugaroid register"')
 }
 
 /**
@@ -48,13 +48,13 @@ async function noted(home: string, name: string): Promise<string> {
 export async function openAccount(home: string, server?: string): Promise<Account> {
   const settings = await readSettings(home)
   if (settings['jabber-server'] === undefined && settings['backup-url'] === undefined) {
-    throw new HomeError(`the laptop in ${home} is not registered`, 'register first: sugaroid register')
+    throw new HomeError(`the laptop in ${home} is not registered`, 'register first: "sugaroid register"')
   }
   const place = placeOf(settings)
   if (!place) {
     throw new HomeError(
       `registration left behind no place for backups, but '${settings['backup-url'] ?? ''}'`,
-      'let the server keep backups, then register again: sugaroid register',
+      'let the server keep backups, then register again: "sugaroid register"',
     )
   }
   const uuid = await noted(home, 'uuid')

@@ -4,6 +4,7 @@ import { ControlClient } from '../../control/client.js'
 import { exit, type Problem, problemOf, SugarError, SystemError, systemCode } from '../../errors.js'
 import type { HouseStatus } from '../../house.js'
 import { hasOwnStore, storeDirectory } from '../../lib/directories.js'
+import { withTypedCommands } from '../../lib/typed-program.js'
 import type { Plan } from '../../loading/plan.js'
 import { able } from '../../loading/roster.js'
 import { printable, printableJson } from '../../log/printable.js'
@@ -33,7 +34,7 @@ export const check: HouseCommand = {
         output.out(`plugin    ${printable(name)}${problem ? ': cannot run' : ''}\n`)
       for (const { message, hint } of problems) {
         output.out(`PROBLEM   ${printable(message)}\n`)
-        if (hint !== undefined) output.out(`          ${printable(hint)}\n`)
+        if (hint !== undefined) output.out(`          ${printable(withTypedCommands(hint))}\n`)
       }
       output.out(
         well ? 'all is well\n' : `${problems.length} ${problems.length === 1 ? 'problem' : 'problems'}\n`,
