@@ -7,10 +7,16 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Additions, Call, Delivery } from '../command.js'
 import { RequestError, SystemError, systemCode } from '../errors.js'
+import { unwritten } from '../lib/disk-fault.js'
+import { fsyncDir } from '../lib/durable-file.js'
+import { syncFileSystem } from '../lib/sync-file-system.js'
 import { removeTree, unpack } from '../unpack.js'
 import { addFiles } from './additions.js'
 
 type Whole = Exclude<Delivery, Additions>
+
+/** Milliseconds that a disk, perhaps a slow stick, has to take what was written. */
+const longestFlush = 1_800_000
 
 /**
  * Writes what a command delivers: whole, or not at all.
@@ -28,7 +34,7 @@ export function receiver(
     const making = await placeBeside(what.to)
     try {
       await (what.form === 'file' ? writeFile : writeDirectory)(what, content, making)
-      await flush(dirname(what.to))
+      await fsyncDir(dirname(what.to))
     } catch (error) {
       throw explain(error, what.to)
     } finally {
@@ -64,7 +70,7 @@ async function writeDirectory(
   await unpack(content, making)
   // Whatever the archive says: programs that run as somebody else are not made here.
   spawnSync('chmod', ['-R', 'a-st', making], { stdio: 'ignore' })
-  spawnSync('sync', ['-f', making], { stdio: 'ignore' })
+  await syncFileSystem(making, AbortSignal.timeout(longestFlush))
   await rmdir(to).catch(() => undefined)
   // Of a directory that came meanwhile, only an empty one gives way.
   await rename(making, to)
@@ -90,7 +96,7 @@ async function placeBeside(to: string): Promise<string> {
   })
 }
 
-/** Has a file, or the names in a directory, written to the disk. */
+/** Has a file written to the disk. */
 async function flush(path: string): Promise<void> {
   const file = await open(path, 'r')
   await file.sync().finally(() => file.close())
@@ -105,10 +111,8 @@ export const occupied = (to: string): RequestError =>
 function explain(error: unknown, to: string): unknown {
   const code = systemCode(error)
   if (code === 'EEXIST' || code === 'ENOTEMPTY') return occupied(to)
-  if (code === undefined || !/^E[A-Z]+$/.test(code)) return error
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
-  return new SystemError(isFull ? 'NO_SPACE' : 'NOT_WRITABLE', `${to} cannot be written (${code})`, {
-    hint: isFull ? 'make room, or name another disk' : 'name a place where you may write',
-    cause: error,
+  return unwritten(to, error, {
+    full: 'make room, or name another disk',
+    denied: 'name a place where you may write',
   })
 }

@@ -1,20 +1,29 @@
 import {
   choice,
+  confinement,
   definePlugin,
   explain,
   flag,
   greeting,
+  keepsLinks,
   list,
+  owned,
   path as pathOption,
   program,
   report,
+  rsyncHere,
   text,
 } from '../../core/api.js'
 import { Registration, Users } from '../id/public.js'
+import { backupDirectory } from './archive-directory.js'
 import { homeForm } from './journal/home.js'
 import { options } from './options.js'
 import { Journals } from './public.js'
 import { collections } from './session/ledger.js'
+import { rsyncTrial } from './session/runner.js'
+import { dsaKeys } from './transport/sshd/openssh.js'
+
+const place = { option: 'backup-path', inRoot: 'backup' }
 
 const commands = () => import('./commands/commands.js')
 
@@ -35,10 +44,17 @@ export default definePlugin({
   provides: { journals: Journals },
   collections,
   system: [
+    keepsLinks(place),
+    owned(place),
     program('rsync', { package: 'rsync' }),
     program('tar', { package: 'tar' }),
     program('find', { package: 'findutils' }),
     program('sync', { package: 'coreutils' }),
+    rsyncHere,
+    dsaKeys,
+    backupDirectory,
+    program('prlimit', { package: 'util-linux' }),
+    confinement(rsyncTrial),
   ],
   commands: {
     list: { summary: 'List learners with the age of their last good backup.', lists: true },
@@ -136,6 +152,7 @@ export default definePlugin({
     const { desk } = service
 
     ctx.tap(Registration.enrol, (_, learner) => service.enrolment(learner), { required: true })
+    ctx.tap(Registration.leave, ({ uid }) => service.forget(uid))
     ctx.tap(report, () => ({ backup: service.status() }))
     ctx.tap(explain, (_, wanted) => service.explain(wanted))
     ctx.tap(greeting, (_, { program }) => ({

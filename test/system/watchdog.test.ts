@@ -6,17 +6,17 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { culpritIn } from '../../core/watchdog/culprit.js'
 import { boundsFor } from '../../core/watchdog/watchdog.js'
-import { needs } from '../support/needs.js'
-import { enrol, newLaptop } from './laptops.js'
 import {
   launch,
   pluginSource,
   type Server,
   startServer,
-  temporaryDirectory,
   until,
   written,
-} from './server.js'
+} from '../support/core/server-process.js'
+import { needs } from '../support/needs.js'
+import { enrol, newLaptop } from '../support/sugaroid/registrants.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 
@@ -126,6 +126,8 @@ t.test('one that takes long and returns is named, and the server goes on', async
     server.log().find(({ level }) => level === 50),
     { plugin: 'slow', msg: /has not returned for \d s in a route: slowly/ },
   )
+  const late = await fetch(`${await server.url('httpd')}/wait`)
+  t.equal(await late.text(), 'done', 'a call to the system that was long leaves nothing behind either')
   t.match(await enrol(newLaptop(), await server.url('id')), { outcome: 'registered' })
   t.equal((await server.stop()).code, 0)
 })

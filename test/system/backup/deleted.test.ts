@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
-import { temporaryDirectory } from '../server.js'
 import {
   canBackUp,
   enrolLearner,
@@ -13,7 +12,8 @@ import {
   quiet,
   remote,
   rsync,
-} from './school.js'
+} from '../../support/backup/backup-school.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

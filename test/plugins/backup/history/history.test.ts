@@ -6,6 +6,7 @@ import { Shelf } from '../../../../plugins/backup/archive/shelf.js'
 import { history } from '../../../../plugins/backup/history/chapters.js'
 import { locate } from '../../../../plugins/backup/history/locate.js'
 import { searchPast } from '../../../../plugins/backup/history/search-past.js'
+import { filesOf, uidOf } from '../../../support/backup/datastore.js'
 import {
   archivistOf,
   journalOf,
@@ -15,8 +16,7 @@ import {
   quiet,
   sentJournal,
   snapshot,
-} from '../archive/archives.js'
-import { filesOf, uidOf } from '../journal/journals.js'
+} from '../../../support/backup/test-archive.js'
 
 t.setTimeout(120_000)
 

@@ -11,9 +11,9 @@ import t from 'tap'
 import { writeXob } from '../../../../plugins/backup/journal/xob.js'
 import { writeXoj } from '../../../../plugins/backup/journal/xoj.js'
 import type { Tree } from '../../../../plugins/backup/tree.js'
+import { chat, drawing, filesOf, png, putDatastore, python, song } from '../../../support/backup/datastore.js'
+import { treeOf, treeOfFiles, treeOfFolder } from '../../../support/backup/memory-tree.js'
 import { needs } from '../../../support/needs.js'
-import { chat, drawing, filesOf, png, putDatastore, python, song } from './journals.js'
-import { treeOf, treeOfFiles, treeOfFolder } from './trees.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-bundles-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { fileNameOf } from '../../../../plugins/backup/journal/file-name.js'
-import { restore } from '../archive/archives.js'
-import { chat, drawing, filesOf, png, song, uidOf } from './journals.js'
-import { treeOfFiles } from './trees.js'
+import { chat, drawing, filesOf, png, song, uidOf } from '../../../support/backup/datastore.js'
+import { treeOfFiles } from '../../../support/backup/memory-tree.js'
+import { restore } from '../../../support/backup/test-archive.js'
 
 function newStick(t: Test): string {
   const stick = mkdtempSync(join(tmpdir(), 'sugar-stick-'))
