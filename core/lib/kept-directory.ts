@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Settings } from '../config/settings.js'
 import { asError, SystemError, systemCode } from '../errors.js'
 import type { Probe } from '../probe.js'
+import { isFull } from './disk-fault.js'
 import { makeFolderSync } from './durable-file.js'
 import {
   type Identity,
@@ -279,6 +280,3 @@ const isIdentity = (found: Identity | 'damaged' | undefined): found is Identity 
   found !== undefined && found !== 'damaged'
 
 const codeOf = (error: unknown): string => systemCode(error) ?? asError(error).message
-
-/** Out of room: what is there serves as before, and the next start tries again. */
-const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')

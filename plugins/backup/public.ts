@@ -14,13 +14,13 @@ export interface JournalStatus {
   readonly uid: string
   readonly nickname: string
   readonly serials: readonly string[]
-  /** When a backup last ended well, ISO 8601, UTC; null when none ever did. */
+  /** When a backup last ended well and complete, ISO 8601, UTC; null when none ever did. */
   readonly lastGood: string | null
   /** How many there are. */
   readonly snapshots: number
   /** Of the newest snapshot. */
   readonly bytes: number
-  /** `mass-change`, `over-quota`, `near-quota`, `snapshot-failed`, `damaged`, `unconfirmed`; why, tell `flagged` and the log. */
+  /** `shared-key` and `no-backup-address` as registration says; `mass-change`, `over-quota`, `near-quota`, `snapshot-failed`, `damaged`, `unconfirmed`, `incomplete`; why, tell `flagged` and the log. */
   readonly flags: readonly string[]
 }
 

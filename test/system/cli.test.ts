@@ -202,7 +202,9 @@ t.test('check finds nothing wrong with a good machine, and starts nothing', asyn
   t.rejects(chmod(join(home, 'deep'), 0o700), { code: 'ENOENT' }, 'nothing was made')
   const json = await cli(t, ['check', '--json', '--root', root, '--config', config], { home })
   t.equal(json.code, 0)
-  t.same(JSON.parse(json.out), { ok: true, files: [config], plugins: ['id', 'backup'], problems: [] })
+  const { machine, ...rest } = JSON.parse(json.out) as { machine: string[] }
+  t.same(rest, { ok: true, files: [config], plugins: ['id', 'backup'], problems: [] })
+  t.match(machine, [/^rsync \d/], 'and says which rsync is here')
 
   const server = await startServer(t)
   const ports = (await server.status()).listeners.flatMap(({ name, port }) => [

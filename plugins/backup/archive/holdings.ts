@@ -20,6 +20,8 @@ export interface SnapshotFacts {
   readonly damaged?: string
   /** Taken after the machine had stopped, before the laptop came again: a power cut may have torn it. */
   readonly unconfirmed?: true
+  /** What its session left out of what the laptop has, in words. */
+  readonly incomplete?: string
 }
 
 /** What the archive has of a learner. */
@@ -27,8 +29,8 @@ export interface Holding {
   readonly uid: string
   readonly snapshots: number
   readonly newest?: SnapshotFacts
-  /** When the newest one was taken that is whole, and that no power cut may have torn. ISO 8601, UTC. */
-  readonly lastGood?: string
+  /** The newest one that has all that the laptop had, and that no power cut may have torn. */
+  readonly lastGood?: SnapshotFacts
   /** Snapshots that the brake holds. */
   readonly braked: readonly string[]
   /** What is wrong, when nothing of it can be read. */
@@ -58,15 +60,16 @@ function holdingOf(shelf: Shelf, uid: string): Holding {
   const newest = ids.at(-1)
   const braked = ids.filter((id) => shelf.held(id).some(({ by }) => by === 'brake'))
   if (newest === undefined) return { uid, snapshots: 0, braked }
-  const lastGood = lastGoodOf(shelf, ids)
   const facts = { uid, snapshots: ids.length, newest: factsOf(shelf, newest), braked }
+  const lastGood = lastGoodOf(shelf, ids)
   return lastGood === undefined ? facts : { ...facts, lastGood }
 }
 
-function lastGoodOf(shelf: Shelf, ids: readonly string[]): string | undefined {
-  for (const id of [...ids].reverse()) {
-    const { at, damaged, unconfirmed } = factsOf(shelf, id)
-    if (damaged === undefined && unconfirmed !== true) return at
+function lastGoodOf(shelf: Shelf, ids: readonly string[]): SnapshotFacts | undefined {
+  for (const id of ids.toReversed()) {
+    const facts = factsOf(shelf, id)
+    if (facts.damaged === undefined && facts.incomplete === undefined && facts.unconfirmed !== true)
+      return facts
   }
   return undefined
 }
@@ -75,8 +78,12 @@ function factsOf(shelf: Shelf, id: string): SnapshotFacts {
   const reason = reasonOf(shelf.held(id))
   const why = reason === undefined ? { held: false } : { held: true, why: reason }
   try {
-    const { at, entries, files, bytes, added, unconfirmed } = shelf.header(id)
-    return { id, at, entries, files, bytes, added, ...why, ...(unconfirmed && { unconfirmed }) }
+    const { at, entries, files, bytes, added, unconfirmed, incomplete } = shelf.header(id)
+    return {
+      ...{ id, at, entries, files, bytes, added, ...why },
+      ...(unconfirmed && { unconfirmed }),
+      ...(incomplete !== undefined && { incomplete }),
+    }
   } catch (error) {
     if (!(error instanceof SugarError)) throw error
     return { id, at: timeOf(id), entries: 0, files: 0, bytes: 0, added: 0, ...why, damaged: error.message }

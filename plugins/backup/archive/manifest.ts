@@ -31,6 +31,8 @@ export interface Header {
    * When it comes and nothing is found to be other, this is taken back.
    */
   readonly unconfirmed?: true
+  /** What the session left out of what the laptop has, in words; undefined for a snapshot of all of it. */
+  readonly incomplete?: string
 }
 
 /** A snapshot: what it says of itself, and the pieces that hold its rows. */

@@ -97,7 +97,26 @@ async function restorePart(desk: Desk, call: Restore, uid: string, part: Part): 
       'it was taken after the machine had stopped, before the laptop came again: files may be torn; --at names another one',
     )
   }
+  await noteIncomplete(desk, call, uid, snapshot)
   return lost.length === 0
+}
+
+/** Says what the laptop left out of a snapshot, and which one has all that it had then. */
+async function noteIncomplete(
+  { archivist, ledger }: Pick<Desk, 'archivist' | 'ledger'>,
+  { note }: Pick<Call, 'note'>,
+  uid: string,
+  snapshot: string,
+): Promise<void> {
+  const all = await archivist.run('snapshots', { uid })
+  const incomplete = all.find(({ id }) => id === snapshot)?.incomplete
+  if (incomplete === undefined) return
+  // A session that came later, and brought nothing else, may have named what is missing.
+  const flag = ledger.get(uid)?.flags.find((one) => one.flag === 'incomplete')
+  const why = all.at(-1)?.id === snapshot ? flag?.why : undefined
+  note(`snapshot ${snapshot} is incomplete: ${why ?? incomplete}`)
+  const complete = all.findLast((one) => one.incomplete === undefined && one.damaged === undefined)
+  if (complete !== undefined) note(`the last complete one is ${complete.id}: --at ${complete.id} gives it`)
 }
 
 /** Has the archive's process pack it, and passes it on to the command line. */

@@ -1,5 +1,7 @@
-import { asError, type Logger, SugarError, systemCode } from '../../../core/api.js'
+import { asError, diskFault, type Logger, SugarError } from '../../../core/api.js'
+import { separately } from '../../id/public.js'
 import type { Archivist } from '../archive/archivist.js'
+import type { Transfer } from '../archive/incomplete.js'
 import type { KeepRules } from '../archive/keeping.js'
 import type { Taken } from '../archive/snapshot.js'
 import type { Ledger } from './ledger.js'
@@ -26,6 +28,8 @@ interface Parts {
   log: Logger
   /** Bytes that one learner may have; 0: any number. */
   quota: number
+  /** What makes it likely that two laptops back up as this learner, and what to do. */
+  sharing?(uid: string): Promise<string | undefined>
   tell(kept: Kept): void
 }
 
@@ -34,6 +38,9 @@ const mostFresh = 50
 
 /** Share of a quota from which the learner is warned. */
 const near = 0.8
+
+const inTurns = (uid: string): string =>
+  `the Journal goes back and forth between two states, as when two laptops have the same key; ${separately(uid.slice(0, 12))}; "backup snapshots" and "backup restore --at" give what each of them sent, "backup release" ends this flag`
 
 /** Sees to it that what a session brought gets into a snapshot, now or later. */
 export class Keeper {
@@ -48,17 +55,18 @@ export class Keeper {
 
   /**
    * Takes the snapshot that is due. The caller has the learner's turn.
+   * @param transfer how the session ended that it is due after, where that is known still
    * @throws SugarError when it cannot be taken; it stays due
    */
-  async keep(uid: string): Promise<void> {
+  async keep(uid: string, transfer: Transfer = this.#transferOf(uid)): Promise<void> {
     const { ledger, log, marks } = this.#parts
     const isUnconfirmed = marks.get(uid) === 'old'
     let taken: Taken
     try {
-      taken = await this.#take(uid, isUnconfirmed)
+      taken = await this.#take(uid, isUnconfirmed, transfer)
     } catch (error) {
       // What failed may as well be what others have just sent, and nobody is told of it twice.
-      if (systemCode(error) === 'EIO') await marks.doubtAll()
+      if (diskFault(error) === 'failing') await marks.doubtAll()
       log.error({ err: error, uid }, `no snapshot of ${uid} could be taken: ${asError(error).message}`)
       await ledger.raise(uid, 'snapshot-failed', asError(error).message).catch(() => undefined)
       throw error
@@ -128,28 +136,47 @@ export class Keeper {
   }
 
   /** One more try when the process that keeps the archive was killed: the machine may have run out of memory. */
-  async #take(uid: string, unconfirmed: boolean): Promise<Taken> {
+  async #take(uid: string, unconfirmed: boolean, transfer: Transfer): Promise<Taken> {
     const { archivist } = this.#parts
     try {
-      return await archivist.run('snapshot', { uid, unconfirmed })
+      return await archivist.run('snapshot', { uid, unconfirmed, transfer })
     } catch (error) {
       if (!(error instanceof SugarError && error.code === 'UNAVAILABLE')) throw error
-      return archivist.run('snapshot', { uid, unconfirmed })
+      return archivist.run('snapshot', { uid, unconfirmed, transfer })
     }
   }
 
-  async #note(uid: string, { header, fresh, held }: Taken): Promise<void> {
+  /** After a crash only the mark says how it was; the log of that session is gone. */
+  #transferOf(uid: string): Transfer {
+    return { code: this.#parts.marks.get(uid) === 'incomplete' ? 23 : 0 }
+  }
+
+  async #note(uid: string, { header, fresh, held, incomplete }: Taken): Promise<void> {
     const { ledger, marks, log, quota, tell } = this.#parts
     const { id, digest, bytes, files, entries, added } = header
     if (fresh) log.info({ uid, snapshot: id, entries, files, bytes, added }, `snapshot ${id} of ${uid}`)
     await this.#alarm(uid, id, held)
-    await ledger.note(uid, () => ({ lastGood: new Date().toISOString(), snapshot: id, digest, bytes, files }))
+    if (incomplete === undefined) {
+      await ledger.note(uid, () => ({
+        lastGood: new Date().toISOString(),
+        snapshot: id,
+        digest,
+        bytes,
+        files,
+      }))
+      await ledger.lower(uid, 'incomplete')
+    } else {
+      log.warn({ uid, snapshot: id }, `the backup of ${uid} is incomplete: ${incomplete}`)
+      // Without a digest the laptop is not told that its Journal is here.
+      await ledger.note(uid, () => ({ digest: '', bytes, files }))
+      await ledger.raise(uid, 'incomplete', incomplete)
+    }
     // Not before: a crash in between must find that there is something left to do.
     await marks.taken(uid)
     await ledger.lower(uid, 'snapshot-failed', 'unconfirmed')
     await this.#weigh(uid, bytes, quota)
     if (fresh) this.#thin(uid)
-    tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
+    if (incomplete === undefined) tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
   }
 
   /** Until the laptop has come again it is neither a good backup, nor is the laptop told that all is here. */
@@ -175,10 +202,13 @@ export class Keeper {
   async #alarm(uid: string, id: string, held: Taken['held']): Promise<void> {
     const { archivist, ledger, log } = this.#parts
     if (held !== undefined) {
-      const { before, removed, rewritten } = held.upheaval
-      const why = `${removed} of ${before} entries were gone and ${rewritten} rewritten; ${held.id} is on hold`
+      const { kind, before, removed, rewritten } = held.upheaval
+      const sharing = held.inTurns === true ? inTurns(uid) : await this.#parts.sharing?.(uid)
+      const told = sharing === undefined ? '' : `; ${sharing}`
+      const why = `${removed} of ${before} ${kind} were gone and ${rewritten} rewritten; ${held.id} is on hold${told}`
       log.warn({ uid, snapshot: id, held: held.id }, `most of the Journal of ${uid} changed: ${why}`)
       await ledger.raise(uid, 'mass-change', why)
+      if (held.inTurns === true) await ledger.raise(uid, 'shared-key', inTurns(uid))
       return
     }
     const isFlagged = ledger.get(uid)?.flags.some(({ flag }) => flag === 'mass-change') === true

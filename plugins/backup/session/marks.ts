@@ -7,9 +7,13 @@ import { bootId, fsyncDir, makeFolderSync, systemCode } from '../../../core/api.
  * - aside: the documents may have changed since the last snapshot; the Journal has not
  * - dirty: a session may have changed the Journal
  * - whole: the last one on the Journal ended well, and is on the disk; a snapshot is due
+ * - incomplete: the last one on the Journal left something out, and is over; a snapshot is due
  * - old: whole, before the machine was started again: a snapshot is due, and what it is taken of is dirty
  */
-export type Mark = 'aside' | 'dirty' | 'whole' | 'old'
+export type Mark = 'aside' | 'dirty' | 'whole' | 'incomplete' | 'old'
+
+/** Those by which a snapshot is due. */
+const dueMarks: ReadonlySet<Mark> = new Set(['whole', 'incomplete', 'old'])
 
 /** What a session writes, of what snapshots are taken of: `logs` is nothing of it. */
 export type Written = 'logs' | 'aside' | 'dirty'
@@ -32,9 +36,9 @@ const behind = 1
 /** The mark of one whose flush failed: neither is what the kernel has in memory the disk's. */
 const failed = 'flush-failed'
 
-const kinds = new Set<string>(['logs', 'aside', 'dirty', 'whole', 'old'] satisfies Kind[])
+const kinds = new Set<string>(['logs', 'aside', 'dirty', 'incomplete', 'whole', 'old'] satisfies Kind[])
 /** The later one says more. */
-const ranks: readonly Kind[] = ['logs', 'aside', 'dirty', 'whole', 'old']
+const ranks: readonly Kind[] = ['logs', 'aside', 'dirty', 'incomplete', 'whole', 'old']
 
 /**
  * Notes beside the live trees, by which a start after a crash knows what was under way: what snapshots are due, and
@@ -43,17 +47,16 @@ const ranks: readonly Kind[] = ['logs', 'aside', 'dirty', 'whole', 'old']
 export class Marks {
   readonly #folder: string
   readonly #boot: string
-  #isMade = false
 
-  constructor(root: string, boot = bootId()) {
+  /** @param make whether its folder is made now; otherwise prepare() does, once the archive is there */
+  constructor(root: string, { boot = bootId(), make = true }: { boot?: string; make?: boolean } = {}) {
     this.#folder = join(root, 'marks')
     this.#boot = boot
+    if (make) this.prepare()
   }
 
-  /** Makes their folder. Once only, by itself: should the archive go away, nothing is made in its place. */
   prepare(): void {
     makeFolderSync(this.#folder)
-    this.#isMade = true
   }
 
   /** undefined: the live tree is as the last snapshot has it. */
@@ -65,14 +68,14 @@ export class Marks {
     if (kind === 'logs') return boot !== this.#boot && since === 0 ? 'dirty' : undefined
     if (boot === this.#boot) return kind
     // A snapshot that was due for days, for want of room, is of work that nobody else may have any more.
-    if (kind === 'whole' || kind === 'old') return 'old'
+    if (kind === 'whole' || kind === 'incomplete' || kind === 'old') return 'old'
     return kind === 'aside' && since === undefined ? 'aside' : 'dirty'
   }
 
   /** Whether a snapshot must be taken before anybody writes there. */
   isDue(uid: string): boolean {
     const mark = this.get(uid)
-    return mark === 'whole' || mark === 'old'
+    return mark !== undefined && dueMarks.has(mark)
   }
 
   /** Whether the machine was started again since, or a flush failed: what was not flushed may not be there. */
@@ -108,7 +111,7 @@ export class Marks {
   async flushed(uid: string, mark: Mark | undefined): Promise<void> {
     if (mark === undefined) return this.clear(uid)
     const note = { kind: mark, boot: this.#boot, since: undefined }
-    await this.#write(uid, note, mark === 'whole' || mark === 'old' ? 'on the disk' : 'in time')
+    await this.#write(uid, note, dueMarks.has(mark) ? 'on the disk' : 'in time')
   }
 
   /** The snapshot that was due is taken. */
@@ -151,7 +154,6 @@ export class Marks {
 
   /** In place, which needs no room on a full disk, and no more than one flush. */
   async #write(uid: string, { kind, boot, since }: Note, until: 'on the disk' | 'in time'): Promise<void> {
-    if (!this.#isMade) this.prepare()
     const path = join(this.#folder, uid)
     const text = `${`${kind} ${boot} ${since ?? '-'}`.padEnd(length - 1)}\n`
     const there = await open(path, 'r+').catch(unlessMissing)

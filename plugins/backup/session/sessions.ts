@@ -110,7 +110,7 @@ export class LiveSessions implements Sessions {
   }
 
   async #open(caller: Caller, command: RsyncCommand, gone: AbortSignal, held: Held): Promise<Session> {
-    const { layout, slots, turns, keeper, marks, runner } = this.#parts
+    const { layout, ledger, slots, turns, keeper, marks, runner } = this.#parts
     const { uid } = caller
     const { place, direction } = command
     const writes = direction === 'push' && !command.isTrial
@@ -127,7 +127,9 @@ export class LiveSessions implements Sessions {
     const live = layout.live(uid)
     const temporary = join(writes ? layout.temporary(uid) : scratch, basename(scratch))
     const log = join(scratch, 'log')
-    const args = serverArguments(command, { temporary, log })
+    const isIncomplete = ledger.get(uid)?.flags.some(({ flag }) => flag === 'incomplete') === true
+    const naming = writes && place.kind === 'datastore' && isIncomplete
+    const args = serverArguments(command, { temporary, log, naming })
     args.splice(1, 0, ...protocolWords(runner.version))
     const readable = [live]
     if (place.kind === 'snapshot') {
@@ -135,6 +137,12 @@ export class LiveSessions implements Sessions {
       if (isLink) args.splice(args.indexOf('.'), 0, '--copy-dirlinks')
       else readable.pop()
     } else this.#prepareLive(uid)
+    // A live tree in which a session broke off is of no one day: the last snapshot is.
+    const isStandIn = place.kind === 'datastore' && direction === 'pull' && !this.#isOneState(uid)
+    if (isStandIn) {
+      await this.#standIn(uid, join(scratch, place.name), gone)
+      readable.pop()
+    }
     // What came before must be safe before it is written over.
     if (writes && place.kind !== 'marker') {
       await keeper.recover(uid)
@@ -145,7 +153,7 @@ export class LiveSessions implements Sessions {
     if (writes) await removeTree(layout.temporary(uid))
     held.folders.push(temporary)
     mkdirSync(temporary, { recursive: true, mode: 0o700 })
-    const cwd = place.kind === 'snapshot' ? scratch : live
+    const cwd = place.kind === 'snapshot' || isStandIn ? scratch : live
     const writable = direction === 'pull' ? [] : writes ? [live, scratch] : [scratch]
     const places = { cwd, writable, readable: [scratch, ...readable], hidden: [layout.root] }
     const previous = { mark: marks.get(uid), isFlushed: marks.unflushedSince(uid) === undefined }
@@ -255,6 +263,24 @@ export class LiveSessions implements Sessions {
     if (!(await hasRoom(scratch, await this.#largest(uid, id)))) throw new DiskFull()
     await archivist.run('layOut', { uid, to, at: id === 'latest' ? undefined : id }, { signal: gone })
     return false
+  }
+
+  /** Whether a learner's live tree is what one session of the laptop left there, to its end. */
+  #isOneState(uid: string): boolean {
+    const mark = this.#parts.marks.get(uid)
+    return mark !== 'dirty' && mark !== 'old'
+  }
+
+  /** Lays the newest snapshot out under the name that a pull asks for. @throws RequestError NOT_FOUND without one */
+  async #standIn(uid: string, to: string, gone: AbortSignal): Promise<void> {
+    const { archivist, layout } = this.#parts
+    if ((await archivist.run('snapshots', { uid })).length === 0) {
+      throw new RequestError('NOT_FOUND', 'no backup of this laptop has come to its end yet', {
+        hint: 'back up again; what has come already is not sent twice',
+      })
+    }
+    if (!(await hasRoom(layout.scratch, await this.#largest(uid, 'latest')))) throw new DiskFull()
+    await archivist.run('layOut', { uid, to, at: 'latest' }, { signal: gone })
   }
 
   /** How much is laid out for a name at most: for `latest` and dates, the archive says later which it is. */

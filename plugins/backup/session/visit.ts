@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import { type Logger, RequestError, type StreamShape } from '../../../core/api.js'
+import { type Expected, partialCodes } from '../archive/incomplete.js'
 import { datastore, documents } from '../archive/layout.js'
 import type { RsyncCommand } from '../rsync/command.js'
+import { deletes, takesAll, tellsOfErrors } from '../rsync/options.js'
 import { Changes } from './changes.js'
 import { watchPace } from './deadline.js'
 import type { Flusher } from './flusher.js'
@@ -138,20 +140,23 @@ export class Visit implements Session {
     this.#unwatch()
     const { command, finished, caller, logger: log } = this.#parts
     let isWell = false
+    let isPartial = false
     let work: () => Promise<void> = async () => undefined
     try {
       const excess = await this.#guard?.end().catch(() => undefined)
       this.#changes.read()
-      const isSent = code === 0 && excess === undefined && !this.signal.aborted
+      const isOver = excess === undefined && !this.signal.aborted
+      const isCut = isOver && partialCodes.has(code ?? -1) && (await this.#hasRoom())
       // What a laptop is told is safe must not be lost when the power goes.
-      this.#refusal = excess ?? (isSent ? await this.#flush() : undefined)
-      isWell = isSent && this.#refusal === undefined
-      work = await this.#close(isWell, code)
+      this.#refusal = excess ?? (isOver && (code === 0 || isCut) ? await this.#flush() : undefined)
+      isWell = isOver && code === 0 && this.#refusal === undefined
+      isPartial = isCut && this.#refusal === undefined
+      work = await this.#close(isWell || isPartial, code)
     } finally {
       // The laptop does not wait for this: it hears why while it is still there.
       const after = async () => {
         await work().catch(() => undefined)
-        if (!isWell) await this.#makeRoom()
+        if (!isWell && !isPartial) await this.#makeRoom()
       }
       this.#parts.keeper.follow(
         caller.uid,
@@ -165,7 +170,7 @@ export class Visit implements Session {
       `${this.what} of ${uid}: ${this.#refusal?.message ?? told(code, this.signal)}`,
     )
     if (this.#isKept && command.place.kind === 'datastore')
-      finished(caller.uid, isWell, Date.now() - this.since.getTime())
+      finished(caller.uid, isWell || isPartial, Date.now() - this.since.getTime())
     if (this.#isRefused) return notPermitted
     return this.signal.aborted || this.#refusal !== undefined ? tryAgain : (code ?? tryAgain)
   }
@@ -194,6 +199,18 @@ export class Visit implements Session {
   /** Whether rsync's log says that nothing was changed. One that a full disk cut short may lack what was done. */
   get #hasSameAsBefore(): boolean {
     return this.#changes.isComplete && this.#changes.count === 0
+  }
+
+  async #hasRoom(): Promise<boolean> {
+    return hasRoom(this.#parts.temporary).catch(() => false)
+  }
+
+  /** What must be here after a good end, where the client's rsync is too old to tell of files that it could not open. */
+  get #expected(): Expected | undefined {
+    const { options } = this.#parts.command
+    const { total } = this.#changes
+    if (total === undefined || tellsOfErrors(options) || !takesAll(options)) return undefined
+    return { bytes: total, exactly: deletes(options) }
   }
 
   /** One who fills the disk gives back what he took of it: else nobody could come any more, he neither. */
@@ -228,34 +245,43 @@ export class Visit implements Session {
 
   /**
    * Decides what becomes of what rsync has done. What must outlive a crash is on the disk when this resolves.
-   * @param isWell whether it is all on the disk
+   * @param isOver whether a snapshot is worth it: rsync did everything that it could, and it is all on the disk
    * @returns what is to be done, while the laptop goes
    */
-  async #close(isWell: boolean, code: number | null): Promise<() => Promise<void>> {
-    const { bounds, caller, command, marks, previous } = this.#parts
+  async #close(isOver: boolean, code: number | null): Promise<() => Promise<void>> {
+    const { bounds, caller, command, ledger, marks, previous } = this.#parts
+    const { uid } = caller
     const { kind } = command.place
     const nothing = async () => undefined
     if (bounds === undefined || kind === 'marker') return nothing
-    const isSame = code === 0 && this.#hasSameAsBefore
+    const isLogged = code === 0 && this.#hasSameAsBefore
     // What may not be on the disk stays noted as it was when the session began.
-    if (!isWell && !(isSame && previous.isFlushed)) return nothing
-    const wasKept = previous.mark === undefined || previous.mark === 'aside'
-    if (kind === 'datastore' && isWell) {
-      await marks.flushed(caller.uid, isSame && wasKept ? previous.mark : 'whole')
-      return () => this.#keep(isSame && wasKept)
+    if (!isOver && !(isLogged && previous.isFlushed)) return nothing
+    if (kind === 'datastore' && isOver) {
+      const wasKept = previous.mark === undefined || previous.mark === 'aside'
+      // Without a digest the archive does not have all of that Journal, though nothing changed. And what an old client
+      // could not send shows only when what is here is added up.
+      const isAll = Boolean(ledger.get(uid)?.digest) && this.#expected === undefined
+      const isSame = isLogged && wasKept && isAll
+      await marks.flushed(uid, isSame ? previous.mark : code === 0 ? 'whole' : 'incomplete')
+      return () => this.#keep(isSame, code ?? 0)
     }
     // Documents wait for the Journal's next change; logs have no history.
-    const isAside = kind === 'documents' && !isSame && previous.mark === undefined
-    await marks.flushed(caller.uid, isAside ? 'aside' : previous.mark)
+    const isAside = kind === 'documents' && !isLogged && previous.mark === undefined
+    await marks.flushed(uid, isAside ? 'aside' : previous.mark)
     return nothing
   }
 
-  async #keep(isSame: boolean): Promise<void> {
-    const { caller, keeper, ledger } = this.#parts
+  async #keep(isSame: boolean, code: number): Promise<void> {
+    const { caller, keeper, ledger, log } = this.#parts
     const { uid, nickname } = caller
     const named = ledger.get(uid)?.nickname === nickname ? undefined : ledger.note(uid, () => ({ nickname }))
+    const transfer = { code, log, expected: this.#expected }
     // The turn is ours until both have ended, however they end.
-    const done = await Promise.allSettled([named, isSame ? keeper.unchanged(uid) : keeper.keep(uid)])
+    const done = await Promise.allSettled([
+      named,
+      isSame ? keeper.unchanged(uid) : keeper.keep(uid, transfer),
+    ])
     for (const one of done) if (one.status === 'rejected') throw one.reason
   }
 }

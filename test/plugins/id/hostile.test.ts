@@ -359,7 +359,7 @@ t.test(
     t.equal(server.child.exitCode, null, 'it runs on')
     t.strictSame(await register(id, laptop(3)), {
       success: 'OK',
-      jabberserver: '',
+      jabberserver: 'schoolserver',
       backupurl: '',
       backuppath: '',
     })

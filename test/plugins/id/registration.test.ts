@@ -91,7 +91,7 @@ const enrolling = (name: string, additions: Record<string, unknown>): Plugin =>
     ctx.tap(Registration.enrol, () => additions as Enrolment)
   })
 
-const welcome = { success: 'OK', jabberserver: '', backupurl: '', backuppath: '' }
+const welcome = { success: 'OK', jabberserver: 'schoolserver', backupurl: '', backuppath: '' }
 
 t.test("Python's own client registers, and hears the same each time it asks", async (t) => {
   if (!needs(t, 'python3', 'python3')) return

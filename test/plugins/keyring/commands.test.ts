@@ -263,6 +263,12 @@ t.test(
     t.match((await server.command(['keyring', 'clock'], { options: { accept: 'yes' } })).ended, {
       code: 'NOT_WRITABLE',
     })
+    for (const [words, given] of [
+      [['keyring', 'generate'], { args: { role: 'oats' } }],
+      [['keyring', 'import'], { files: files('region.private'), options: { role: 'lease' } }],
+    ] as const)
+      t.match((await server.command([...words], given)).ended, { code: 'NOT_WRITABLE' }, words.join(' '))
+    t.equal((await listed(server)).length, 1, 'no key comes without a line of the log')
     const marked = await server.command(['keyring', 'mark'], { args: { key, state: 'compromised' } })
     t.match(marked, { ended: { exit: 0 }, err: /done, but the audit log does not say so/ })
     t.match(await listed(server), [{ state: 'compromised' }])

@@ -60,19 +60,21 @@ export interface SchoolOptions {
   ssh?: number
   /** Where the backups lie, when not in the root. */
   archive?: string
+  /** Of the server. */
+  env?: Record<string, string>
   /** Percentage of the disk that is kept free; 0 when not said, for the disk of a test may be full of other things. */
   reserve?: number
 }
 
 export async function openSchool(t: Owner, options: SchoolOptions = {}): Promise<School> {
-  const { args = [], root, ssh, reserve = 0 } = options
+  const { args = [], root, ssh, reserve = 0, env = {} } = options
   const [http = 0, id = 0, own = 0] = await freePorts(3)
   const home = root ?? join(await temporaryDirectory(t), 'root')
   const archive = options.archive ?? join(home, 'backup')
   const ports = { http, id, ssh: ssh ?? own }
   const room = ['--backup-path', archive, '--backup-reserve', String(reserve)]
   const start = (more: readonly string[]) =>
-    startServer(t, { root: home, args: [...settings(ports), ...room, ...args, ...more] })
+    startServer(t, { root: home, env, args: [...settings(ports), ...room, ...args, ...more] })
   const backup = (...words: string[]) => cli(t, ['backup', ...words, '--root', home])
   const json = async <R>(...words: string[]): Promise<R> => {
     const { code, out, err } = await backup(...words, '--json')
