@@ -292,9 +292,4 @@ export class House {
       problem === undefined ? [] : [{ plugin, what, problem }],
     )
   }
-
-  /** Writes what is left of the log. */
-  flush(): void {
-    this.#log.flush()
-  }
 }

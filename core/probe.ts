@@ -12,6 +12,8 @@ export interface Probe {
   readonly advice?: true
   /** @returns what is wrong, or undefined when all is well */
   look(settings: Settings): Promise<SugarError | undefined>
+  /** @returns what is here, for `check` to say: "rsync 3.5.0" */
+  tell?(): Promise<string | undefined>
 }
 
 /**
@@ -21,15 +23,18 @@ export interface Probe {
 export function program(name: string, detail: { package: string }): Probe {
   return {
     what: `the program ${name}`,
-    async look() {
-      for (const folder of (process.env.PATH ?? '').split(':')) {
-        if (folder !== '' && (await isExecutable(join(folder, name)))) return undefined
-      }
-      return new SystemError('PROGRAM_MISSING', `the program ${name} is not installed`, {
-        hint: `install the package ${detail.package}: apt-get install ${detail.package}`,
-      })
-    },
+    look: () => missing(name, detail),
   }
+}
+
+/** @returns undefined when a program is on the PATH */
+export async function missing(name: string, detail: { package: string }): Promise<SystemError | undefined> {
+  for (const folder of (process.env.PATH ?? '').split(':')) {
+    if (folder !== '' && (await isExecutable(join(folder, name)))) return undefined
+  }
+  return new SystemError('PROGRAM_MISSING', `the program ${name} is not installed`, {
+    hint: `install the package ${detail.package}: apt-get install ${detail.package}`,
+  })
 }
 
 /** A directory, named by an option, that can be written or made. */

@@ -5,12 +5,15 @@ import { link, lstat, mkdir, open, readdir, rename, rmdir, stat } from 'node:fs/
 import { basename, dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { Call, Delivery } from '../command.js'
+import type { Additions, Call, Delivery } from '../command.js'
 import { RequestError, SystemError, systemCode } from '../errors.js'
 import { unwritten } from '../lib/disk-fault.js'
 import { fsyncDir } from '../lib/durable-file.js'
 import { syncFileSystem } from '../lib/sync-file-system.js'
 import { removeTree, unpack } from '../unpack.js'
+import { addFiles } from './additions.js'
+
+type Whole = Exclude<Delivery, Additions>
 
 /** Milliseconds that a disk, perhaps a slow stick, has to take what was written. */
 const longestFlush = 1_800_000
@@ -19,10 +22,15 @@ const longestFlush = 1_800_000
  * Writes what a command delivers: whole, or not at all.
  * @param typed the paths that were typed: whoever answers on the control socket may name these and no others, for the
  *   person here may be root and the server is not
+ * @param note is told what the person should know of how it was written, a line each
  */
-export function receiver(typed: ReadonlySet<string>): Call['deliver'] {
+export function receiver(
+  typed: ReadonlySet<string>,
+  note: (line: string) => void = () => undefined,
+): Call['deliver'] {
   return async (what, content) => {
     if (!typed.has(what.to)) throw new RequestError('REFUSED', `nobody asked for ${what.to} to be written`)
+    if (what.form === 'additions') return addFiles(what, content, note)
     const making = await placeBeside(what.to)
     try {
       await (what.form === 'file' ? writeFile : writeDirectory)(what, content, making)
@@ -35,11 +43,7 @@ export function receiver(typed: ReadonlySet<string>): Call['deliver'] {
   }
 }
 
-async function writeFile(
-  { to }: Delivery,
-  content: AsyncIterable<Uint8Array>,
-  making: string,
-): Promise<void> {
+async function writeFile({ to }: Whole, content: AsyncIterable<Uint8Array>, making: string): Promise<void> {
   await pipeline(
     Readable.from(content, { objectMode: false }),
     createWriteStream(making, { mode: 0o600, flags: 'wx' }),
@@ -57,7 +61,7 @@ async function writeFile(
 }
 
 async function writeDirectory(
-  { to }: Delivery,
+  { to }: Whole,
   content: AsyncIterable<Uint8Array>,
   making: string,
 ): Promise<void> {

@@ -28,7 +28,7 @@ export class Listeners {
   readonly #log: Logger
   readonly #lacks: () => boolean
   readonly #doors: Door[] = []
-  readonly #connections = new Connections()
+  readonly #connections: Connections
   readonly #byPort = new Map<string, Listener>()
 
   /** @param lacks whether a plugin waits for its disk: unknown addresses may be its */
@@ -36,6 +36,7 @@ export class Listeners {
     this.#settings = settings
     this.#log = log
     this.#lacks = lacks
+    this.#connections = new Connections(log)
   }
 
   /** A router on the port that an option holds. Two options with the same port share a listener. */

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { SystemError } from '../errors.js'
+import { diskError, diskFaultIn } from './disk-fault.js'
 
 /** Characters of the program's complaint that are kept. */
 const mostSaid = 1000
@@ -15,7 +16,7 @@ const env = () => ({ PATH: process.env.PATH, LC_ALL: 'C' })
  * coreutils. One flush for thousands of files, where an fsync for each takes minutes.
  * @param path any file or directory on it
  * @param signal ends it. A process that the kernel holds in the call ends later: this settles when it has
- * @throws SystemError NO_SPACE; NOT_WRITABLE, with what the system said (`Input/output error`); the signal's reason
+ * @throws SystemError NO_SPACE, DISK_FAILING, NOT_WRITABLE; the signal's reason
  */
 export function syncFileSystem(path: string, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -40,7 +41,7 @@ export function syncFileSystem(path: string, signal?: AbortSignal): Promise<void
   })
 }
 
-/** The same, for a process that has nothing else to do. @throws SystemError NO_SPACE, NOT_WRITABLE */
+/** The same, for a process that has nothing else to do. @throws SystemError NO_SPACE, DISK_FAILING, NOT_WRITABLE */
 export function syncFileSystemSync(path: string): void {
   const { status, signal, stderr, error } = spawnSync('sync', args(path), {
     ...{ env: env(), timeout: longest, killSignal: 'SIGKILL', encoding: 'utf8' },
@@ -52,11 +53,8 @@ export function syncFileSystemSync(path: string): void {
 
 function unsynced(path: string, why: string): SystemError {
   const said = why.trim().slice(0, 300)
-  if (/No space left|quota/i.test(said)) {
-    return new SystemError('NO_SPACE', `there is no room to write ${path} to the disk`, {
-      hint: 'make room on its disk',
-    })
-  }
+  const fault = diskFaultIn(said)
+  if (fault !== undefined) return diskError(path, fault)
   return new SystemError('NOT_WRITABLE', `${path} cannot be written to the disk: ${said}`, {
     hint: 'look at the disk: "dmesg" tells what is wrong with it',
   })

@@ -40,7 +40,7 @@ export class KeptJournals implements Journals {
         nickname,
         serials,
         // What the archive does not have was lost with its disk.
-        lastGood: (holding && (doc?.lastGood ?? holding.newest?.at)) ?? null,
+        lastGood: (holding && (doc?.lastGood ?? holding.lastGood?.at)) ?? null,
         snapshots: holding?.snapshots ?? 0,
         bytes: holding?.newest?.bytes ?? 0,
         flags: flagsOf(doc, holding, flags),
@@ -98,5 +98,7 @@ function flagsOf(
   if ((holding?.braked.length ?? 0) > 0) flags.add('mass-change')
   for (const flag of registered) if (concerning.has(flag)) flags.add(flag)
   if (holding?.damaged !== undefined) flags.add('damaged')
+  if (holding?.newest?.unconfirmed === true) flags.add('unconfirmed')
+  if (holding?.newest?.incomplete !== undefined) flags.add('incomplete')
   return [...flags]
 }

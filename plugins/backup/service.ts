@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs'
-import { userInfo } from 'node:os'
+import { existsSync, readdirSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
@@ -16,7 +16,7 @@ import { Admission } from './admission/admission.js'
 import { serveAdmission } from './admission/routes.js'
 import { Slots } from './admission/slots.js'
 import { Archivist } from './archive/archivist.js'
-import { Layout } from './archive/layout.js'
+import { Layout, temporaryOfLive } from './archive/layout.js'
 import { Objects } from './archive/objects.js'
 import { Share } from './archive/share.js'
 import { ArchiveDirectory, backupDirectory } from './archive-directory.js'
@@ -26,10 +26,13 @@ import { KeptJournals } from './journals.js'
 import { Maintenance } from './maintenance.js'
 import type { options } from './options.js'
 import { Backup } from './public.js'
+import { Flusher } from './session/flusher.js'
 import { Keeper } from './session/keeper.js'
+import { forgetLearner } from './session/leave.js'
 import { type collections, Ledger } from './session/ledger.js'
 import { Marks } from './session/marks.js'
 import { Processes } from './session/processes.js'
+import { confinementLine, findRunner, type Runner } from './session/runner.js'
 import { LiveSessions } from './session/sessions.js'
 import { Turns } from './session/turns.js'
 import { chapterOf, statusOf } from './status.js'
@@ -61,12 +64,16 @@ const million = 1e6
 /** Seconds between two looks whether the disk of the backups has gone or come back. */
 const lookEvery = 5
 
+/** Milliseconds that the disk has at the end, before the machine may be switched off. */
+const longestRest = 20_000
+
 /** What the lines of authorized_keys run. */
 const program = fileURLToPath(new URL('../../core/bin/sugar-server.js', import.meta.url))
 
 interface Parts {
   layout: Layout
   processes: Processes
+  runner: Runner
   marks: Marks
   ledger: Ledger
 }
@@ -76,7 +83,9 @@ export class Service {
   readonly desk: Desk
   readonly #ctx: BackupContext
   readonly #sessions: LiveSessions
+  readonly #runner: Runner
   readonly #admission: Admission
+  readonly #flusher: Flusher
   #transport: Transport | undefined
 
   /** Makes it ready for commands, and for laptops once the sockets are bound. */
@@ -95,12 +104,16 @@ export class Service {
       )
       for (const folder of [layout.scratch, layout.objects, layout.lives, layout.allSnapshots])
         makeFolderSync(folder)
+      for (const name of readdirSync(layout.lives))
+        await removeTree(join(layout.lives, name, temporaryOfLive))
       marks.prepare()
       processes.prepare()
       await forgetLost(ledger, layout, ctx.log)
     })
     const isThere = await archive.open()
-    const service = new Service(ctx, archive, { layout, processes, marks, ledger })
+    // Tried in a directory that is there, whether the archive is or not.
+    const runner = await findRunner(tmpdir())
+    const service = new Service(ctx, archive, { layout, processes, runner, marks, ledger })
     await service.#open()
     // Commands with the doors shut wait for it too, and give what a laptop was told is safe.
     if (isThere) service.desk.keeper.catchUp()
@@ -110,11 +123,12 @@ export class Service {
   private constructor(
     ctx: BackupContext,
     archive: ArchiveDirectory,
-    { layout, processes, marks, ledger }: Parts,
+    { layout, processes, runner, marks, ledger }: Parts,
   ) {
     const { config, log, needs } = ctx
     const { users } = needs
     const turns = new Turns()
+    this.#flusher = new Flusher(layout.root, { log, failed: () => marks.doubtAll() })
     const slots = new Slots(config['backup-slots'])
     const archivist = new Archivist(
       layout.root,
@@ -157,6 +171,7 @@ export class Service {
     const measured = () => share.measure()
     this.desk = { users, journals, archivist, keeper, ledger, marks, turns, layout, rules, log, measured }
     this.#ctx = ctx
+    this.#runner = runner
     const facts = factsOf({
       users,
       ledger,
@@ -170,8 +185,9 @@ export class Service {
     })
     this.#admission = new Admission(facts, slots, config['backup-load'])
     this.#sessions = new LiveSessions({
-      ...{ layout, slots, turns, archivist, keeper, ledger, marks, processes, log, quota },
+      ...{ layout, slots, turns, archivist, keeper, ledger, marks, processes, runner, log, quota },
       check: () => mustBeThere(archive),
+      flusher: this.#flusher,
       finished: (uid, well, ms) => {
         if (well) this.#admission.finished(uid, ms)
       },
@@ -202,6 +218,7 @@ export class Service {
     )
     ctx.health('space', () => (archive.problem() === undefined ? facts.space() : undefined))
     ctx.health('room soon', () => share.warning())
+    ctx.health('flush', () => this.#flusher.problem)
   }
 
   /** What a laptop is told at its registration (docs/reference/protocols.md: backup, The register reply). */
@@ -219,8 +236,14 @@ export class Service {
     }
   }
 
+  /** Takes away all that is kept of a learner. */
+  forget(uid: string): Promise<void> {
+    return forgetLearner(uid, this.desk)
+  }
+
   status(): Chapter {
-    return statusOf(this.#admission, this.#sessions, this.desk.ledger, this.#transport)
+    const confined = confinementLine(this.#runner)
+    return statusOf(this.#admission, this.#sessions, this.desk.ledger, this.#transport, confined)
   }
 
   async explain(wanted: string): Promise<Partial<Story> | undefined> {
@@ -242,12 +265,26 @@ export class Service {
     const { config, http, on, defer } = this.#ctx
     serveAdmission(http.router, this.#admission)
     if (config['backup-xs-port'] > 0) serveAdmission(http.listener('backup-xs-port'), this.#admission)
+    defer(() => this.#flushRest())
     defer(() => this.desk.archivist.close())
     defer(() => this.#transport?.close())
     // Before the connections close: laptops are told why.
     defer(() => this.#sessions.close())
     await (config['backup-transport'] === 'ssh2' ? this.#openSsh2() : this.#openSshd())
     on('drain', () => this.#sessions.drain())
+  }
+
+  /** What broken sessions left need not be doubted when the machine is switched off now, as it should be. */
+  async #flushRest(): Promise<void> {
+    const { marks, log } = this.desk
+    const uids = marks.unflushed()
+    if (uids.length === 0) return
+    try {
+      await this.#flusher.flush(AbortSignal.timeout(longestRest))
+      for (const uid of uids) await marks.flushed(uid, marks.get(uid))
+    } catch (error) {
+      log.warn({ err: error }, 'what broken sessions left is not certain to be on the disk')
+    }
   }
 
   async #openSsh2(): Promise<void> {
@@ -264,7 +301,10 @@ export class Service {
   }
 
   async #openSshd(): Promise<void> {
-    const { openSshd } = await import('./transport/sshd/server.js')
+    const [{ openSshd }, { noDsa, takesDsa }] = await Promise.all([
+      import('./transport/sshd/server.js'),
+      import('./transport/sshd/openssh.js'),
+    ])
     const { config, log, on, every } = this.#ctx
     // A command with its doors shut serves no laptop.
     on('ready', async () => {
@@ -274,6 +314,7 @@ export class Service {
         sessions: this.#sessions,
         laptops: this.desk.users,
         log,
+        remark: (await takesDsa()) === false ? noDsa : undefined,
       })
       const file = config['backup-authorized-keys']
       if (file === '') return

@@ -13,6 +13,7 @@ export function statusOf(
   sessions: LiveSessions,
   ledger: Ledger,
   transport: Transport | undefined,
+  confined: string,
 ): Chapter {
   const { slots, running, reserved, inLine, waiting, oldestWait, asked } = admission.status()
   const flagged = ledger
@@ -29,6 +30,7 @@ export function statusOf(
   }))
   const lines = [
     `transport  ${transport?.where ?? 'not open'}, ${transport?.connections ?? 0} connections`,
+    `confined   ${confined}`,
     `slots      ${running} of ${slots} taken, ${reserved} kept for laptops that were told to come, ${inLine} connected and in line`,
     `waiting    ${waiting} laptops were told to come again${waiting > 0 ? `; one waits for ${oldestWait} s` : ''}`,
     `asked      ${
@@ -47,7 +49,18 @@ export function statusOf(
   if (flagged.length > named) lines.push(`flag       and ${flagged.length - named} more: see "backup list"`)
   return {
     lines,
-    facts: { slots, running, reserved, inLine, waiting, oldestWait, asked, sessions: visits, flagged },
+    facts: {
+      confined,
+      slots,
+      running,
+      reserved,
+      inLine,
+      waiting,
+      oldestWait,
+      asked,
+      sessions: visits,
+      flagged,
+    },
   }
 }
 

@@ -18,6 +18,8 @@ export interface UserDoc {
   lacks?: 'backup'
   /** The learner that an operator joined this key to. */
   aliasOf?: string
+  /** It registered first with a serial of a demonstration, and never with another: it may leave by itself. */
+  demo?: true
 }
 
 /** A serial, and whose it is. */

@@ -83,16 +83,18 @@ export default definePlugin({
   async start(ctx) {
     const { config, log, store } = ctx
     // Imported here, so that commands which only read this object stay quick.
-    const [{ Reception }, { serveRpc }, { serveRest }] = await Promise.all([
+    const [{ Reception }, { serveRpc }, { serveRest }, { serveLeave }] = await Promise.all([
       import('./reception.js'),
       import('./rpc.js'),
       import('./rest.js'),
+      import('./leave.js'),
     ])
     const directory = new Directory(store)
     const registry = new Registry(store, new Allowance(config['registration-limit']))
     const reception = new Reception(registry, directory, ctx, config)
     serveRpc(ctx.http.listener('id-port'), reception, log)
     serveRest(ctx.http.router, reception, directory)
+    serveLeave(ctx.http.router, { shelves: store, ask: ctx.ask, log })
 
     if (config.registration !== 'open') ctx.tap(Registration.admit, (candidate) => admit(candidate))
     ctx.tap(explain, async (_, wanted) => {

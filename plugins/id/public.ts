@@ -24,8 +24,9 @@ export interface Learner {
  * - serial-conflict: a serial came with two keys
  * - shared-key: the key came from two XOs, as when a disk or stick was copied with the key on it
  * - no-backup-address: its laptop registered while backup did not run, and must register again
+ * - demo: a demonstration's
  */
-export type Flag = 'alias' | 'serial-conflict' | 'shared-key' | 'no-backup-address'
+export type Flag = 'alias' | 'serial-conflict' | 'shared-key' | 'no-backup-address' | 'demo'
 
 export { adviceOn, separately } from './flags.js'
 
@@ -89,6 +90,11 @@ export const Registration = {
    * where an answer without them would be kept by the laptop and do harm, as an empty backupurl would.
    */
   enrol: fold<Enrolment, Learner>('id/enrol@1', { seconds }),
+  /**
+   * The learner of a demonstration leaves, and its registration is removed next: take away what you keep of it. Throw a
+   * RequestError where that cannot be done now; then it stays. May be asked again for one of whom nothing is left.
+   */
+  leave: gate<Learner>('id/leave@1', { seconds: 20 }),
   /** A laptop registered for the first time. */
   registered: news<Learner>('id/registered@1'),
 }

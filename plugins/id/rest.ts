@@ -35,7 +35,8 @@ export function serveRest(router: Router, reception: Reception, users: Users): v
   })
 }
 
-async function replying(work: () => Promise<object>): Promise<object> {
+/** A reply that says whether it went well; a refusal is one like any other. */
+export async function replying(work: () => Promise<object>): Promise<object> {
   try {
     return { success: 'OK', ...(await work()) }
   } catch (error) {

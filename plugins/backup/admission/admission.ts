@@ -1,4 +1,4 @@
-import { Addresses } from './addresses.js'
+import { RateLimit } from '../../../core/api.js'
 import { type Clock, systemClock } from './clock.js'
 import { type Form, parseQuestion, type Question, type Sound } from './question.js'
 import { Queue } from './queue.js'
@@ -72,6 +72,8 @@ interface Means {
 
 const refusedFor = 3600
 const mostWords = 10_000
+/** Questions of one network that cost a look into the store: a whole school may stand behind one router. */
+const questions = { burst: 1200, perSecond: 20 }
 
 /** Decides who may back up now (docs/reference/protocols.md: backup, Asking for permission). */
 export class Admission {
@@ -81,7 +83,7 @@ export class Admission {
   readonly #room: Room
   readonly #archive: Room
   readonly #queue: Queue
-  readonly #addresses: Addresses
+  readonly #questions: RateLimit
   /** Whose place a word leads to. */
   readonly #names = new Map<string, string>()
   readonly #asked: Partial<Record<Kind, number>> = {}
@@ -99,7 +101,7 @@ export class Admission {
     this.#room = new Room(() => facts.space(), clock)
     this.#archive = new Room(() => facts.away(), clock, 0)
     this.#queue = new Queue(slots.total, clock, random)
-    this.#addresses = new Addresses(clock)
+    this.#questions = new RateLimit(questions, () => clock.now())
   }
 
   /** Answers one question. A 200 keeps a slot for a minute. */
@@ -149,7 +151,7 @@ export class Admission {
       return later('again', again, 'the school server is busy; please wait as long as it asks')
     // Whoever waits already has shown to be somebody: a flood from behind the same router does not keep him out.
     const waits = this.#queue.has(this.#names.get(sound.word) ?? '')
-    if (!waits && !this.#addresses.take(question.address))
+    if (!waits && !this.#questions.take(question.address))
       return later('flood', this.#queue.pace.between(60, 300), 'too many questions come from this network')
     const learners = await this.#facts.learners(sound.who, sound.form)
     const [first, second] = learners

@@ -1,6 +1,11 @@
-import { spawnSync } from 'node:child_process'
-import { closeSync, fsyncSync, openSync } from 'node:fs'
-import { diskError, diskFault, diskFaultIn, SugarError, SystemError } from '../../../core/api.js'
+import {
+  diskError,
+  diskFault,
+  fsyncDirSync,
+  SugarError,
+  SystemError,
+  syncFileSystemSync,
+} from '../../../core/api.js'
 
 /**
  * Has everything of a file system written to the disk: one flush for thousands of files, where an fsync for each
@@ -8,26 +13,16 @@ import { diskError, diskFault, diskFaultIn, SugarError, SystemError } from '../.
  * @throws SystemError NO_SPACE, DISK_FAILING, NOT_WRITABLE
  */
 export function syncDisk(path: string): void {
-  const { status, stderr, error } = spawnSync('sync', ['-f', path], { stdio: ['ignore', 'ignore', 'pipe'] })
-  if (status === 0) return
-  const why = (error?.message ?? stderr.toString()).trim()
-  const fault = diskFaultIn(why)
-  if (fault === 'full') throw noRoom(`there is no room to write ${path}`)
-  if (fault !== undefined) throw diskError(path, fault)
-  throw new SystemError('NOT_WRITABLE', `${path} cannot be written to the disk: ${why}`, {
-    hint: 'check the disk',
-  })
+  try {
+    syncFileSystemSync(path)
+  } catch (error) {
+    if (error instanceof SugarError && error.code === 'NO_SPACE') throw noRoom(error.message, error)
+    throw error
+  }
 }
 
 /** Has a directory's names written to the disk. */
-export function syncFolder(path: string): void {
-  const folder = openSync(path, 'r')
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
-}
+export const syncFolder = fsyncDirSync
 
 export const noRoom = (what: string, cause?: unknown): SystemError =>
   new SystemError('NO_SPACE', what, {

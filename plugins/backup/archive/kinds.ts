@@ -1,13 +1,11 @@
 import { SugarError } from '../../../core/api.js'
-import { Brake, isUpheaval } from './brake.js'
+import { Brake } from './brake.js'
 import { Bundles } from './bundles.js'
-import { datastore, type Layout } from './layout.js'
+import type { Layout } from './layout.js'
 import type { Manifest } from './manifest.js'
 import { Objects } from './objects.js'
 import { rowsOf } from './rows.js'
 import { type Hold, Shelf } from './shelf.js'
-
-const prefix = `${datastore}/`
 
 /** Snapshots that the brake holds beside the first one, at most. */
 const mostKinds = 4
@@ -15,15 +13,12 @@ const mostKinds = 4
 /** Whether a Journal has most of what another one has, unchanged. @throws SystemError DAMAGED */
 export function hasMostOf(bundles: Bundles, now: Manifest, before: Manifest): boolean {
   const brake = new Brake()
-  for (const row of rowsOf(bundles, before)) {
-    if (row.path.startsWith(prefix)) brake.was(row.path.slice(prefix.length), row)
-  }
+  for (const row of rowsOf(bundles, before)) brake.was(row.path, row)
   for (const row of rowsOf(bundles, now)) {
-    if (!row.path.startsWith(prefix)) continue
-    brake.here(row.path.slice(prefix.length))
-    brake.is(row.path.slice(prefix.length), row)
+    brake.here(row.path, row.type === 'file')
+    brake.is(row.path, row)
   }
-  return !isUpheaval(brake.upheaval(before.header.entries))
+  return brake.upheaval() === undefined
 }
 
 /**

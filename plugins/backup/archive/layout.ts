@@ -13,6 +13,11 @@ export class Layout {
     return join(this.root, 'live', checked(uid))
   }
 
+  /** What comes to a live tree and is not whole yet: below it, so that a confined rsync can move it to its place. */
+  temporary(uid: string): string {
+    return join(this.live(uid), temporaryOfLive)
+  }
+
   get lives(): string {
     return join(this.root, 'live')
   }
@@ -47,6 +52,15 @@ function checked(uid: string): string {
 /** The place of a Journal in what a laptop sends, and the one of its documents. */
 export const datastore = 'datastore-current'
 export const documents = 'documents'
+
+/** In a live tree, out of reach of what laptops can name. Emptied before each session. */
+export const temporaryOfLive = '.temporary'
+
+/**
+ * Where rsync keeps what has come of a file when a session breaks off, in the directory of that file: so that no file
+ * of a live tree is ever cut short, and the next session goes on with it. rsync's own name for such a directory.
+ */
+export const partialDirectory = '.rsync-partial'
 
 /** Of a live tree, what is worth a history; by the names that paths in snapshots begin with. */
 export const placesOfLive = { [datastore]: datastore, [documents]: documents }

@@ -34,7 +34,10 @@ async function registered(users: Desk['users'], uid: string, flag: string): Prom
   return learner && own && adviceOn(own, learner)
 }
 
-const adviceFor = (flag: string, uid: string): string =>
-  flag === 'mass-change'
-    ? `; "backup restore ${uid.slice(0, 12)} --to ..." gives what was there before, "backup release ${uid.slice(0, 12)}" says that all is well`
-    : ''
+function adviceFor(flag: string, uid: string): string {
+  const who = uid.slice(0, 12)
+  if (flag === 'mass-change')
+    return `; "backup restore ${who} --to ..." gives what was there before, "backup release ${who}" says that all is well`
+  if (flag === 'unconfirmed') return '; let the laptop back up again'
+  return flag === 'incomplete' ? '; look after these files on the laptop: all others are kept' : ''
+}

@@ -12,6 +12,11 @@ const columns: readonly Column<SnapshotFacts>[] = [
   { title: 'SIZE', text: ({ bytes }) => amount(bytes) },
   { title: 'ADDED', text: ({ added }) => amount(added) },
   { title: 'HELD', text: ({ why, damaged }) => damaged ?? why ?? '' },
+  {
+    title: 'NOTE',
+    text: ({ unconfirmed }) => (unconfirmed === true ? 'unconfirmed: after a power cut' : ''),
+  },
+  { title: 'INCOMPLETE', text: ({ incomplete }) => incomplete ?? '' },
 ]
 
 /** `backup snapshots USER`: oldest first. */

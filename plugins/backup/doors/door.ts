@@ -1,5 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import type { Socket } from 'node:net'
+import { judgedStream } from '../../../core/lib/rsync/judged-stream.js'
+import { StreamHead, type StreamShape } from '../../../core/lib/rsync/stream-head.js'
 import { endRsync, type RsyncRun, startRsync } from '../transport/rsync-process.js'
 import { type Fields, lineOf, readLines } from '../transport/sshd/lines.js'
 import { overhear } from '../transport/words.js'
@@ -12,7 +14,7 @@ const look = 1000
 
 /**
  * What sshd runs in place of whatever a laptop asked for: `sugar-server backup door --root ROOT UID`. It asks the
- * server, starts rsync with sshd's own pipes, so that no byte of a backup passes through here, and says how it went.
+ * server, starts rsync with sshd's own pipe as its output, passes on what the laptop sends, and says how it went.
  *
  * @returns the exit code for the laptop
  */
@@ -49,13 +51,21 @@ function attend(server: Socket): Promise<number> {
   const tell = (value: object) => {
     if (server.writable) server.write(lineOf(value))
   }
-  const start = (run: RsyncRun) => {
+  const start = (run: Run) => {
     rsync = startRsync(run, 'inherit', () => complain('the server cannot run rsync', 'tell your teacher'))
-    if (!rsync?.stderr) return tell({ ended: null })
-    const overheard = overhear(rsync.stderr)
+    if (!rsync?.stderr || !rsync.stdin) return tell({ ended: null })
+    const { stdin, stderr } = rsync
+    const overheard = overhear(stderr)
+    // rsync may end before it has read everything.
+    stdin.on('error', () => process.stdin.unpipe(judged).resume())
+    const judged = judgedStream(new StreamHead(run.shape), ({ message, hint }) =>
+      tell({ refused: message, hint }),
+    )
+    process.stdin.pipe(judged).pipe(stdin)
     running = new Promise((resolve) => {
       rsync?.once('close', (code) => {
         rsync = undefined
+        process.stdin.destroy()
         print(overheard())
         tell({ ended: code })
         resolve()
@@ -68,7 +78,7 @@ function attend(server: Socket): Promise<number> {
     (told) => {
       if (isRun(told)) start(told)
       else if (told.abort !== undefined) {
-        complain(told.abort)
+        complain(told.abort, told.hint)
         stop()
       } else if (typeof told.exit === 'number') {
         complain(told.message, told.hint)
@@ -91,4 +101,6 @@ function attend(server: Socket): Promise<number> {
   })
 }
 
-const isRun = (told: Fields): told is Fields & RsyncRun => Array.isArray(told.args)
+type Run = RsyncRun & { readonly shape: StreamShape }
+
+const isRun = (told: Fields): told is Fields & Run => Array.isArray(told.args)

@@ -14,6 +14,9 @@ export type FlagName =
   | 'over-quota'
   | 'snapshot-failed'
   | 'damaged'
+  /** A power cut may have torn what was sent; until the laptop has come again. */
+  | 'unconfirmed'
+  | 'incomplete'
 
 export interface Flag {
   flag: FlagName
@@ -84,6 +87,12 @@ export class Ledger {
   async lower(uid: string, ...names: FlagName[]): Promise<void> {
     if (this.get(uid)?.flags.some(({ flag }) => names.includes(flag)) !== true) return
     await this.note(uid, ({ flags }) => ({ flags: flags.filter(({ flag }) => !names.includes(flag)) }))
+  }
+
+  /** Forgets a learner. */
+  async remove(uid: string): Promise<void> {
+    await this.#store.remove(uid)
+    this.#docs.delete(uid)
   }
 
   async #write(uid: string, change: (doc: LedgerDoc) => Change<LedgerDoc>): Promise<void> {

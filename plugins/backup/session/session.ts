@@ -1,3 +1,5 @@
+import type { RequestError, StreamShape } from '../../../core/api.js'
+
 /** Who comes over ssh: the key has named the learner already. */
 export interface Caller {
   readonly uid: string
@@ -9,8 +11,12 @@ export interface Caller {
 
 /** What a laptop may do with one command of its own: one `rsync --server`, in one directory. */
 export interface Session {
+  /** Words that start rsync: programs that set limits and confine it, with their arguments. */
+  readonly before: readonly string[]
   /** Arguments of the program rsync. */
   readonly args: readonly string[]
+  /** What the client's stream must begin with: no other byte of it may reach rsync before that was judged. */
+  readonly shape: StreamShape
   readonly cwd: string
   /** The whole environment. */
   readonly env: Readonly<Record<string, string>>
@@ -19,6 +25,8 @@ export interface Session {
    * rsync (SIGTERM, then SIGKILL), and call ended() all the same.
    */
   readonly signal: AbortSignal
+  /** Ends it because of what its client sent, which is logged; otherwise as by the signal. */
+  refuse(reason: RequestError): void
   /** rsync runs. @param pid so that what a crash leaves behind can be found */
   started(pid: number): void
   /**
@@ -27,6 +35,11 @@ export interface Session {
    * @returns the exit code for the laptop: 0 says that what it sent is kept
    */
   ended(code: number | null): Promise<number>
+  /**
+   * Once ended() has resolved: why what rsync took is not kept all the same, for the laptop to be told on standard
+   * error; undefined where it is, or rsync or the signal's reason says why.
+   */
+  readonly refusal?: RequestError | undefined
 }
 
 /** Where both transports lead. */

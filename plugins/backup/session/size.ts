@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
+import { temporaryOfLive } from '../archive/layout.js'
 
 /** How much there is in a folder. */
 export interface Size {
@@ -11,10 +13,11 @@ export interface Size {
 
 /**
  * Counts what is below a folder, by a program of its own: 32,000 files take a tenth of a second, in which nobody else
- * waits. What comes and goes meanwhile is counted or not.
+ * waits. What comes and goes meanwhile is counted or not, and what is not whole yet is not.
  */
 export async function sizeOf(folder: string): Promise<Size> {
-  const find = spawn('find', [folder, '-mindepth', '1', '-printf', '%y %s\\n'], {
+  const unfinished = ['-path', join(folder, temporaryOfLive), '-prune']
+  const find = spawn('find', [folder, ...unfinished, '-o', '-mindepth', '1', '-printf', '%y %s\\n'], {
     env: { PATH: process.env.PATH, LC_ALL: 'C' },
     stdio: ['ignore', 'pipe', 'ignore'],
   })

@@ -2,6 +2,8 @@ import { type ChildProcess, type StdioPipe, spawn } from 'node:child_process'
 
 /** What rsync is started with; an argument list, never a shell. */
 export interface RsyncRun {
+  /** Words that start rsync: other programs with their arguments. */
+  readonly before: readonly string[]
   readonly args: readonly string[]
   readonly cwd: string
   /** The whole environment. */
@@ -13,17 +15,18 @@ const grace = 2000
 
 /**
  * Starts rsync as the first of a group of processes: it is several itself, and they are ended together.
- * @param ends its standard input and output; standard error is always a pipe
+ * @param output its standard output; standard input and error are always pipes
  * @param failed is called, at once or a little later, with the reason when it cannot be started
  * @returns undefined when it cannot
  */
 export function startRsync(
-  { args, cwd, env }: RsyncRun,
-  ends: StdioPipe | 'inherit',
+  { before, args, cwd, env }: RsyncRun,
+  output: StdioPipe | 'inherit',
   failed: (error: unknown) => void,
 ): ChildProcess | undefined {
+  const [program = '', ...words] = [...before, 'rsync', ...args]
   try {
-    const rsync = spawn('rsync', args, { cwd, env, detached: true, stdio: [ends, ends, 'pipe'] })
+    const rsync = spawn(program, words, { cwd, env, detached: true, stdio: ['pipe', output, 'pipe'] })
     rsync.on('error', failed)
     // Without a number it never ran, and it may never say that it has ended either.
     return rsync.pid === undefined ? undefined : rsync

@@ -19,6 +19,7 @@ import {
   uidOf,
 } from '../../support/id/registering-laptops.js'
 import { needs } from '../../support/needs.js'
+import { runs } from '../../support/rounds.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.teardown(hangUp)
@@ -74,6 +75,8 @@ async function idmgr(t: Test, rows: readonly Row[], columns = xsColumns): Promis
   const file = join(t.testdir(), `identity${Math.random()}.db`)
   const script = `
 import json, sqlite3, sys
+
+t.setTimeout(300_000)
 columns, rows = json.load(sys.stdin)
 db = sqlite3.connect(sys.argv[1])
 db.execute('CREATE TABLE laptops (' + ', '.join(columns) + ')')
@@ -501,6 +504,6 @@ t.test('any table survives being written as CSV and read again', async () => {
       const same = rows.map(({ uid, nickname, notes }) => ({ uid, nickname, notes }))
       return JSON.stringify(read) === JSON.stringify(same)
     }),
-    { numRuns: 5000, seed: 20 },
+    runs(5000),
   )
 })

@@ -23,6 +23,9 @@ import {
   uidOf,
 } from '../../support/id/registering-laptops.js'
 import { needs } from '../../support/needs.js'
+import { runs } from '../../support/rounds.js'
+
+t.setTimeout(300_000)
 
 t.teardown(hangUp)
 
@@ -281,7 +284,7 @@ t.test('any nickname is stored exactly or refused', async (t) => {
       }),
       fc.string({ unit: 'grapheme', minLength: 150, maxLength: 400 }),
     ),
-    { numRuns: 600, seed: 20 },
+    runs(600),
   )
   const refused = new Map<string, string>()
   for (const [number, nickname] of names.entries()) {
@@ -290,7 +293,7 @@ t.test('any nickname is stored exactly or refused', async (t) => {
   }
   const known = await listed(house)
   t.equal(known.size + refused.size, names.length)
-  t.ok(refused.size > 0 && known.size > 100, `${known.size} kept, ${refused.size} refused`)
+  t.ok(refused.size > 0 && known.size > names.length / 6, `${known.size} kept, ${refused.size} refused`)
   for (const [number, nickname] of names.entries()) {
     const uid = uidOf(laptop(number))
     if (!refused.has(uid) && known.get(uid)?.nickname !== nickname)

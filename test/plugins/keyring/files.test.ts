@@ -10,9 +10,10 @@ import keyring from '../../../plugins/keyring/plugin.js'
 import { isSignedBy, parseSignature } from '../../../plugins/keyring/wire/signature.js'
 import { made } from '../../support/keyring/key-files.js'
 import { publicOf, second, third, xo } from '../../support/keyring/open-keyring.js'
+import { runs } from '../../support/rounds.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const read = (text: string) => readLaptops(Buffer.from(text))
 
@@ -82,7 +83,7 @@ t.test('what is no list is refused, whatever it is', async (t) => {
     })
     return laptops.length === 0
   })
-  await t.resolves(fc.assert(bytes, { numRuns: 300 }))
+  await t.resolves(fc.assert(bytes, runs(300)))
 })
 
 t.test('a list as long as a country is read while others get their turn', async (t) => {

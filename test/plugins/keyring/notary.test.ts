@@ -13,7 +13,7 @@ import { fill, made, smallDisk } from '../../support/keyring/key-files.js'
 import { madeUp, noon, xo } from '../../support/keyring/open-keyring.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 interface Office {
   readonly notary: Notary

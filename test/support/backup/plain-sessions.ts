@@ -2,9 +2,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import type { RsyncVersion } from '../../../core/api.js'
 import { serverArguments } from '../../../plugins/backup/rsync/arguments.js'
 import { parseCommand } from '../../../plugins/backup/rsync/command.js'
+import { streamShape } from '../../../plugins/backup/rsync/stream.js'
 import type { Caller, Session, Sessions } from '../../../plugins/backup/session/session.js'
+
+const version: RsyncVersion = { version: [3, 5, 0], protocol: 32 }
 
 /** Sessions without slots, holds and snapshots: each learner has a directory, and what happens is written down. */
 export class PlainSessions implements Sessions {
@@ -14,6 +18,8 @@ export class PlainSessions implements Sessions {
   /** Exit codes as the transport told them. */
   readonly codes: (number | null)[] = []
   readonly pids: number[] = []
+  /** Why streams were refused. */
+  readonly refused: string[] = []
   /** Sessions that have been opened and not ended. */
   opened = 0
   /** Those who waited and hung up. */
@@ -59,10 +65,16 @@ export class PlainSessions implements Sessions {
     this.aborts.add(abort)
     let endings = 0
     return {
+      before: [],
+      shape: streamShape(parsed, version),
       args: serverArguments(parsed, { temporary, log: join(this.home, caller.uid, 'log') }),
       cwd,
       env: { PATH: this.path },
       signal: abort.signal,
+      refuse: (reason) => {
+        this.refused.push(reason.message)
+        abort.abort(reason)
+      },
       started: (pid) => void this.pids.push(pid),
       ended: async (code) => {
         endings += 1

@@ -9,7 +9,7 @@ import { receiver } from '../../../core/cli/receive.js'
 import { Archivist } from '../../../plugins/backup/archive/archivist.js'
 import { datastore, Layout } from '../../../plugins/backup/archive/layout.js'
 import type { Progress } from '../../../plugins/backup/archive/progress.js'
-import { parcelOf } from '../../../plugins/backup/archive/restore.js'
+import { parcelOf, type Restoring } from '../../../plugins/backup/archive/restore.js'
 import { takeSnapshot } from '../../../plugins/backup/archive/snapshot.js'
 import { objectFiles } from '../../../plugins/backup/archive/sweep.js'
 import { Mailbox } from '../../../plugins/backup/commands/mailbox.js'
@@ -104,27 +104,15 @@ export function archivistOf(t: Test, layout: Layout, note?: (pid: number) => voi
   return archivist
 }
 
-/** Runs something as a user to whom modes matter. */
-export async function asNobody<R>(run: () => Promise<R>): Promise<R> {
-  if (process.geteuid?.() !== 0) return run()
-  process.setegid?.(65534)
-  process.seteuid?.(65534)
-  try {
-    return await run()
-  } finally {
-    process.seteuid?.(0)
-    process.setegid?.(0)
-  }
-}
-
 /** Packs a tree and writes it where it shall be, as the command does. */
 export async function restore(
   tree: Tree,
-  { to, entry }: { to: string; entry?: string | undefined },
+  { to, entry, ...more }: { to: string; entry?: string | undefined } & Pick<Restoring, 'form' | 'home'>,
   progress: Progress = quiet,
 ) {
-  const { form, content, facts } = await parcelOf(tree, { to, entry }, progress)
-  await receiver(new Set([to]))({ to, form }, content)
+  const entries = entry === undefined ? undefined : [entry]
+  const { delivery, content, facts } = await parcelOf(tree, { to, entries, ...more }, progress)
+  await receiver(new Set([to]))(delivery, content)
   return facts()
 }
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerChannel } from 'ssh2'
-import type { Logger } from '../../../../core/api.js'
+import { judgedStream, type Logger, RequestError, StreamHead } from '../../../../core/api.js'
 import type { Caller, Session, Sessions } from '../../session/session.js'
 import { refusalLines, refusalOf } from '../refusal.js'
 import { endRsync, startRsync } from '../rsync-process.js'
@@ -74,10 +74,11 @@ async function run(session: Session, line: Line): Promise<{ words: string; exit:
 
   // rsync may end before it has read everything.
   stdin.on('error', () => {
-    channel.unpipe(stdin)
+    channel.unpipe(judged)
     channel.resume()
   })
-  channel.pipe(stdin)
+  const judged = judgedStream(new StreamHead(session.shape), (reason) => session.refuse(reason))
+  channel.pipe(judged).pipe(stdin)
   const sent = pour(stdout, line)
   const overheard = overhear(stderr)
 
@@ -106,11 +107,13 @@ async function run(session: Session, line: Line): Promise<{ words: string; exit:
   session.signal.removeEventListener('abort', breakOff)
   const exit = await session.ended(code)
   await sent()
-  return { words: overheard() + ours, exit }
+  const refused = session.refusal === undefined ? '' : refusalLines(session.refusal)
+  return { words: overheard() + ours + refused, exit }
 }
 
 const ending = ({ signal }: Session): string => {
   const reason: unknown = signal.reason
+  if (reason instanceof RequestError) return refusalLines(reason)
   return refusalLines({ message: reason instanceof Error ? reason.message : 'the server ended the transfer' })
 }
 

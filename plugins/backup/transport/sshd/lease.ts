@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { Logger } from '../../../../core/api.js'
+import { type Logger, RequestError } from '../../../../core/api.js'
 import type { Caller, Session, Sessions } from '../../session/session.js'
 import { refusalOf } from '../refusal.js'
 import { type Fields, lineOf } from './lines.js'
@@ -40,7 +40,9 @@ export async function lease(
     // One that was broken off before it began; later the door is told at once.
     const message = session.signal.aborted ? messageOf(session.signal.reason) : undefined
     const code = message === undefined ? await watched(session, door, tell) : null
-    tell({ exit: await session.ended(code), message })
+    const exit = await session.ended(code)
+    const { refusal } = session
+    tell({ exit, message: message ?? refusal?.message, hint: refusal?.hint })
   } catch (error) {
     tell(refusalOf(error, log))
   }
@@ -51,13 +53,13 @@ async function watched(session: Session, door: Door, tell: (value: object) => vo
   if (door.gone.aborted) return null
   const mark = randomUUID()
   const breakOff = () => {
-    tell({ abort: messageOf(session.signal.reason) })
+    tell({ abort: messageOf(session.signal.reason), hint: hintOf(session.signal.reason) })
     // A door that was stopped does not hear it.
     setTimeout(() => door.socket.destroy(), promptly).unref()
   }
   session.signal.addEventListener('abort', breakOff, { once: true })
-  const { args, cwd, env } = session
-  tell({ args, cwd, env: { ...env, [markName]: mark } })
+  const { before, args, shape, cwd, env } = session
+  tell({ before, args, shape, cwd, env: { ...env, [markName]: mark } })
   const late = setTimeout(() => door.socket.destroy(), promptly)
   let watch: NodeJS.Timeout | undefined
   try {
@@ -66,6 +68,11 @@ async function watched(session: Session, door: Door, tell: (value: object) => vo
     if (isPid(heard?.started)) {
       session.started(heard.started)
       watch = lookAfter(heard.started, mark, door.socket)
+      heard = await door.next()
+    }
+    if (typeof heard?.refused === 'string') {
+      const hint = typeof heard.hint === 'string' ? heard.hint : undefined
+      session.refuse(new RequestError('REFUSED', heard.refused, { hint }))
       heard = await door.next()
     }
     if (heard?.ended === null || isCode(heard?.ended)) return heard.ended
@@ -95,3 +102,6 @@ const isCode = (value: unknown): value is number =>
 
 const messageOf = (reason: unknown): string =>
   reason instanceof Error ? reason.message : 'the server ended the transfer'
+
+const hintOf = (reason: unknown): string | undefined =>
+  reason instanceof RequestError ? reason.hint : undefined

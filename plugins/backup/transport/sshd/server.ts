@@ -24,6 +24,8 @@ export interface SshdOptions {
   readonly sessions: Sessions
   readonly laptops: Laptops
   readonly log: Logger
+  /** What those who look at the status must know of this sshd. */
+  readonly remark?: string | undefined
 }
 
 // sun_path in <sys/un.h> has 108 bytes, the last one for NUL.
@@ -62,7 +64,8 @@ export class SshdTransport implements Transport {
   }
 
   get where(): string {
-    return `sshd, by the door ${this.#path}`
+    const { remark } = this.#options
+    return `sshd, by the door ${this.#path}${remark === undefined ? '' : `; ${remark}`}`
   }
 
   get connections(): number {
@@ -136,13 +139,13 @@ export class SshdTransport implements Transport {
   }
 }
 
-/** Lines as they are asked for. A door says three things at most: one that says more is cut off. */
+/** Lines as they are asked for. A door says four things at most: one that says more is cut off. */
 function doorOf(socket: Socket): Door {
   const gone = new AbortController()
   const lines: Fields[] = []
   let waiting: ((fields: Fields | undefined) => void) | undefined
   const heard = (fields: Fields) => {
-    if (lines.length >= 3) return void socket.destroy()
+    if (lines.length >= 4) return void socket.destroy()
     lines.push(fields)
     const wake = waiting
     waiting = undefined

@@ -21,7 +21,10 @@ import {
 } from '../../../support/activation/activation-school.js'
 import { until } from '../../../support/core/server-process.js'
 import { lacks, needs } from '../../../support/needs.js'
+import { runs } from '../../../support/rounds.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 const one = laptop(1)
 const end = inDays(30)
@@ -50,7 +53,9 @@ async function doorOf(
   } = {},
 ): Promise<{ door: Door; port: number; warnings: string[] }> {
   const warnings: string[] = []
-  const ear = Object.assign(Object.create(log), { warn: (text: string) => warnings.push(text) }) as typeof log
+  const ear = Object.assign(Object.create(log), {
+    warn: (_facts: object, text: string) => warnings.push(text),
+  }) as typeof log
   const all = { request: 5000, connection: 15000, pause: 50, farewell: 100, ...times }
   const door = new Door(answer, ear, { times: all, most })
   const port = await new Promise<number>((resolve) => {
@@ -359,14 +364,14 @@ t.test('whatever comes, in whatever pieces, is a question, needs more, or is non
       }
       return true
     }),
-    { numRuns: 200 },
+    runs(200),
   )
   fc.assert(
     fc.property(fc.string({ maxLength: 300, unit: 'binary-ascii' }), (text) => {
       const over = readRequest(text, true)
       return over !== 'incomplete' && over !== 'pausing'
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
   const reset = fc.tuple(
     serial,
@@ -382,6 +387,6 @@ t.test('whatever comes, in whatever pieces, is a question, needs more, or is non
       const found = readRequest(text, true)
       return typeof found === 'object' && found.ask === 'rtcreset' && Number(found.nonce) === number
     }),
-    { numRuns: 200 },
+    runs(200),
   )
 })

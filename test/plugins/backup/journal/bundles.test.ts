@@ -160,7 +160,7 @@ t.test('an archive can be unpacked by its owner, and has strange times and no se
   ])
   const facts = python<Record<string, unknown>>(
     lister,
-    await save(writeXob(tree, { prefix: 'ds' }), 'odd.xob'),
+    await save(writeXob(tree, { home: '/ds' }), 'odd.xob'),
     'ds',
   )
   t.strictSame(facts, {
