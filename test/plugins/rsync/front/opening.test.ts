@@ -54,7 +54,13 @@ t.test('what a client says is understood, however it is cut into pieces', async 
         lines.push(Buffer.from(`${name}${end}`))
         const said = Buffer.concat(lines)
         const opening = read(Buffer.concat([said, rest]), sizes)
-        t.matchOnly(opening, { protocol, subprotocol: Number(/^\.(\d+)/.exec(more)?.[1] ?? 0), wanted: name, said, rest: Buffer.from(rest) })
+        t.matchOnly(opening, {
+          protocol,
+          subprotocol: Number(/^\.(\d+)/.exec(more)?.[1] ?? 0),
+          wanted: name,
+          said,
+          rest: Buffer.from(rest),
+        })
       },
     ),
     { numRuns: 300 },
