@@ -26,6 +26,11 @@ export interface CommandSpec {
    * be enabled. start() says nothing of it.
    */
   readonly here?: () => Promise<{ run(call: never): CommandEnd }>
+  /**
+   * Whether `--to` names a directory that is there already and gets new files, by the options as they were typed.
+   * Without it `--to` must name what is not there yet.
+   */
+  readonly adds?: (options: Readonly<Record<string, string>>) => boolean
 }
 
 export type Commands = Readonly<Record<string, CommandSpec>>
@@ -48,10 +53,25 @@ export interface InputFile {
 }
 
 /** Something that a command hands to the person at the command line, written there with that person's rights. */
-export interface Delivery {
-  /** Absolute path: of a file, or of a directory that the content, a tar stream, is unpacked into. */
+export type Delivery =
+  | {
+      /** Absolute path: of a file, or of a directory that the content, a tar stream, is unpacked into. */
+      readonly to: string
+      readonly form: 'file' | 'directory'
+    }
+  | Additions
+
+/**
+ * Files for a directory that is there already, such as a USB stick. The content is a tar stream of plain files. Those
+ * at its top are the files proper; a name that is taken, on the stick or without regard to case, gets a number behind
+ * it. They may have companions, which lie in a folder and are called after them.
+ */
+export interface Additions {
+  /** Absolute path of the directory. */
   readonly to: string
-  readonly form: 'file' | 'directory'
+  readonly form: 'additions'
+  /** Where companions lie, `*` for the name of the file: `.Sugar-Metadata/*.metadata`. */
+  readonly companions: readonly string[]
 }
 
 /** A column of a listing, for people; `--json` prints the rows whole. */
@@ -79,7 +99,7 @@ export interface Call<S extends CommandSpec = CommandSpec> {
   /** Text as it is, on standard output: a file's content. */
   write(text: string): void
   /**
-   * Hands over a file or directory: whole, or not at all. What is there already is not overwritten.
+   * Hands over a file, a directory, or files for a directory: whole, or not at all. Nothing is overwritten.
    * @throws SugarError when it cannot be written
    */
   deliver(what: Delivery, content: AsyncIterable<Uint8Array>): Promise<void>

@@ -71,6 +71,11 @@ export const codes = {
   HOOK_TIMEOUT: fact(503, exit.tempFail, 'a tap did not answer within its deadline'),
   PROGRAM_MISSING: fact(503, exit.unavailable, 'a program that a plugin needs is not installed'),
   NOT_WRITABLE: fact(503, exit.unavailable, 'a directory cannot be written'),
+  WRONG_DIRECTORY: fact(
+    503,
+    exit.unavailable,
+    'a directory is not the one that holds what was kept: its disk is not mounted, or the path is another one',
+  ),
   PORT_BUSY: fact(503, exit.config, 'another program listens on the port'),
   PORT_REFUSED: fact(503, exit.noPermission, 'the system does not let this user listen on the port'),
   ALREADY_RUNNING: fact(503, exit.tempFail, 'another sugar-server owns this root'),
@@ -94,11 +99,15 @@ export const codes = {
   TOO_MANY: fact(429, exit.tempFail, 'too many requests from one address'),
   UNAVAILABLE: fact(503, exit.tempFail, 'the server is starting, stopping, or cannot answer now'),
   NO_SPACE: fact(507, exit.tempFail, 'the disk, or a share of it, is full; nothing was taken in'),
+  DISK_FAILING: fact(503, exit.tempFail, 'the disk reports errors: its data must be copied off first'),
   DAMAGED: fact(500, exit.dataError, 'what the disk gives back is not what was written to it'),
   INTERNAL: fact(500, exit.software, 'a fault of ours; the log holds the story under the same reference'),
 } satisfies Record<string, CodeFacts>
 
 export type ErrorCode = keyof typeof codes
+
+export const isErrorCode = (text: string | undefined): text is ErrorCode =>
+  text !== undefined && Object.hasOwn(codes, text)
 
 /** A mistake in settings or on the command line. */
 export class ConfigError extends SugarError {}

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type Router from 'koa-router'
-import { execute, type Surroundings } from './control/execute.js'
+import { execute, failure, type Surroundings } from './control/execute.js'
 import type { CommandReply, CommandRequest } from './control/frames.js'
 import { takeLock } from './control/lock.js'
 import { openControl } from './control/server.js'
@@ -12,6 +12,7 @@ import { type ListenerStatus, Listeners } from './http/listeners.js'
 import { Kernel } from './kernel/kernel.js'
 import type { Member, PluginStatus } from './kernel/member.js'
 import { UndoStack } from './kernel/undo.js'
+import { type Accepted, acceptDirectory, Directories } from './lib/directories.js'
 import type { Plan } from './loading/plan.js'
 import type { Log } from './log/log.js'
 import { notify } from './notify.js'
@@ -48,6 +49,7 @@ export class House {
   readonly #plan: Plan
   readonly #log: Log
   readonly #listeners: Listeners
+  readonly #directories: Directories
   readonly #undo = new UndoStack()
   readonly #hurry = new AbortController()
   #phase: Phase = 'prepare'
@@ -62,13 +64,14 @@ export class House {
   constructor(plan: Plan, log: Log) {
     this.#plan = plan
     this.#log = log
-    this.#listeners = new Listeners(plan.settings, log.logger)
+    this.#listeners = new Listeners(plan.settings, log.logger, () => this.#lacksPlugin)
+    this.#directories = new Directories(plan)
     this.kernel = new Kernel({
       members: plan.members,
       settings: plan.settings,
       log: log.logger,
       listeners: this.#listeners,
-      store: () => new NedbStore(join(this.root, 'store'), log.logger),
+      store: () => new NedbStore(join(this.root, 'store'), log.logger, this.#directories.store),
       failed: (member, thrown) => this.#tell(member, thrown),
     })
   }
@@ -119,7 +122,7 @@ export class House {
     return {
       phase: this.#phase,
       version,
-      plugins: this.kernel.status(),
+      plugins: this.kernel.status().map((plugin) => this.#withObstacle(plugin)),
       listeners: this.#phase === 'ready' ? this.#listeners.status() : [],
       ...(store && { store }),
       health: await this.#health(),
@@ -130,8 +133,17 @@ export class House {
     return this.kernel.hooks.gather(explain, {}, who)
   }
 
-  command(request: CommandRequest, around: Surroundings): Promise<CommandReply & { exit: number }> {
-    return execute(this.kernel, request, around)
+  /** `accept-directory NAME`. @throws SugarError */
+  acceptDirectory(name: string): Accepted {
+    const accepted = acceptDirectory(this.#plan, name)
+    const { holds, path, before } = accepted
+    this.#log.logger.warn({ path, before }, `an operator accepted ${path} as the directory with ${holds}`)
+    return accepted
+  }
+
+  async command(request: CommandRequest, around: Surroundings): Promise<CommandReply & { exit: number }> {
+    const problem = this.#directories.problemOf(request.plugin)
+    return problem === undefined ? execute(this.kernel, request, around) : failure(problem)
   }
 
   async #prepare(listen: boolean): Promise<void> {
@@ -140,6 +152,7 @@ export class House {
     mkdirSync(run, { recursive: true, mode: 0o700 })
     const unlock = takeLock(run)
     this.#undo.add(unlock)
+    this.#claimDirectories()
     if (!listen) return
     const close = await openControl(run, {
       status: async () => ({
@@ -148,10 +161,22 @@ export class House {
       }),
       explain: (who) => this.explain(who),
       command: (request, around) => this.command(request, around),
+      acceptDirectory: (name) => this.acceptDirectory(name),
       stop: () => this.onStopRequest(),
     })
     this.#undo.add(close)
     this.#serveHealth()
+  }
+
+  /** A plugin that cannot use its directory must not start: it would begin anew. */
+  #claimDirectories(): void {
+    for (const { plugin, problem, canRun } of this.#directories.claim()) {
+      const member = this.kernel.members.find(({ name }) => name === plugin)
+      if (member?.state !== 'waiting') continue
+      const isAway = problem instanceof SugarError && problem.code === 'WRONG_DIRECTORY'
+      if (!canRun || this.#strict) member.fail(isAway ? 'unavailable' : 'failed', problem)
+      else if (isAway) member.log.error({ code: problem.code, hint: problem.hint }, problem.message)
+    }
   }
 
   async #open(): Promise<void> {
@@ -173,6 +198,19 @@ export class House {
     log.error({ code, hint, err }, `${name} is ${state}: ${message}`)
   }
 
+  /** A plugin that runs and whose directory is away cannot work: it counts as unavailable until that is back. */
+  #withObstacle(status: PluginStatus): PluginStatus {
+    const problem = status.state === 'running' ? this.#directories.problemOf(status.name) : undefined
+    if (problem === undefined) return status
+    const { code, message, hint } = problem
+    return { ...status, state: 'unavailable', code, message, ...(hint && { hint }) }
+  }
+
+  /** Whether a plugin does not run until its disk is mounted: nothing else here knows its addresses. */
+  get #lacksPlugin(): boolean {
+    return this.kernel.members.some(({ problem }) => problem?.code === 'WRONG_DIRECTORY')
+  }
+
   get #strict(): boolean {
     return this.#plan.settings.get('strict') === true
   }
@@ -183,6 +221,8 @@ export class House {
     const alive = this.kernel.members.some(({ problem }) => problem === undefined)
     if (broken?.problem === undefined || (alive && !this.#strict)) return
     const { code, message, hint } = broken.problem
+    // Laptops are told to come again, and /health tells why.
+    if (code === 'WRONG_DIRECTORY' && !this.#strict) return
     throw new SugarError(code, alive ? message : `no plugin can run: ${message}`, {
       hint,
       plugin: broken.name,
@@ -251,10 +291,5 @@ export class House {
     return found.flatMap(({ plugin, what, problem }) =>
       problem === undefined ? [] : [{ plugin, what, problem }],
     )
-  }
-
-  /** Writes what is left of the log. */
-  flush(): void {
-    this.#log.flush()
   }
 }

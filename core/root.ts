@@ -1,6 +1,6 @@
-import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { accessSync, constants, statSync } from 'node:fs'
 import { SystemError, systemCode } from './errors.js'
+import { makeFolderSync } from './lib/durable-file.js'
 
 /**
  * Makes the directory of everything that is kept, if it is not there, and sees that it is this user's alone.
@@ -8,7 +8,7 @@ import { SystemError, systemCode } from './errors.js'
  */
 export function makeRoot(root: string): void {
   try {
-    makeFolders(root)
+    makeFolderSync(root)
   } catch (cause) {
     throw unfit(
       root,
@@ -17,19 +17,6 @@ export function makeRoot(root: string): void {
     )
   }
   checkRoot(root)
-}
-
-/** Makes a directory, and those above it. Not mkdir's own way: below /proc Node 20 would try for ever. */
-export function makeFolders(path: string): void {
-  try {
-    mkdirSync(path, { mode: 0o700 })
-  } catch (error) {
-    const code = systemCode(error)
-    if (code === 'EEXIST' && statSync(path).isDirectory()) return
-    if (code !== 'ENOENT' || dirname(path) === path) throw error
-    makeFolders(dirname(path))
-    mkdirSync(path, { mode: 0o700 })
-  }
 }
 
 /**

@@ -95,6 +95,7 @@ async function start(
   claim(members)
   const texts = {
     root,
+    plugins: names.join(','),
     'log-level': 'silent',
     'drain-seconds': '2',
     host: '127.0.0.1',
@@ -152,7 +153,7 @@ async function run(house: House, plugin: string, command: string, call: TestCall
       yield* files
     },
     output,
-    deliver: receiver(new Set(Object.values(options))),
+    deliver: receiver(new Set(Object.values(options)), (line) => output.err(`${line}\n`)),
     signal: new AbortController().signal,
   }
   const spec = house.kernel.members.find(({ name }) => name === plugin)?.plugin?.commands[command]

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import { SystemError, systemCode } from './errors.js'
+import { diskError, diskFaultIn } from './lib/disk-fault.js'
 
 /**
  * Unpacks a tar stream into a directory, by GNU tar: nothing else here sets times to the nanosecond and takes names of
@@ -30,11 +31,8 @@ export async function unpack(content: AsyncIterable<Uint8Array>, directory: stri
     throw error
   }
   if (await ended) return
-  if (/No space left|quota exceeded/i.test(said)) {
-    throw new SystemError('NO_SPACE', `there is no room to write ${directory}`, {
-      hint: 'make room, or name another disk',
-    })
-  }
+  const fault = diskFaultIn(said)
+  if (fault !== undefined) throw diskError(directory, fault, { full: 'make room, or name another disk' })
   throw new SystemError('NOT_WRITABLE', `${directory} cannot be written: ${said.trim()}`, {
     hint: 'see that the directory can be written and has room',
   })

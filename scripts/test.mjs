@@ -1,9 +1,13 @@
-// npm test: sets up, then everything that must hold: format and lint, imports between rooms, tests with coverage.
-// Closes with a line "N passed, N failed"; the guards count as one test each.
-import { spawn, spawnSync } from 'node:child_process'
-import { createInterface } from 'node:readline'
+// npm test: sets up, then everything that must hold: format and lint, imports between rooms, each test file.
+// Closes with a line "N passed, N failed"; the guards count as one test each. npm test -- PART... runs the test files
+// with PART in their path, and no guards. --coverage measures what the tests run, and holds the thresholds; --soak runs
+// all rounds of tests with chance in them.
+import { spawnSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { installPackages } from './packages.mjs'
 import { home, setUp, tool } from './setup.mjs'
+import { rememberSeconds, testFiles } from './tests/order.mjs'
+import { close, runFiles } from './tests/run.mjs'
 
 /** Programs that tests need, and the Debian packages that bring them. */
 const programs = {
@@ -17,6 +21,7 @@ const programs = {
   rsync: 'rsync',
   sshd: 'openssh-server',
   ssh: 'openssh-client',
+  dbclient: 'dropbear-bin',
   unzip: 'unzip',
   gpg: 'gpg',
   'gpg-agent': 'gpg-agent',
@@ -34,70 +39,57 @@ const programs = {
 /** Packages without a program of their own: the system's Python needs them to run Sugar's code. */
 const libraries = ['python3-gi']
 
-/** Runs one guard. @returns whether it holds */
-function holds(name, args) {
-  console.log(`\n# ${name}`)
-  return spawnSync(tool(args[0]), args.slice(1), { cwd: home, stdio: 'inherit' }).status === 0
+/** What must hold of the sources. */
+const guards = {
+  'format and lint': ['biome', 'check', '--error-on-warnings', '.'],
+  'imports between rooms': [
+    'depcruise',
+    '--config',
+    '.dependency-cruiser.cjs',
+    'core',
+    'plugins',
+    'sugaroid',
+  ],
 }
 
-/** Runs tap. @returns the counts of its closing line, and whether it was content */
-async function tests(files) {
-  console.log('\n# tests')
-  const whole = files.length === 0
-  const child = spawn(
-    tool('tap'),
-    ['run', '--reporter=tap', ...(whole ? [] : ['--disable-coverage', ...files])],
-    {
-      cwd: home,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  )
-  const isWorthReading = reader()
-  let closing = ''
-  for await (const line of createInterface(child.stdout)) {
-    if (/^# \{ total: \d+.*\}$/.test(line)) closing = line
-    if (isWorthReading(line)) console.log(line)
-  }
-  const code = await new Promise((resolve) =>
-    child.exitCode === null ? child.once('close', resolve) : resolve(child.exitCode),
-  )
-  const count = (what) => Number(new RegExp(`${what}: (\\d+)`).exec(closing)?.[1] ?? 0)
-  return { pass: count('pass'), fail: count('fail'), skip: count('skip'), content: code === 0 }
-}
-
-const isCoverageOfFolder = (line) => line.includes(' | ') && !/^\s*\S+\.m?[jt]s /.test(line)
-
-/** tap says much. Files, failures with their stories, skips and the coverage are worth reading. */
-function reader() {
-  let failing = false
-  return (line) => {
-    if (/^\s*(?:not )?ok /.test(line)) failing = line.includes('not ok')
-    return failing || /^ok /.test(line) || line.includes('# SKIP') || isCoverageOfFolder(line)
-  }
+function guard() {
+  return Object.entries(guards).map(([name, [program, ...args]]) => {
+    console.log(`\n# ${name}`)
+    return { name, holds: spawnSync(tool(program), args, { cwd: home, stdio: 'inherit' }).status === 0 }
+  })
 }
 
 setUp()
 installPackages('some tests will be skipped; to run them too', programs, libraries)
-const files = process.argv.slice(2)
-const guards =
-  files.length > 0
-    ? []
-    : [
-        holds('format and lint', ['biome', 'check', '--error-on-warnings', '.']),
-        holds('imports between rooms', [
-          'depcruise',
-          '--config',
-          '.dependency-cruiser.cjs',
-          'core',
-          'plugins',
-          'sugaroid',
-        ]),
-      ]
-const { pass, fail, skip, content } = await tests(files)
-const broken = guards.filter((held) => !held).length
-// Too little coverage is a failure without a failed test.
-const failed = fail + broken + (!content && fail === 0 ? 1 : 0)
-console.log(
-  `\n${pass + guards.length - broken} passed, ${failed} failed${skip > 0 ? `, ${skip} skipped` : ''}`,
-)
-process.exit(failed === 0 ? 0 : 1)
+const modes = process.argv.slice(2).filter((word) => word.startsWith('--'))
+const parts = process.argv.slice(2).filter((word) => !word.startsWith('--'))
+const strange = modes.filter((mode) => !['--coverage', '--soak'].includes(mode))
+if (strange.length > 0) {
+  console.error(`unknown: ${strange.join(' ')}`)
+  process.exit(64)
+}
+const isSoak = modes.includes('--soak')
+const files = testFiles(parts)
+if (files.length === 0) console.error(`no test file has ${parts.join(' or ')} in its path`)
+const held = parts.length === 0 ? guard() : []
+const seed = process.env.TEST_SEED ?? String(randomInt(1_000_000))
+console.log(`\n# tests: ${files.length} files, seed ${seed} (TEST_SEED=${seed} repeats this run)`)
+const common = { TEST_SEED: seed, ...(isSoak && { SOAK: '1' }) }
+let results
+if (modes.includes('--coverage')) {
+  const { beginCoverage, coverageEnv, coverageHolds, keepCoverage } = await import('./tests/coverage.mjs')
+  beginCoverage()
+  results = await runFiles(files, {
+    envOf: (number) => ({ ...common, ...coverageEnv(number) }),
+    after: keepCoverage,
+  })
+  console.log('\n# coverage')
+  const isHigh = await coverageHolds()
+  // Some files alone reach only a part of the code.
+  if (parts.length === 0) held.push({ name: 'coverage', holds: isHigh })
+} else {
+  // All rounds of a story with chance in it take many times as long.
+  results = await runFiles(files, { envOf: () => common, ...(isSoak && { deadline: 7_200_000 }) })
+}
+rememberSeconds(results)
+process.exitCode = close(results, held) || process.exitCode

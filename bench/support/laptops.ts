@@ -1,4 +1,4 @@
-import { madeUpKey } from '../../test/support/keys.js'
+import { madeUpKey } from '../../test/support/ssh-keys.js'
 
 let made = 0
 

@@ -12,6 +12,7 @@ import { able, enlist, type Roster, sleepingOptions } from '../loading/roster.js
 import { version } from '../version.js'
 import { parseArguments, peek, type Typed } from './args.js'
 import type { Environment, HouseCommand } from './command.js'
+import { acceptDirectoryCommand } from './commands/accept-directory.js'
 import { check } from './commands/check.js'
 import { config } from './commands/config.js'
 import { explain } from './commands/explain.js'
@@ -23,7 +24,16 @@ import { commandHelp, pluginHelp, programHelp } from './help.js'
 import { runPluginCommand } from './plugin-command.js'
 import { reportProblems, reportThrown } from './report.js'
 
-const houseCommands: readonly HouseCommand[] = [run, config, check, status, stop, plugins, explain]
+const houseCommands: readonly HouseCommand[] = [
+  run,
+  config,
+  check,
+  status,
+  stop,
+  plugins,
+  explain,
+  acceptDirectoryCommand,
+]
 
 /** The program. @returns its exit code, as sysexits.h has them */
 export async function main(argv: readonly string[], output: Output = standardOutput): Promise<number> {

@@ -5,6 +5,7 @@ import type { CommandSpec, InputFile } from '../command.js'
 import { executeHere } from '../control/execute.js'
 import { type CommandReply, largestFile } from '../control/frames.js'
 import { asError, exit, RequestError, SystemError, systemCode } from '../errors.js'
+import { printable } from '../log/printable.js'
 import type { Environment } from './command.js'
 import { isFree, occupied, receiver } from './receive.js'
 import { reportProblems } from './report.js'
@@ -26,7 +27,7 @@ export async function runPluginCommand(
   if (named !== undefined && named !== '-') await mustExist(resolve(cwd, named))
   await mustBeFree(spec, options)
   const request = { plugin, command, args, options, cwd, json }
-  const deliver = receiver(new Set(Object.values(options)))
+  const deliver = receiver(new Set(Object.values(options)), (line) => output.err(`${printable(line)}\n`))
   const gone = new AbortController()
   const interrupt = () => gone.abort()
   process.once('SIGINT', interrupt)
@@ -97,8 +98,10 @@ async function mustExist(path: string): Promise<void> {
 }
 
 /** What `--to` names would be refused once all is made, and perhaps signed and noted for good. */
-async function mustBeFree(spec: CommandSpec, { to }: Readonly<Record<string, string>>): Promise<void> {
+async function mustBeFree(spec: CommandSpec, typed: Readonly<Record<string, string>>): Promise<void> {
+  const { to } = typed
   if (to === undefined || to === '' || spec.options?.to?.placeholder !== 'PATH') return
+  if (spec.adds?.(typed) === true) return
   // What cannot be looked at is told by the delivery, should it come to that.
   if (!(await isFree(to).catch(() => true))) throw occupied(to)
 }

@@ -5,22 +5,36 @@ import { link, lstat, mkdir, open, readdir, rename, rmdir, stat } from 'node:fs/
 import { basename, dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { Call, Delivery } from '../command.js'
+import type { Additions, Call, Delivery } from '../command.js'
 import { RequestError, SystemError, systemCode } from '../errors.js'
+import { unwritten } from '../lib/disk-fault.js'
+import { fsyncDir } from '../lib/durable-file.js'
+import { syncFileSystem } from '../lib/sync-file-system.js'
 import { removeTree, unpack } from '../unpack.js'
+import { addFiles } from './additions.js'
+
+type Whole = Exclude<Delivery, Additions>
+
+/** Milliseconds that a disk, perhaps a slow stick, has to take what was written. */
+const longestFlush = 1_800_000
 
 /**
  * Writes what a command delivers: whole, or not at all.
  * @param typed the paths that were typed: whoever answers on the control socket may name these and no others, for the
  *   person here may be root and the server is not
+ * @param note is told what the person should know of how it was written, a line each
  */
-export function receiver(typed: ReadonlySet<string>): Call['deliver'] {
+export function receiver(
+  typed: ReadonlySet<string>,
+  note: (line: string) => void = () => undefined,
+): Call['deliver'] {
   return async (what, content) => {
     if (!typed.has(what.to)) throw new RequestError('REFUSED', `nobody asked for ${what.to} to be written`)
+    if (what.form === 'additions') return addFiles(what, content, note)
     const making = await placeBeside(what.to)
     try {
       await (what.form === 'file' ? writeFile : writeDirectory)(what, content, making)
-      await flush(dirname(what.to))
+      await fsyncDir(dirname(what.to))
     } catch (error) {
       throw explain(error, what.to)
     } finally {
@@ -29,11 +43,7 @@ export function receiver(typed: ReadonlySet<string>): Call['deliver'] {
   }
 }
 
-async function writeFile(
-  { to }: Delivery,
-  content: AsyncIterable<Uint8Array>,
-  making: string,
-): Promise<void> {
+async function writeFile({ to }: Whole, content: AsyncIterable<Uint8Array>, making: string): Promise<void> {
   await pipeline(
     Readable.from(content, { objectMode: false }),
     createWriteStream(making, { mode: 0o600, flags: 'wx' }),
@@ -51,7 +61,7 @@ async function writeFile(
 }
 
 async function writeDirectory(
-  { to }: Delivery,
+  { to }: Whole,
   content: AsyncIterable<Uint8Array>,
   making: string,
 ): Promise<void> {
@@ -60,7 +70,7 @@ async function writeDirectory(
   await unpack(content, making)
   // Whatever the archive says: programs that run as somebody else are not made here.
   spawnSync('chmod', ['-R', 'a-st', making], { stdio: 'ignore' })
-  spawnSync('sync', ['-f', making], { stdio: 'ignore' })
+  await syncFileSystem(making, AbortSignal.timeout(longestFlush))
   await rmdir(to).catch(() => undefined)
   // Of a directory that came meanwhile, only an empty one gives way.
   await rename(making, to)
@@ -86,7 +96,7 @@ async function placeBeside(to: string): Promise<string> {
   })
 }
 
-/** Has a file, or the names in a directory, written to the disk. */
+/** Has a file written to the disk. */
 async function flush(path: string): Promise<void> {
   const file = await open(path, 'r')
   await file.sync().finally(() => file.close())
@@ -101,10 +111,8 @@ export const occupied = (to: string): RequestError =>
 function explain(error: unknown, to: string): unknown {
   const code = systemCode(error)
   if (code === 'EEXIST' || code === 'ENOTEMPTY') return occupied(to)
-  if (code === undefined || !/^E[A-Z]+$/.test(code)) return error
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
-  return new SystemError(isFull ? 'NO_SPACE' : 'NOT_WRITABLE', `${to} cannot be written (${code})`, {
-    hint: isFull ? 'make room, or name another disk' : 'name a place where you may write',
-    cause: error,
+  return unwritten(to, error, {
+    full: 'make room, or name another disk',
+    denied: 'name a place where you may write',
   })
 }

@@ -2,7 +2,7 @@ import { type IncomingMessage, request } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Call, Delivery, InputFile } from '../command.js'
-import { exit, RequestError, SystemError, systemCode } from '../errors.js'
+import { exit, isErrorCode, RequestError, SugarError, SystemError, systemCode } from '../errors.js'
 import {
   BrokenOff,
   type CommandReply,
@@ -33,6 +33,21 @@ export class ControlClient {
     const answer = await new FrameReader(response, longestReply).line()
     if (response.statusCode === 200) return answer
     throw new RequestError('REQUEST_INVALID', `the server refused to answer (${response.statusCode})`)
+  }
+
+  /** Has a running server accept a directory. @throws SystemError NOT_RUNNING, CONTROL_REFUSED; what the server refused */
+  async acceptDirectory(name: string): Promise<unknown> {
+    const response = await this.#send('POST', `/accept-directory?name=${encodeURIComponent(name)}`)
+    const answer = (await new FrameReader(response, longestReply).line()) as Extract<
+      CommandReply,
+      { exit: number }
+    >
+    if (response.statusCode !== 200)
+      throw new RequestError('REQUEST_INVALID', `the server refused to answer (${response.statusCode})`)
+    if (answer?.message === undefined) return answer
+    throw new SugarError(isErrorCode(answer.code) ? answer.code : 'INTERNAL', answer.message, {
+      hint: answer.hint,
+    })
   }
 
   /** Asks the server to stop. @returns when it has closed the socket, its last act but the lock */

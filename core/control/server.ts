@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { join } from 'node:path'
 import type { Delivery } from '../command.js'
 import { asError, RequestError, SystemError } from '../errors.js'
-import type { Surroundings } from './execute.js'
+import { failure, type Surroundings } from './execute.js'
 import { type CommandRequest, deliveryFrames, FrameReader, frame } from './frames.js'
 
 /** What the running server does for those who come over its control socket. */
@@ -12,6 +12,8 @@ export interface Controlled {
   status(): Promise<unknown>
   explain(who: string): Promise<unknown>
   command(request: CommandRequest, around: Surroundings): Promise<unknown>
+  /** @throws SugarError */
+  acceptDirectory(name: string): unknown
   /** Begins to stop. */
   stop(): void
 }
@@ -91,6 +93,9 @@ async function serve(
     case 'GET /explain':
       json(await controlled.explain(url.searchParams.get('who') ?? ''))
       return
+    case 'POST /accept-directory':
+      json(await attempt(() => controlled.acceptDirectory(url.searchParams.get('name') ?? '')))
+      return
     case 'POST /stop':
       // Never ended: that this connection closes tells whoever asked that the server has stopped.
       response.writeHead(200, { 'Content-Type': 'application/json' }).write(frame({ stopping: true }))
@@ -101,6 +106,15 @@ async function serve(
       return
     default:
       response.writeHead(404).end()
+  }
+}
+
+/** A result, or how it failed. */
+async function attempt(work: () => unknown): Promise<unknown> {
+  try {
+    return await work()
+  } catch (thrown) {
+    return failure(thrown)
   }
 }
 

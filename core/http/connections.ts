@@ -1,103 +1,64 @@
-import { readFileSync } from 'node:fs'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { ConnectionLimit } from '../lib/connection-limit.js'
+import { shareOfDescriptors } from '../lib/descriptors.js'
+import type { Logger } from '../log/log.js'
+
+// A school's laptops twice over; with a request half sent on each the memory stays bounded.
+const mostPlaces = 2048
 
 /**
- * Keeps servers from being filled with idle connections. When the last place is taken, the address that holds
- * the most gives up its oldest connection without a request under way, or else one whose request is still
- * coming in: a class behind one router is served, a thousand half-open sockets of one laptop are not.
+ * Keeps servers from being filled with idle connections: one without a request under way gives way, or else one whose
+ * request is still coming in, or that has sent more requests than are answered yet.
  */
 export class Connections {
-  readonly #most: number
-  readonly #byAddress = new Map<string, Set<Socket>>()
-  /** The newest request of each connection that has one under way. */
-  readonly #busy = new Map<Socket, IncomingMessage>()
-  #count = 0
+  readonly #limit: ConnectionLimit<Socket>
+  /** The requests of each connection that has some under way, in the order in which they came. */
+  readonly #requests = new Map<Socket, Set<IncomingMessage>>()
 
-  constructor(most = placesByDescriptors()) {
-    this.#most = most
+  constructor(log?: Logger, most = shareOfDescriptors(1 / 2, mostPlaces)) {
+    this.#limit = new ConnectionLimit({
+      what: 'HTTP',
+      most,
+      log,
+      standing: (socket) => {
+        const [request, ...others] = this.#requests.get(socket) ?? []
+        if (request === undefined) return 'idle'
+        return request.complete && others.length === 0 ? 'busy' : 'sending'
+      },
+    })
   }
 
   /** Counts a server's connections in. All servers of a process share its places, as they share its descriptors. */
   watch(server: Server): void {
-    server.on('connection', (socket) => this.#add(socket))
+    server.on('connection', (socket) => {
+      if (!this.#limit.add(socket)) return
+      socket.once('close', () => {
+        this.#limit.delete(socket)
+        this.#requests.delete(socket)
+      })
+    })
     server.on('request', (request, response) => {
       const { socket } = request
-      this.#busy.set(socket, request)
+      const requests = this.#requests.get(socket) ?? new Set()
+      this.#requests.set(socket, requests.add(request))
       response.once('close', () => {
-        if (this.#busy.get(socket) === request) this.#busy.delete(socket)
+        requests.delete(request)
+        if (requests.size === 0 && this.#requests.get(socket) === requests) this.#requests.delete(socket)
       })
     })
   }
 
   get count(): number {
-    return this.#count
+    return this.#limit.count
   }
 
   destroyAll(): void {
-    for (const socket of this.#all()) socket.destroy()
+    this.#limit.destroyAll()
   }
 
   /** Ends connections over which nothing ever came: node counts them as busy until their headers are overdue. */
   destroySilent(): void {
-    for (const socket of this.#all()) if (socket.bytesRead === 0) socket.destroy()
-  }
-
-  #all(): Socket[] {
-    return [...this.#byAddress.values()].flatMap((sockets) => [...sockets])
-  }
-
-  #add(socket: Socket): void {
-    if (this.#count >= this.#most && !this.#evict()) {
-      socket.destroy()
-      return
-    }
-    const address = socket.remoteAddress ?? ''
-    let sockets = this.#byAddress.get(address)
-    if (sockets === undefined) {
-      sockets = new Set()
-      this.#byAddress.set(address, sockets)
-    }
-    sockets.add(socket)
-    this.#count += 1
-    socket.once('close', () => {
-      this.#count -= 1
-      this.#busy.delete(socket)
-      sockets.delete(socket)
-      if (sockets.size === 0) this.#byAddress.delete(address)
-    })
-  }
-
-  #evict(): boolean {
-    const greediest = [...this.#byAddress.values()].sort((a, b) => b.size - a.size)
-    for (const sockets of greediest) {
-      let incoming: Socket | undefined
-      for (const socket of sockets) {
-        if (socket.destroyed) continue
-        const request = this.#busy.get(socket)
-        if (request === undefined) {
-          socket.destroy()
-          return true
-        }
-        if (!request.complete) incoming ??= socket
-      }
-      if (incoming === undefined) continue
-      incoming.destroy()
-      return true
-    }
-    return false
-  }
-}
-
-// A school's laptops twice over; with a request half sent on each the memory stays bounded.
-const mostPlaces = 2048
-
-/** Half of the file descriptors that this process may have: the store and child processes need some too. */
-function placesByDescriptors(): number {
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
-    return soft === undefined ? mostPlaces : Math.min(mostPlaces, Math.max(8, Math.floor(Number(soft) / 2)))
-  } catch {
-    return mostPlaces
+    for (const socket of this.#limit.all) if (socket.bytesRead === 0) socket.destroy()
   }
 }

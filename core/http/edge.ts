@@ -35,8 +35,9 @@ export const requestId = (ctx: Context): string => String(ctx.state.id)
 /**
  * The outermost middleware: request id, security headers, refusal while draining, access log, and the one place
  * where errors become answers.
+ * @param lacks whether a plugin waits for its disk: an unknown address may be one of its, and gets 503 instead of 404
  */
-export function edge(log: Logger, draining: () => boolean): Middleware {
+export function edge(log: Logger, draining: () => boolean, lacks = () => false): Middleware {
   return async (ctx, next) => {
     const began = performance.now()
     requests += 1
@@ -47,7 +48,7 @@ export function edge(log: Logger, draining: () => boolean): Middleware {
     try {
       if (draining()) throw new RequestError('UNAVAILABLE', 'the server is stopping; try again in a minute')
       await next()
-      if (ctx.body === undefined || ctx.body === null) unanswered(ctx.status)
+      if (ctx.body === undefined || ctx.body === null) unanswered(ctx.status, lacks)
     } catch (error) {
       answer(ctx, error, id, log)
     }
@@ -66,7 +67,10 @@ export function edge(log: Logger, draining: () => boolean): Middleware {
   }
 }
 
-function unanswered(status: number): void {
+function unanswered(status: number, lacks: () => boolean): void {
+  // A laptop takes 404 for "never"; the plugin that does not run may know the address.
+  if (status === 404 && lacks())
+    throw new RequestError('UNAVAILABLE', 'a service of this server does not run now; try again later')
   if (status === 404) throw new RequestError('NOT_FOUND', 'there is nothing at this address')
   if (status === 405 || status === 501) throw new RequestError('METHOD_NOT_ALLOWED', 'not with this method')
 }

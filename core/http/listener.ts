@@ -6,6 +6,7 @@ import { bind, portOf } from './bind.js'
 import { Connections } from './connections.js'
 import type { Door } from './door.js'
 import { edge } from './edge.js'
+import { Pipelines } from './pipelines.js'
 
 /** Milliseconds. Node's own limits (60 s for headers, 300 s for a request) let a classroom be locked out. */
 export const times = { headers: 10_000, request: 20_000, keepAlive: 5_000, idle: 60_000, check: 1_000 }
@@ -21,10 +22,17 @@ export class Listener implements Door {
   readonly #port: number
   #draining = false
 
-  constructor(host: string, port: number, log: Logger, limits = times, connections = new Connections()) {
+  constructor(
+    host: string,
+    port: number,
+    log: Logger,
+    limits = times,
+    connections = new Connections(log),
+    lacks = () => false,
+  ) {
     this.#host = host
     this.#port = port
-    this.#app.use(edge(log, () => this.#draining))
+    this.#app.use(edge(log, () => this.#draining, lacks))
     // edge() has answered every error by then; what is left is a socket that died under the answer.
     this.#app.on('error', (error) => log.debug({ err: error }, 'an answer could not be sent'))
     this.#server = createServer({
@@ -72,7 +80,7 @@ export class Listener implements Door {
 
   /** @throws SystemError PORT_BUSY, PORT_REFUSED */
   async open(setting: string): Promise<void> {
-    this.#server.on('request', this.#app.callback())
+    new Pipelines(this.#app.callback()).watch(this.#server)
     await bind(this.#server, this.#host, this.#port, setting)
   }
 

@@ -26,13 +26,17 @@ const anyIpv4 = '0.0.0.0'
 export class Listeners {
   readonly #settings: Settings
   readonly #log: Logger
+  readonly #lacks: () => boolean
   readonly #doors: Door[] = []
-  readonly #connections = new Connections()
+  readonly #connections: Connections
   readonly #byPort = new Map<string, Listener>()
 
-  constructor(settings: Settings, log: Logger) {
+  /** @param lacks whether a plugin waits for its disk: unknown addresses may be its */
+  constructor(settings: Settings, log: Logger, lacks: () => boolean = () => false) {
     this.#settings = settings
     this.#log = log
+    this.#lacks = lacks
+    this.#connections = new Connections(log)
   }
 
   /** A router on the port that an option holds. Two options with the same port share a listener. */
@@ -42,7 +46,7 @@ export class Listeners {
     const place = port === 0 ? option : String(port)
     let listener = this.#byPort.get(place)
     if (listener === undefined) {
-      listener = new Listener(this.#host, port, this.#log, times, this.#connections)
+      listener = new Listener(this.#host, port, this.#log, times, this.#connections, this.#lacks)
       this.#byPort.set(place, listener)
       this.#doors.push(listener)
     }

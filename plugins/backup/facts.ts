@@ -3,7 +3,7 @@ import type { Facts } from './admission/admission.js'
 import { loadPerCpu } from './admission/load.js'
 import type { Form } from './admission/question.js'
 import { roomIn } from './admission/space.js'
-import type { Ledger } from './session/ledger.js'
+import type { Ledger, LedgerDoc } from './session/ledger.js'
 import type { Marks } from './session/marks.js'
 
 interface Parts {
@@ -14,6 +14,10 @@ interface Parts {
   path: string
   /** Percentage of the disk that is kept free. */
   reserve: number
+  /** Why the archive cannot be used now. */
+  away(): string | undefined
+  /** Whether the archive has what the ledger says of a learner. */
+  isKept(doc: LedgerDoc): boolean
   /** What is wrong with the share of the disk that all backups have together. */
   overall(): string | undefined
   draining(): boolean
@@ -26,7 +30,17 @@ const everybodys = new Set(['SHF00000000', '00000000-0000-0000-0000-000000000000
 const lenience = 3_600_000
 
 /** What admission asks, answered from the ledger and the machine. */
-export function factsOf({ users, ledger, marks, path, reserve, overall, draining }: Parts): Facts {
+export function factsOf({
+  users,
+  ledger,
+  marks,
+  path,
+  reserve,
+  overall,
+  draining,
+  away,
+  isKept,
+}: Parts): Facts {
   return {
     async learners(who: string, form: Form) {
       // Nobody can say whose it is: the key will tell when the laptop comes.
@@ -40,7 +54,10 @@ export function factsOf({ users, ledger, marks, path, reserve, overall, draining
     },
     digest(uid) {
       const mark = marks.get(uid)
-      return mark === undefined || mark === 'aside' ? ledger.get(uid)?.digest || undefined : undefined
+      const doc = ledger.get(uid)
+      // Another archive may lie there than the one that the ledger speaks of.
+      if (doc === undefined || (mark !== undefined && mark !== 'aside') || !isKept(doc)) return undefined
+      return doc.digest || undefined
     },
     refusal(uid) {
       const doc = ledger.get(uid)
@@ -50,6 +67,9 @@ export function factsOf({ users, ledger, marks, path, reserve, overall, draining
       return last !== undefined && Date.now() - last < lenience
         ? `your share of the school server is used up: ${over.why}; delete what you no longer need`
         : undefined
+    },
+    async away() {
+      return away()
     },
     async space() {
       return overall() ?? (await roomIn(path, reserve))

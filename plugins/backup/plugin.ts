@@ -1,19 +1,29 @@
 import {
+  choice,
   confinement,
   definePlugin,
   explain,
   flag,
   greeting,
+  keepsLinks,
+  list,
+  owned,
   path as pathOption,
   program,
   report,
+  rsyncHere,
   text,
 } from '../../core/api.js'
 import { Registration, Users } from '../id/public.js'
+import { backupDirectory } from './archive-directory.js'
+import { homeForm } from './journal/home.js'
 import { options } from './options.js'
 import { Journals } from './public.js'
 import { collections } from './session/ledger.js'
 import { rsyncTrial } from './session/runner.js'
+import { dsaKeys } from './transport/sshd/openssh.js'
+
+const place = { option: 'backup-path', inRoot: 'backup' }
 
 const commands = () => import('./commands/commands.js')
 
@@ -34,10 +44,15 @@ export default definePlugin({
   provides: { journals: Journals },
   collections,
   system: [
+    keepsLinks(place),
+    owned(place),
     program('rsync', { package: 'rsync' }),
     program('tar', { package: 'tar' }),
     program('find', { package: 'findutils' }),
     program('sync', { package: 'coreutils' }),
+    rsyncHere,
+    dsaKeys,
+    backupDirectory,
     program('prlimit', { package: 'util-linux' }),
     confinement(rsyncTrial),
   ],
@@ -45,12 +60,12 @@ export default definePlugin({
     list: { summary: 'List learners with the age of their last good backup.', lists: true },
     snapshots: { summary: 'List the snapshots of a learner.', args: { user }, lists: true },
     entries: {
-      summary: 'List what is in a Journal.',
+      summary: 'List what is in a Journal; a search goes through all snapshots.',
       args: { user },
       options: {
         at,
         search: text({
-          help: 'Words that must all be found in an entry.',
+          help: 'Words that must all be found in an entry. Without --at, entries that were deleted are found too.',
           default: '',
           placeholder: 'WORDS',
         }),
@@ -58,17 +73,36 @@ export default definePlugin({
       lists: true,
     },
     restore: {
-      summary: 'Write a Journal, or an entry of it, to a directory or a file.',
+      adds: ({ form }) => form === 'stick',
+      summary: 'Write a Journal, or entries of it, to a directory, a USB stick or a file.',
       args: { user },
       options: {
         at,
-        entry: text({ help: 'One entry, by its uid.', default: '', placeholder: 'UID' }),
+        entry: {
+          ...list({
+            help: 'An entry, by its uid, from the snapshot in which it was last; may be given again with --form stick.',
+            default: [],
+            placeholder: 'UID',
+          }),
+          repeats: true,
+        },
+        form: choice({
+          help: 'stick: files for the top directory of a USB stick, --to, as every Sugar since 0.88 reads them. Everybody who has the stick can read them.',
+          default: 'auto',
+          of: ['auto', 'stick'],
+        }),
+        home: text({
+          help: 'Home of the account on the laptop, for a .xob file; /home/olpc without it.',
+          default: '',
+          placeholder: '/home/NAME',
+          form: { pattern: homeForm, says: 'an absolute path, such as /home/pepe' },
+        }),
         documents: flag({
           help: 'What the laptop sent besides its Journal, instead of that.',
           default: false,
         }),
         to: pathOption({
-          help: 'A new directory; FILE.xob for a bundle of the Journal, FILE.xoj for one of an entry.',
+          help: 'A new directory. Or FILE.xob, the Journal for Sugar up to 0.114: later ones empty the Journal and fail on it. Or FILE.xoj, an entry for Sugar up to 0.101: later ones lose its content.',
           default: '',
         }),
       },
@@ -118,6 +152,7 @@ export default definePlugin({
     const { desk } = service
 
     ctx.tap(Registration.enrol, (_, learner) => service.enrolment(learner), { required: true })
+    ctx.tap(Registration.leave, ({ uid }) => service.forget(uid))
     ctx.tap(report, () => ({ backup: service.status() }))
     ctx.tap(explain, (_, wanted) => service.explain(wanted))
     ctx.tap(greeting, (_, { program }) => ({

@@ -14,13 +14,13 @@ export interface JournalStatus {
   readonly uid: string
   readonly nickname: string
   readonly serials: readonly string[]
-  /** When a backup last ended well, ISO 8601, UTC; null when none ever did. */
+  /** When a backup last ended well and complete, ISO 8601, UTC; null when none ever did. */
   readonly lastGood: string | null
   /** How many there are. */
   readonly snapshots: number
   /** Of the newest snapshot. */
   readonly bytes: number
-  /** `mass-change`, `over-quota`, `near-quota`, `snapshot-failed`, `damaged`; why, tell `flagged` and the log. */
+  /** `shared-key` and `no-backup-address` as registration says; `mass-change`, `over-quota`, `near-quota`, `snapshot-failed`, `damaged`, `unconfirmed`, `incomplete`; why, tell `flagged` and the log. */
   readonly flags: readonly string[]
 }
 
@@ -49,7 +49,10 @@ export interface Journals {
   snapshots(uid: string): Promise<SnapshotFacts[]>
   /** @throws RequestError NOT_FOUND */
   entries(uid: string, query: Query, at?: string): Promise<Found & { snapshot: string }>
-  /** @throws RequestError NOT_FOUND, SystemError DAMAGED */
+  /**
+   * Without `at`, an entry that was deleted since is taken from the snapshot in which it was last.
+   * @throws RequestError NOT_FOUND, SystemError DAMAGED
+   */
   open(uid: string, entry: string, at?: string): Promise<OpenedEntry>
 }
 

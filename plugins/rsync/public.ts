@@ -21,9 +21,6 @@ export interface Module {
 export const moduleName = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,69}$/
 export const buildName = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/
 
-/** What counts as one network address. */
-export { network } from './front/network.js'
-
 /** Who asks for a module, and until when. */
 export interface Client {
   readonly address: string

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path'
-import { type Chapter, type Context, RequestError, removeTree } from '../../core/api.js'
+import { type Chapter, type Context, networkOf, RequestError, removeTree } from '../../core/api.js'
 import type { Hints } from '../activation/public.js'
 import {
   type Asked,
@@ -7,7 +7,6 @@ import {
   buildName,
   type Client,
   type Modules,
-  network,
   type Pulled,
   Rsync,
 } from '../rsync/public.js'
@@ -159,7 +158,11 @@ export class Service {
     const name = module.startsWith(prefix) ? module.slice(prefix.length) : ''
     if (this.sources.length === 0 || !buildName.test(name)) return false
     if (this.builds.get(name) === undefined)
-      await hold(this.fetches.want(name, network(address)), this.#ctx.config['upgrade-hold-seconds'], signal)
+      await hold(
+        this.fetches.want(name, networkOf(address)),
+        this.#ctx.config['upgrade-hold-seconds'],
+        signal,
+      )
     return true
   }
 

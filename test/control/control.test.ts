@@ -22,6 +22,9 @@ import {
 } from '../../core/control/frames.js'
 import { openControl, socketPath } from '../../core/control/server.js'
 import { boot } from '../../core/testing.js'
+import { runs } from '../support/rounds.js'
+
+t.setTimeout(300_000)
 
 async function folderFor(t: Pick<Test, 'teardown'>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sugar-control-'))
@@ -33,7 +36,7 @@ const socketOf = (root: string): string => socketPath(join(root, 'run'))
 
 /** Starts the house of child.ts and waits until it is there. */
 async function startChild(t: Test, root: string): Promise<ChildProcess> {
-  const path = fileURLToPath(new URL('child.js', import.meta.url))
+  const path = fileURLToPath(new URL('../support/core/kernel-process.js', import.meta.url))
   const child = spawn(process.execPath, [path, root], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => child.kill('SIGKILL'))
   await heard(child, 'ready')
@@ -210,7 +213,7 @@ t.test('frames', async (t) => {
           })
         return same && (await reader.line()) === undefined
       }),
-      { numRuns: 300 },
+      runs(300),
     )
   })
 
@@ -567,6 +570,7 @@ t.test('the control socket can be opened and closed again and again', async (t) 
     status: async () => ({ fine: true }),
     explain: async (who: string) => ({ who }),
     command: async () => ({ exit: 0 }),
+    acceptDirectory: () => ({}),
     stop: () => undefined,
   }
   for (let round = 0; round < 3; round += 1) {

@@ -4,8 +4,8 @@ import { networkInterfaces } from 'node:os'
 import t from 'tap'
 import { port } from '../../core/api.js'
 import type { TestHouse } from '../../core/testing.js'
+import { booted, plugin, states, unstarted } from '../support/core/boot-plugins.js'
 import { lacks, needs } from '../support/needs.js'
-import { booted, plugin, states, unstarted } from './houses.js'
 
 const ssh = port({ help: 'Port of a service of its own.', default: 0 })
 

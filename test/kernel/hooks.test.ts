@@ -10,7 +10,7 @@ import {
   RequestError,
 } from '../../core/api.js'
 import { Hooks } from '../../core/kernel/hooks.js'
-import { booted, plugin, promised, unstarted } from './houses.js'
+import { booted, plugin, promised, unstarted } from '../support/core/boot-plugins.js'
 
 interface Card {
   name?: string

@@ -22,7 +22,9 @@ import {
   writable,
 } from '../../core/api.js'
 import { boot, type TestHouse } from '../../core/testing.js'
-import { booted, plugin, promised, states, temporaryDirectory, unstarted } from './houses.js'
+import { booted, plugin, promised, states, unstarted } from '../support/core/boot-plugins.js'
+import { freePort } from '../support/free-port.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const clock = token<{ now(): string }>('clock/clock@1')
 const bell = token<{ ring(): string }>('bell/bell@1')
@@ -40,13 +42,6 @@ async function takenPort(t: Test): Promise<number> {
   const server = await listening()
   t.teardown(() => new Promise((resolve) => server.close(resolve)))
   return (server.address() as AddressInfo).port
-}
-
-async function freePort(): Promise<number> {
-  const server = await listening()
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 function listening(): Promise<Server> {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { type Gate, gate, token } from '../../core/api.js'
 import { UndoStack } from '../../core/kernel/undo.js'
-import { booted, plugin, promised, states, unstarted } from './houses.js'
+import { booted, plugin, promised, states, unstarted } from '../support/core/boot-plugins.js'
 
 t.test('what was done last is undone first, one after the other', async (t) => {
   const undo = new UndoStack()

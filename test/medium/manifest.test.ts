@@ -6,7 +6,9 @@ import fc from 'fast-check'
 import t from 'tap'
 import { RequestError } from '../../core/api.js'
 import { type Named, parseManifest } from '../../core/medium/manifest.js'
-import { folderFor, sha1sum } from './sticks.js'
+import { sha1sum } from '../support/core/signed-stick.js'
+import { runs } from '../support/rounds.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const parse = (content: string | Buffer): Named[] => [
   ...parseManifest(Buffer.from(content), '/stick/manifest.sha1').values(),
@@ -37,7 +39,7 @@ const names = fc.uniqueArray(aName, { selector: (name) => name.toLowerCase(), ma
 t.test(
   'what sha1sum writes about any files is read to the letter, in whatever form it writes it',
   async (t) => {
-    const folder = await folderFor(t)
+    const folder = await temporaryDirectory(t)
     const [some = []] = fc.sample(
       fc.uniqueArray(aName, { selector: (n) => n.toLowerCase(), minLength: 40 }),
       1,
@@ -132,7 +134,7 @@ t.test('whatever the bytes are, no name comes out that leads anywhere else or st
         )
       )
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
   t.ok(accepted > 0, 'some of them are manifests')
   t.end()

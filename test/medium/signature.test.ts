@@ -5,13 +5,14 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openMedium, type SugarError } from '../../core/api.js'
 import { checkSignature } from '../../core/medium/signature.js'
+import { until } from '../support/core/server-process.js'
+import { limit, namesIn, refusal, stickWith } from '../support/core/signed-stick.js'
 import { needs } from '../support/needs.js'
-import { until } from '../system/server.js'
-import { folderFor, limit, namesIn, refusal, stickWith } from './sticks.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
-const home = await folderFor(t)
+const home = await temporaryDirectory(t)
 // In here, so that what is left behind shows.
-const temporary = await folderFor(t)
+const temporary = await temporaryDirectory(t)
 process.env.TMPDIR = temporary
 
 function gpg(args: readonly string[], input?: string): Buffer {
@@ -55,7 +56,7 @@ async function signed(t: Test, by: string[], keys: Buffer | string, options: str
   const stick = await stickWith(t, { 'leases.sig': 'act01' })
   const signatures = by.map((name) => sign(name, join(stick, 'manifest.sha1'), ...options))
   await writeFile(join(stick, 'manifest.sha1.sig'), Buffer.concat(signatures))
-  const trusted = join(await folderFor(t), 'trusted.gpg')
+  const trusted = join(await temporaryDirectory(t), 'trusted.gpg')
   await writeFile(trusted, keys)
   return { stick, keys: trusted, open: () => openMedium(stick, { security: true, keys: trusted }) }
 }
@@ -73,7 +74,7 @@ async function withPath<T>(path: string, work: () => Promise<T>): Promise<T> {
 
 /** A gpgv of our own, in a directory of its own. */
 async function gpgvThat(t: Test, script: string): Promise<string> {
-  const folder = await folderFor(t)
+  const folder = await temporaryDirectory(t)
   await writeFile(join(folder, 'gpgv'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
   return `${folder}:/usr/bin:/bin`
 }
@@ -232,7 +233,7 @@ if (hasGpg) {
 
   t.test('without gpgv nothing is taken, and which package brings it is said', async (t) => {
     const { open } = await signed(t, ['school'], keyOf('school'))
-    const empty = await folderFor(t)
+    const empty = await temporaryDirectory(t)
     for (const path of [empty, '', `:.:${empty}`]) {
       await withPath(path, async () => {
         t.match(await refusal(open()), /^PROGRAM_MISSING: the program gpgv/)
@@ -268,7 +269,7 @@ if (hasGpg) {
       const late = checkSignature({ ...parts, path: '/stick/manifest.sha1.sig' }, undefined, 200)
       t.equal(await refusal(late), 'UNAVAILABLE: gpgv did not check the signature within 0.2 s')
     })
-    const begun = join(await folderFor(t), 'begun')
+    const begun = join(await temporaryDirectory(t), 'begun')
     await withPath(
       await gpgvThat(t, `echo $$ > ${begun}.new; mv ${begun}.new ${begun}; exec sleep 600`),
       async () => {

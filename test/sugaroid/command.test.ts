@@ -4,8 +4,19 @@ import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { registerLaptop } from '../../sugaroid/index.js'
-import { canned, type Peer, reply, response, struct, sugaroid, temporaryDirectory, welcome } from './peers.js'
-import { program } from './upgrade/builds.js'
+import {
+  canned,
+  type Peer,
+  reply,
+  response,
+  struct,
+  sugaroid,
+  welcome,
+} from '../support/sugaroid/fake-servers.js'
+import { program } from '../support/sugaroid/served-build.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 const at = ({ host, port }: Peer) => `${host}:${port}`
 

@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Registrant, uidOf } from '../../sugaroid/index.js'
-import { enrol, newLaptop } from './laptops.js'
-import { cli, type Server, startServer, temporaryDirectory, until } from './server.js'
+import { cli, type Server, startServer, until } from '../support/core/server-process.js'
+import { enrol, newLaptop } from '../support/sugaroid/registrants.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

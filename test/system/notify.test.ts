@@ -4,8 +4,9 @@ import { mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
+import { freePorts, program, run, startServer, until } from '../support/core/server-process.js'
 import { needs } from '../support/needs.js'
-import { freePorts, program, run, startServer, temporaryDirectory, until } from './server.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const args = [...freePorts, '--plugins', 'id']
 

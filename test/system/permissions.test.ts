@@ -1,9 +1,10 @@
 import { lstat, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { madeUpKey } from '../support/keys.js'
-import { enrol, newLaptop } from './laptops.js'
-import { freePorts, program, run, startServer, temporaryDirectory } from './server.js'
+import { freePorts, program, run, startServer } from '../support/core/server-process.js'
+import { madeUpKey } from '../support/ssh-keys.js'
+import { enrol, newLaptop } from '../support/sugaroid/registrants.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { cli, pluginSource, temporaryDirectory, written } from './server.js'
+import { cli, pluginSource, written } from '../support/core/server-process.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 t.test(
   'without a server, what a plugin knows of its own failure is said once; what it does not, with the stack',

@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { program, temporaryDirectory } from './server.js'
+import { program } from '../support/core/server-process.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const config = join(process.cwd(), 'config')
 

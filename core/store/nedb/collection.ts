@@ -1,9 +1,10 @@
 import { rm } from 'node:fs/promises'
 import Datastore from 'nedb-promises'
 import { asError, StoreError } from '../../errors.js'
+import { diskFault, failingHint } from '../../lib/disk-fault.js'
 import type { Change, Collection, CollectionSpec, Doc, Page, Stored, Where } from '../contract.js'
 import { changed, checkKey, docOf, migrate, rowOf, versionOf } from '../schema.js'
-import { type Datafile, isFull, readDatafile } from './datafile.js'
+import { type Datafile, readDatafile } from './datafile.js'
 import { Journal } from './journal.js'
 import { type Kept, keptOf, rowOfKept, sizeOf } from './kept.js'
 import type { Owner, Reloaded } from './owner.js'
@@ -167,9 +168,13 @@ export class NedbCollection<D extends Doc> implements Collection<D>, Reloaded {
       this.#journal = await Journal.open(this.#path, (error) => this.#owner.failed(this, error))
     } catch (error) {
       const cause = asError(error)
-      const hint = isFull(error)
-        ? 'make room on the disk'
-        : 'see that this user owns the file, or move it away and restore a copy'
+      const fault = diskFault(error)
+      const hint =
+        fault === 'full'
+          ? 'make room on the disk'
+          : fault === 'failing'
+            ? failingHint
+            : 'see that this user owns the file, or move it away and restore a copy'
       throw new StoreError('STORE_UNREADABLE', `${this.#path} cannot be loaded: ${cause.message}`, {
         hint,
         cause,

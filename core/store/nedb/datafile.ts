@@ -4,6 +4,7 @@ import { copyFile, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { systemCode } from '../../errors.js'
+import { isFull } from '../../lib/disk-fault.js'
 import { type Kept, sumOf } from './kept.js'
 
 /** A data file: NeDB's, a line of JSON for each version of a row, the last one counting. */
@@ -151,9 +152,6 @@ async function repair(path: string, damage: Damage): Promise<string> {
   const what = damage.within ? `${damage.bad} damaged lines were taken out of` : 'a torn end was cut off'
   return `${what} ${basename(path)}; ${kept}`
 }
-
-/** Out of room, which passes; anything else a disk says does not. */
-export const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')
 
 async function rewrite(path: string, from: string): Promise<void> {
   const temporary = temporaryOf(path)

@@ -1,10 +1,12 @@
-import { mkdir, open, rm } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { StoreError } from '../../errors.js'
+import { diskFault, failingHint, isFull } from '../../lib/disk-fault.js'
+import { makeFolder } from '../../lib/durable-file.js'
+import type { DirectoryGuard } from '../../lib/kept-directory.js'
 import type { Collection, CollectionSpec, Doc, Store, StoreStatus } from '../contract.js'
 import { NedbCollection } from './collection.js'
-import { isFull } from './datafile.js'
 import type { Owner, Reloaded } from './owner.js'
 
 /** Room that must be there before writes are accepted again: more than a class's registrations at once. */
@@ -15,6 +17,7 @@ const secondsBetweenTries = 1
 export class NedbStore implements Store {
   readonly #folder: string
   readonly #log: Logger
+  readonly #directory: Pick<DirectoryGuard, 'problem'> | undefined
   readonly #collections = new Map<string, NedbCollection<Doc>>()
   readonly #repairs: string[] = []
   /** Collections whose memory runs ahead of the disk. */
@@ -24,9 +27,11 @@ export class NedbStore implements Store {
   #recovering: Promise<void> | undefined
   #closed = false
 
-  constructor(folder: string, log: Logger) {
+  /** @param directory says whether the folder is still the one that it was */
+  constructor(folder: string, log: Logger, directory?: Pick<DirectoryGuard, 'problem'>) {
     this.#folder = folder
     this.#log = log
+    this.#directory = directory
   }
 
   async open<D extends Doc>(name: string, spec: CollectionSpec<D>): Promise<Collection<D>> {
@@ -37,14 +42,18 @@ export class NedbStore implements Store {
     if (this.#collections.has(name))
       throw new StoreError('STORE_INVALID', `collection ${name} is open already`)
     const path = join(this.#folder, `${name.replace('/', '.')}.db`)
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    await makeFolder(this.#folder)
     const collection = await NedbCollection.open(path, name, spec, this.#owner(name))
     this.#collections.set(name, collection as unknown as NedbCollection<Doc>)
     return collection
   }
 
   status(): StoreStatus {
-    return { driver: 'nedb', readOnly: this.#failure?.message, repairs: this.#repairs }
+    return {
+      driver: 'nedb',
+      readOnly: (this.#failure ?? this.#directory?.problem())?.message,
+      repairs: this.#repairs,
+    }
   }
 
   async close(): Promise<void> {
@@ -73,9 +82,15 @@ export class NedbStore implements Store {
 
   #writable(): void {
     this.#readable()
+    const away = this.#failure === undefined ? this.#directory?.problem() : undefined
+    if (away !== undefined)
+      throw new StoreError('STORE_READ_ONLY', `nothing can be kept now: ${away.message}`, {
+        hint: away.hint,
+        cause: away,
+      })
     if (this.#failure === undefined) return
     throw new StoreError('STORE_READ_ONLY', `nothing can be kept now: ${this.#failure.message}`, {
-      hint: isFull(this.#failure) ? 'make room on the disk' : 'check the disk, then restart sugar-server',
+      hint: hintFor(this.#failure),
       cause: this.#failure,
     })
   }
@@ -142,4 +157,11 @@ export class NedbStore implements Store {
       await rm(path, { force: true })
     }
   }
+}
+
+/** The next step after a write that failed. */
+function hintFor(failure: unknown): string {
+  const fault = diskFault(failure)
+  if (fault === 'full') return 'make room on the disk'
+  return fault === 'failing' ? failingHint : 'check the disk, then restart sugar-server'
 }

@@ -1,6 +1,11 @@
-import { readFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
-import { type Awaitable, asError, type Logger } from '../../../core/api.js'
+import {
+  type Awaitable,
+  asError,
+  ConnectionLimit,
+  type Logger,
+  shareOfDescriptors,
+} from '../../../core/api.js'
 import { longest, type Request, readRequest } from './request.js'
 
 /** Milliseconds. */
@@ -20,9 +25,6 @@ const usual: Times = { request: 5_000, connection: 15_000, pause: 300, farewell:
 /** Connections at a time: twice the largest school. */
 const mostPlaces = 2_000
 
-/** Milliseconds between two lines of the log about connections that gave way. */
-const betweenWarnings = 60_000
-
 interface Caller {
   /** `performance.now()` */
   readonly since: number
@@ -41,22 +43,27 @@ export class Door {
   readonly #answer: (request: Request) => Awaitable<string>
   readonly #log: Logger
   readonly #times: Times
-  readonly #most: number
+  readonly #limit: ConnectionLimit<Socket>
   /** In the order in which they came. */
   readonly #callers = new Map<Socket, Caller>()
-  #gaveWay = 0
-  #warned = Number.NEGATIVE_INFINITY
 
   /** @param answer the text of an answer, to the byte; empty: nothing */
   constructor(
     answer: (request: Request) => Awaitable<string>,
     log: Logger,
-    { times = usual, most = placesByDescriptors() }: { readonly times?: Times; readonly most?: number } = {},
+    {
+      times = usual,
+      most = shareOfDescriptors(1 / 4, mostPlaces),
+    }: { readonly times?: Times; readonly most?: number } = {},
   ) {
     this.#answer = answer
     this.#log = log
     this.#times = times
-    this.#most = most
+    this.#limit = new ConnectionLimit({
+      ...{ what: 'activation', most, log },
+      // A laptop that waits for its answer at this moment does not give way.
+      standing: (socket) => (this.#callers.get(socket)?.state === 'deciding' ? 'busy' : 'idle'),
+    })
     this.server = createServer({ allowHalfOpen: true, noDelay: true })
     const door = this
     // One function for all connections: at thousands a second a closure for each is felt.
@@ -68,15 +75,10 @@ export class Door {
     }
     function closed(this: Socket) {
       door.#callers.delete(this)
+      door.#limit.delete(this)
     }
     this.server.on('connection', (socket) => {
-      if (this.#callers.size >= this.#most) {
-        this.#gaveWay += 1
-        if (!this.#giveWay()) {
-          socket.destroy()
-          return
-        }
-      }
+      if (!this.#limit.add(socket)) return
       this.#callers.set(socket, { since: performance.now(), bytes: 0, text: '', state: 'asking' })
       socket.on('data', heard).on('end', ended).on('close', closed).on('error', ignored)
     })
@@ -89,10 +91,6 @@ export class Door {
       if (now - since < this.#times.request) break
       if (state === 'asking' || now - since >= this.#times.connection) socket.destroy()
     }
-    if (this.#gaveWay === 0 || now - this.#warned < betweenWarnings) return
-    this.#log.warn(`all ${this.#most} connections of activation were taken: ${this.#gaveWay} had to give way`)
-    this.#warned = now
-    this.#gaveWay = 0
   }
 
   /** After the server was closed: whoever has asked gets an answer, the others have a moment to ask. */
@@ -112,18 +110,7 @@ export class Door {
   }
 
   get size(): number {
-    return this.#callers.size
-  }
-
-  /** The oldest connection gives way whose laptop is not waiting for an answer at this moment. */
-  #giveWay(): boolean {
-    for (const [socket, { state }] of this.#callers) {
-      if (state === 'deciding') continue
-      this.#callers.delete(socket)
-      socket.destroy()
-      return true
-    }
-    return false
+    return this.#limit.count
   }
 
   #hear(socket: Socket, chunk: Buffer): void {
@@ -176,13 +163,3 @@ export class Door {
 
 /** A connection that breaks has no need of an answer. */
 const ignored = (): void => undefined
-
-/** A quarter of the files that this process may have open: HTTP, the store and child processes need some too. */
-function placesByDescriptors(): number {
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
-    return soft === undefined ? mostPlaces : Math.min(mostPlaces, Math.max(8, Math.floor(Number(soft) / 4)))
-  } catch {
-    return mostPlaces
-  }
-}

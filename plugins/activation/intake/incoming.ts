@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { asError, RequestError, removeTree, SystemError, systemCode } from '../../../core/api.js'
+import { asError, RequestError, removeTree, unwritten } from '../../../core/api.js'
 import type { Desk } from './desk.js'
 
 /** Of this process: what others of its kind began is nobody's any more, since a root has one owner. */
@@ -33,7 +33,7 @@ export class Incoming {
       await Incoming.clean(desk)
       return new Incoming(await mkdtemp(join(folder, `incoming-${mark}-`)))
     } catch (error) {
-      throw explain(error, folder)
+      throw unwritten(folder, error)
     }
   }
 
@@ -50,21 +50,11 @@ export class Incoming {
       await mkdir(directory, { recursive: true, mode: 0o700 })
       await writeFile(join(directory, name), bytes, { mode: 0o600, flag: 'wx' })
     } catch (error) {
-      throw explain(error, directory)
+      throw unwritten(directory, error)
     }
   }
 
   remove(): Promise<void> {
     return removeTree(this.path)
   }
-}
-
-function explain(error: unknown, folder: string): unknown {
-  const code = systemCode(error)
-  if (code === undefined || !/^E[A-Z]+$/.test(code)) return error
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
-  return new SystemError(isFull ? 'NO_SPACE' : 'NOT_WRITABLE', `${folder} cannot be written (${code})`, {
-    hint: isFull ? 'make room on its disk' : 'see that the user of this server may write there',
-    cause: error,
-  })
 }

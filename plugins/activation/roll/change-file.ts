@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { SystemError, systemCode } from '../../../core/api.js'
+import { fsyncDir, systemCode, unwritten } from '../../../core/api.js'
 import type { Change } from './change.js'
 
 /** Behind the last change, so that a file that is not whole is known. */
@@ -39,14 +39,14 @@ export async function writeChanges(path: string, changes: readonly Change[]): Pr
     await rename(part, path)
   } catch (error) {
     await rm(part, { force: true })
-    throw explained(error, path)
+    throw unwritten(path, error, { full: 'make room on the disk; nothing was changed' })
   }
   try {
-    await flush(dirname(path))
+    await fsyncDir(dirname(path))
   } catch (error) {
     // The next start must not make changes of which somebody was told that they failed.
     await rm(path, { force: true })
-    throw explained(error, path)
+    throw unwritten(path, error, { full: 'make room on the disk; nothing was changed' })
   }
   return copies
 }
@@ -83,21 +83,4 @@ export async function readChanges(path: string): Promise<{ changes: Change[]; da
     await rename(path, aside)
     return { changes: [], damaged: `changes that were under way are lost, the disk damaged them: ${aside}` }
   }
-}
-
-async function flush(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
-  await handle.sync().finally(() => handle.close())
-}
-
-function explained(error: unknown, path: string): unknown {
-  const code = systemCode(error)
-  if (code === undefined) return error
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
-  return new SystemError(isFull ? 'NO_SPACE' : 'NOT_WRITABLE', `${path} cannot be written (${code})`, {
-    hint: isFull
-      ? 'make room on the disk; nothing was changed'
-      : 'see that the user of this server may write there',
-    cause: error,
-  })
 }

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { asError, type Collection, type Doc, each, type Logger, makeFolders } from '../../../core/api.js'
+import { asError, type Collection, type Doc, each, type Logger, makeFolderSync } from '../../../core/api.js'
 import type { Group, Laptop, Stock, Theft } from '../documents.js'
 import type { Change, LaptopChange } from './change.js'
 import { readChanges, removeParts, writeChanges } from './change-file.js'
@@ -47,7 +47,7 @@ export class Roll {
     readonly log: Logger
   }): Promise<Roll> {
     const folder = join(config.root, 'activation')
-    makeFolders(folder)
+    makeFolderSync(folder)
     const roll = new Roll(store, join(folder, 'changes.jsonl'), log)
     await removeParts(roll.#file).catch((error: unknown) =>
       log.warn({ err: asError(error) }, 'a part of a file with uuids cannot be removed'),

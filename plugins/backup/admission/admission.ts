@@ -1,4 +1,4 @@
-import { Addresses } from './addresses.js'
+import { RateLimit } from '../../../core/api.js'
 import { type Clock, systemClock } from './clock.js'
 import { type Form, parseQuestion, type Question, type Sound } from './question.js'
 import { Queue } from './queue.js'
@@ -15,6 +15,7 @@ export type Kind =
   | 'refused'
   | 'load'
   | 'space'
+  | 'away'
   | 'wait'
   | 'again'
   | 'flood'
@@ -39,6 +40,8 @@ export interface Facts {
   digest(uid: string): string | undefined
   /** Why this learner may not back up, for the child to read. */
   refusal(uid: string): string | undefined
+  /** Why the archive cannot be used now, for operators. */
+  away(): Promise<string | undefined>
   /** What is wrong with the room for backups, for operators. */
   space(): Promise<string | undefined>
   /** Load for each CPU. */
@@ -69,6 +72,8 @@ interface Means {
 
 const refusedFor = 3600
 const mostWords = 10_000
+/** Questions of one network that cost a look into the store: a whole school may stand behind one router. */
+const questions = { burst: 1200, perSecond: 20 }
 
 /** Decides who may back up now (docs/reference/protocols.md: backup, Asking for permission). */
 export class Admission {
@@ -76,8 +81,9 @@ export class Admission {
   readonly #slots: Slots
   readonly #mostLoad: number
   readonly #room: Room
+  readonly #archive: Room
   readonly #queue: Queue
-  readonly #addresses: Addresses
+  readonly #questions: RateLimit
   /** Whose place a word leads to. */
   readonly #names = new Map<string, string>()
   readonly #asked: Partial<Record<Kind, number>> = {}
@@ -93,8 +99,9 @@ export class Admission {
     this.#slots = slots
     this.#mostLoad = mostLoad
     this.#room = new Room(() => facts.space(), clock)
+    this.#archive = new Room(() => facts.away(), clock, 0)
     this.#queue = new Queue(slots.total, clock, random)
-    this.#addresses = new Addresses(clock)
+    this.#questions = new RateLimit(questions, () => clock.now())
   }
 
   /** Answers one question. A 200 keeps a slot for a minute. */
@@ -144,7 +151,7 @@ export class Admission {
       return later('again', again, 'the school server is busy; please wait as long as it asks')
     // Whoever waits already has shown to be somebody: a flood from behind the same router does not keep him out.
     const waits = this.#queue.has(this.#names.get(sound.word) ?? '')
-    if (!waits && !this.#addresses.take(question.address))
+    if (!waits && !this.#questions.take(question.address))
       return later('flood', this.#queue.pace.between(60, 300), 'too many questions come from this network')
     const learners = await this.#facts.learners(sound.who, sound.form)
     const [first, second] = learners
@@ -160,6 +167,13 @@ export class Admission {
     const { pace } = this.#queue
     if (this.#facts.draining())
       return later('stopping', pace.between(30, 90), 'the school server is stopping; please try again soon')
+    // Before the digest: what was kept may be lost with the disk.
+    if ((await this.#archive.lacks()) !== undefined)
+      return later(
+        'away',
+        pace.late(),
+        'the school server cannot reach its backups now; please tell your teacher',
+      )
     if (uid !== undefined) {
       if (sound.digest !== undefined && this.#facts.digest(uid) === sound.digest) {
         if (!peek) this.#queue.forget(uid)
@@ -177,7 +191,7 @@ export class Admission {
       return later(
         'space',
         pace.late(),
-        'the school server has no room for backups; please tell your teacher',
+        'the disk of the school server takes no backups now; please tell your teacher',
       )
     if (!this.#mayBegin(name, uid, peek)) return this.#wait('wait', sound, name, uid, peek)
     return { kind: 'go', status: 200, reason: 'you may begin' }

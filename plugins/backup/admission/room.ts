@@ -10,11 +10,14 @@ const patience = 5000
 export class Room {
   readonly #ask: () => Promise<string | undefined>
   readonly #clock: Clock
+  readonly #lasts: number
   #answer: Promise<string | undefined> | undefined
   #knownUntil = Number.POSITIVE_INFINITY
 
-  constructor(ask: () => Promise<string | undefined>, clock: Clock = systemClock) {
+  /** @param lasts milliseconds for which an answer holds; 0: only for those who ask meanwhile */
+  constructor(ask: () => Promise<string | undefined>, clock: Clock = systemClock, lasts = knownFor) {
     this.#ask = ask
+    this.#lasts = lasts
     this.#clock = clock
   }
 
@@ -40,7 +43,7 @@ export class Room {
     } catch (error) {
       return `the room on the disk is not known: ${error instanceof Error ? error.message : error}`
     } finally {
-      this.#knownUntil = this.#clock.now() + knownFor
+      this.#knownUntil = this.#clock.now() + this.#lasts
     }
   }
 }

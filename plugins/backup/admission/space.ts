@@ -1,6 +1,6 @@
 import type { StatsFs } from 'node:fs'
 import { statfs } from 'node:fs/promises'
-import { systemCode } from '../../../core/api.js'
+import { diskFault, failingHint, systemCode } from '../../../core/api.js'
 
 /**
  * Whether a file system has room for more, in bytes and in inodes, as a user that is not root sees it.
@@ -12,7 +12,8 @@ export async function roomIn(path: string, reservePercent: number): Promise<stri
   try {
     return shortage(await statfs(path), path, reservePercent)
   } catch (error) {
-    return `the disk of ${path} cannot be looked at (${systemCode(error) ?? error}): mount it, or repair it`
+    const remedy = diskFault(error) === 'failing' ? failingHint : 'mount it, or repair it'
+    return `the disk of ${path} cannot be looked at (${systemCode(error) ?? error}): ${remedy}`
   }
 }
 

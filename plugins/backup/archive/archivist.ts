@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { asError, type Logger, SugarError, SystemError } from '../../../core/api.js'
-import { isFull, noRoom } from './flush.js'
+import { archiveFault } from './flush.js'
 import { type Given, type JobName, type Result, roomless } from './jobs.js'
 import type { Failure, FromProcess, ToProcess } from './process.js'
 
@@ -31,6 +31,7 @@ export interface Asking {
 export class Archivist {
   readonly #root: string
   readonly #log: Logger
+  readonly #check: () => void
   readonly #note: (pid: number) => () => void
   readonly #waiting = new Map<number, Waiting>()
   /** What strikes the note of a process out; none for one that could not be noted. */
@@ -43,8 +44,15 @@ export class Archivist {
   /**
    * @param root of the archive
    * @param note writes down that a process works there, and returns what strikes it out
+   * @param check throws when the archive is not there
    */
-  constructor(root: string, log: Logger, note: (pid: number) => () => void) {
+  constructor(
+    root: string,
+    log: Logger,
+    note: (pid: number) => () => void,
+    check: () => void = () => undefined,
+  ) {
+    this.#check = check
     this.#root = root
     this.#log = log
     this.#note = note
@@ -61,6 +69,7 @@ export class Archivist {
   ): Promise<Result<J>> {
     if (this.#closed)
       throw new SystemError('UNAVAILABLE', 'the server is stopping', { hint: 'try again later' })
+    this.#check()
     signal?.throwIfAborted()
     clearTimeout(this.#idle)
     const id = this.#next++
@@ -102,7 +111,7 @@ export class Archivist {
         this.#child = undefined
         child.kill('SIGKILL')
       }
-      throw isFull(error) ? noRoom('there is no room for work on the archive', error) : error
+      throw archiveFault(error, this.#root, 'there is no room for work on the archive')
     }
     return child
   }

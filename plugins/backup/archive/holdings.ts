@@ -18,6 +18,10 @@ export interface SnapshotFacts {
   readonly why?: string
   /** What is wrong with it, when its file cannot be read. */
   readonly damaged?: string
+  /** Taken after the machine had stopped, before the laptop came again: a power cut may have torn it. */
+  readonly unconfirmed?: true
+  /** What its session left out of what the laptop has, in words. */
+  readonly incomplete?: string
 }
 
 /** What the archive has of a learner. */
@@ -25,6 +29,8 @@ export interface Holding {
   readonly uid: string
   readonly snapshots: number
   readonly newest?: SnapshotFacts
+  /** The newest one that has all that the laptop had, and that no power cut may have torn. */
+  readonly lastGood?: SnapshotFacts
   /** Snapshots that the brake holds. */
   readonly braked: readonly string[]
   /** What is wrong, when nothing of it can be read. */
@@ -54,15 +60,30 @@ function holdingOf(shelf: Shelf, uid: string): Holding {
   const newest = ids.at(-1)
   const braked = ids.filter((id) => shelf.held(id).some(({ by }) => by === 'brake'))
   if (newest === undefined) return { uid, snapshots: 0, braked }
-  return { uid, snapshots: ids.length, newest: factsOf(shelf, newest), braked }
+  const facts = { uid, snapshots: ids.length, newest: factsOf(shelf, newest), braked }
+  const lastGood = lastGoodOf(shelf, ids)
+  return lastGood === undefined ? facts : { ...facts, lastGood }
+}
+
+function lastGoodOf(shelf: Shelf, ids: readonly string[]): SnapshotFacts | undefined {
+  for (const id of ids.toReversed()) {
+    const facts = factsOf(shelf, id)
+    if (facts.damaged === undefined && facts.incomplete === undefined && facts.unconfirmed !== true)
+      return facts
+  }
+  return undefined
 }
 
 function factsOf(shelf: Shelf, id: string): SnapshotFacts {
   const reason = reasonOf(shelf.held(id))
   const why = reason === undefined ? { held: false } : { held: true, why: reason }
   try {
-    const { at, entries, files, bytes, added } = shelf.header(id)
-    return { id, at, entries, files, bytes, added, ...why }
+    const { at, entries, files, bytes, added, unconfirmed, incomplete } = shelf.header(id)
+    return {
+      ...{ id, at, entries, files, bytes, added, ...why },
+      ...(unconfirmed && { unconfirmed }),
+      ...(incomplete !== undefined && { incomplete }),
+    }
   } catch (error) {
     if (!(error instanceof SugarError)) throw error
     return { id, at: timeOf(id), entries: 0, files: 0, bytes: 0, added: 0, ...why, damaged: error.message }

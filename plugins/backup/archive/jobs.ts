@@ -4,13 +4,19 @@ import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { removeTree } from '../../../core/api.js'
+import { removeTree, systemCode } from '../../../core/api.js'
+import { type Located, locate } from '../history/locate.js'
+import { type Past, searchPast } from '../history/search-past.js'
 import type { Found, Query } from '../journal/search.js'
 import { choose } from './choice.js'
 import { discard, type Rotten } from './discard.js'
+import { type Distrusted, distrust } from './distrust.js'
 import { type Drilled, drill } from './drill.js'
+import { syncDisk } from './flush.js'
 import { type Holding, holdingsOf, type SnapshotFacts, snapshotsOf } from './holdings.js'
+import type { Transfer } from './incomplete.js'
 import type { KeepRules } from './keeping.js'
+import { boundHolds } from './kinds.js'
 import { datastore, documents, type Layout } from './layout.js'
 import { list } from './listing.js'
 import { Objects } from './objects.js'
@@ -19,7 +25,7 @@ import { type Pruned, prune } from './prune.js'
 import { recover } from './recovery.js'
 import { parcelOf, type Restored, type Restoring } from './restore.js'
 import { type Hold, Shelf } from './shelf.js'
-import { type Taken, takeSnapshot } from './snapshot.js'
+import { liveOf, type Taken, takeSnapshot } from './snapshot.js'
 import { SnapshotTree } from './snapshot-tree.js'
 import { type Swept, sizeOfObjects, sweep } from './sweep.js'
 import { unfold } from './unfold.js'
@@ -35,8 +41,10 @@ interface Which {
 
 /** Work on the archive, done in a process of its own, so that nothing here keeps a laptop waiting. */
 export interface Jobs {
-  /** After a session that changed something. */
-  snapshot: Job<{ uid: string }, Taken>
+  /** After a session that changed something, or that left something out. @param unconfirmed see Header */
+  snapshot: Job<{ uid: string; unconfirmed?: boolean; transfer?: Transfer | undefined }, Taken>
+  /** After a power cut. The caller has the learner's turn. */
+  distrust: Job<{ uid: string; since: number }, Distrusted>
   /** Takes a tree over that another server kept, as it was at a time; into the live tree too, where that is empty. */
   adopt: Job<{ uid: string; folder: string; directory: string; at: Date; isNewest: boolean }, Taken>
   holdings: Job<{ uids?: readonly string[] }, Holding[]>
@@ -48,10 +56,16 @@ export interface Jobs {
   sweep: Job<Record<never, never>, Swept>
   size: Job<Record<never, never>, number>
   verify: Job<{ uids?: readonly string[]; repair: boolean }, Verified>
+  /** Removes all that is kept of a learner. The caller has the learner's turn. */
+  forget: Job<{ uid: string }, void>
   /** Removes files of a live tree that are damaged. The caller has the learner's turn. */
   discard: Job<{ uid: string; rotten: readonly Rotten[] }, void>
   entries: Job<Which & { query: Query }, Found & { snapshot: string }>
   entry: Job<Which & { entry: string }, EntryFacts>
+  /** Looks for entries in all snapshots. */
+  locate: Job<{ uid: string; entries: readonly string[] }, Located>
+  /** Searches for entries that are not in the snapshot that is meant when none is named, in all others. */
+  past: Job<{ uid: string; text: string }, Past>
   restore: Job<Restoring, Restored>
   /** Lays a snapshot out for a pull, under a name, in a directory that is not there yet. */
   layOut: Job<Which & { to: string }, { snapshot: string }>
@@ -65,12 +79,14 @@ export type Result<J extends JobName> = Awaited<ReturnType<Jobs[J]>>
 /** Work that changes what objects and snapshots there are: never two at once. */
 export const exclusive: ReadonlySet<JobName> = new Set([
   'snapshot',
+  'distrust',
   'adopt',
   'prune',
   'sweep',
   'hold',
   'release',
   'discard',
+  'forget',
 ])
 
 /** Ids of snapshots. */
@@ -93,6 +109,8 @@ export interface EntryFacts {
 
 /** Work that needs no room on the disk, and perhaps makes some. */
 export const roomless: ReadonlySet<JobName> = new Set([
+  'forget',
+  'distrust',
   'prune',
   'sweep',
   'size',
@@ -100,6 +118,8 @@ export const roomless: ReadonlySet<JobName> = new Set([
   'snapshots',
   'entries',
   'entry',
+  'locate',
+  'past',
   'restore',
 ])
 
@@ -118,14 +138,21 @@ export function jobsOf(layout: Layout): Jobs {
   ): Promise<R> {
     const shelf = new Shelf(layout, uid)
     const id = choose(shelf, at)
-    const pin = `${uid}/${id}`
-    pins.set(pin, (pins.get(pin) ?? 0) + 1)
+    return pinning(uid, [id], () => read(new SnapshotTree(objects, shelf.read(id), folder), id))
+  }
+
+  /** Works on snapshots that stay as long as it takes. */
+  async function pinning<R>(uid: string, ids: readonly string[], work: () => Promise<R>): Promise<R> {
+    const keys = ids.map((id) => `${uid}/${id}`)
+    for (const key of keys) pins.set(key, (pins.get(key) ?? 0) + 1)
     try {
-      return await read(new SnapshotTree(objects, shelf.read(id), folder), id)
+      return await work()
     } finally {
-      const left = (pins.get(pin) ?? 1) - 1
-      if (left === 0) pins.delete(pin)
-      else pins.set(pin, left)
+      for (const key of keys) {
+        const left = (pins.get(key) ?? 1) - 1
+        if (left === 0) pins.delete(key)
+        else pins.set(key, left)
+      }
     }
   }
 
@@ -141,13 +168,15 @@ export function jobsOf(layout: Layout): Jobs {
     return index
   }
 
-  const layOut: Jobs['layOut'] = ({ to, ...which }, progress) =>
+  /** @param made is called when all is there, before it takes its place */
+  const placed = ({ to, ...which }: Which & { to: string }, progress: Progress, made = () => {}) =>
     reading(which, datastore, async (tree, snapshot) => {
       const making = join(layout.scratch, `layout-${randomUUID()}`)
       await mkdir(dirname(to), { recursive: true, mode: 0o700 })
       try {
         // As rsync keeps links: marked, so that they lead nowhere while they lie here.
         await unfold(tree, making, ({ target }) => `/rsyncd-munged/${target}`, progress)
+        made()
         await move(making, to)
       } finally {
         await removeTree(making)
@@ -156,9 +185,19 @@ export function jobsOf(layout: Layout): Jobs {
     })
 
   return {
-    async snapshot({ uid }, progress) {
-      const taken = await takeSnapshot(layout, uid, progress)
-      if (taken.fresh && taken.held === undefined) recover(layout, uid, taken.header.id)
+    async snapshot({ uid, unconfirmed = false, transfer }, progress) {
+      const taken = await takeSnapshot(
+        layout,
+        uid,
+        progress,
+        { ...liveOf(layout, uid), unconfirmed },
+        transfer,
+      )
+      if (!taken.fresh) return taken
+      if (taken.held === undefined) {
+        if (!unconfirmed) recover(layout, uid, taken.header.id)
+      } else if (boundHolds(layout, uid, taken.held.id, taken.header.id))
+        return { ...taken, held: { ...taken.held, inTurns: true } }
       return taken
     },
     async adopt({ uid, folder, directory, at, isNewest }, progress) {
@@ -168,10 +207,12 @@ export function jobsOf(layout: Layout): Jobs {
         const to = join(layout.live(uid), datastore)
         // A session makes the folder, whatever it is for.
         await removeTree(to)
-        await layOut({ uid, at: taken.header.id, to }, progress)
+        // No mark says that a power cut may tear it, for no session writes it.
+        await placed({ uid, at: taken.header.id, to }, progress, () => syncDisk(layout.root))
       }
       return taken
     },
+    distrust: ({ uid, since }) => distrust(layout, uid, since),
     holdings: ({ uids }) => holdingsOf(layout, uids),
     snapshots: ({ uid }) => snapshotsOf(layout, uid),
     hold({ uid, at, why }) {
@@ -191,14 +232,28 @@ export function jobsOf(layout: Layout): Jobs {
     sweep: (_, progress) => sweep(layout, progress),
     size: () => sizeOfObjects(layout),
     verify: ({ uids, repair }, progress) => verify(layout, progress, { repair, ...(uids && { uids }) }),
-    discard: ({ uid, rotten }) => discard(layout, uid, rotten),
+    async forget({ uid }) {
+      // Out of everybody's way in one step each: a start after a crash removes the rest.
+      const away = join(layout.scratch, `forgotten-${randomUUID()}`)
+      await mkdir(away, { mode: 0o700 })
+      await moveIfThere(layout.snapshots(uid), join(away, 'snapshots'))
+      await moveIfThere(layout.live(uid), join(away, 'live'))
+      await removeTree(away)
+    },
+    discard({ uid, rotten }) {
+      discard(layout, uid, rotten)
+      // A damaged file that a power cut brings back has its old time: the laptop would not send it anew.
+      syncDisk(layout.root)
+    },
     entries: ({ query, ...which }) =>
       reading(which, datastore, async (tree, snapshot) => {
         const { search } = await import('../journal/search.js')
         return { ...search(await indexOf(which.uid, snapshot, tree), query), snapshot }
       }),
-    entry: ({ entry, ...which }) =>
-      reading(which, datastore, async (tree, snapshot) => {
+    entry({ entry, uid, at }) {
+      // Deleted since, it is wanted from where it was last; what no snapshot has is told as of the newest.
+      const last = at ?? locate(new Shelf(layout, uid), objects, [entry]).found.get(entry)
+      return reading({ uid, at: last }, datastore, async (tree, snapshot) => {
         const { readEntry } = await import('../journal/entry.js')
         const { metadata, preview, data } = readEntry(tree, entry)
         return {
@@ -207,14 +262,20 @@ export function jobsOf(layout: Layout): Jobs {
           ...(preview && { preview }),
           ...(data && { data: { content: data.content, size: data.size } }),
         }
-      }),
+      })
+    },
+    locate: ({ uid, entries }) => locate(new Shelf(layout, uid), objects, entries),
+    past({ uid, text }, progress) {
+      const shelf = new Shelf(layout, uid)
+      return pinning(uid, shelf.ids(), () => searchPast(shelf, objects, text, progress))
+    },
     restore: (given, progress) =>
       reading(given, given.documents === true ? documents : datastore, async (tree, snapshot) => {
         const { content, facts } = await parcelOf(tree, given, progress)
         await pipeline(Readable.from(content, { objectMode: false }), connect(given.socket))
         return { snapshot, ...facts() }
       }),
-    layOut,
+    layOut: (given, progress) => placed(given, progress),
     drill: ({ uids }, progress) => drill(layout, uids, progress),
   }
 }
@@ -225,6 +286,14 @@ async function move(from: string, to: string): Promise<void> {
   if ((mode & 0o200) === 0) await chmod(from, mode | 0o200)
   await rename(from, to)
   if ((mode & 0o200) === 0) await chmod(to, mode)
+}
+
+async function moveIfThere(from: string, to: string): Promise<void> {
+  try {
+    await move(from, to)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+  }
 }
 
 /** Whether nothing has come from a learner's laptop so far but what was taken over. */

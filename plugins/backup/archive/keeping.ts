@@ -14,6 +14,10 @@ export interface Keepable {
   /** Why an operator or the brake holds it. */
   readonly held?: string | undefined
   readonly damaged?: boolean | undefined
+  /** Whether a power cut may have torn it. */
+  readonly unconfirmed?: boolean | undefined
+  /** Its session left something out of what the laptop had. */
+  readonly incomplete?: boolean | undefined
 }
 
 export interface Judged {
@@ -32,30 +36,39 @@ const periods = [
 
 /**
  * Says which snapshots of one learner are kept: the newest so many, the newest of each of so many days, weeks and
- * months that have any, the newest whole one whatever the rules say, and all on hold.
+ * months that have any, the newest whole one whatever the rules say, and all on hold. A day, week or month is stood for
+ * by its newest complete one, where it has one. The newest of all stays too: what it has may be nowhere else.
  * @param snapshots oldest first
  */
 export function judge(snapshots: readonly Keepable[], rules: KeepRules): Judged[] {
   const reasons = new Map<string, string[]>(snapshots.map(({ id }) => [id, []]))
   const newest = [...snapshots].reverse()
   const give = (one: Keepable | undefined, reason: string) => one && reasons.get(one.id)?.push(reason)
+  const whole = newest.filter(({ damaged }) => damaged !== true)
+  const good = whole.find(({ unconfirmed, incomplete }) => unconfirmed !== true && incomplete !== true)
+  give(good, 'the last good one')
+  const last = whole[0] === good ? undefined : whole[0]
   give(
-    newest.find(({ damaged }) => damaged !== true),
-    'the last good one',
+    last,
+    last?.incomplete === true
+      ? 'the newest one, though incomplete'
+      : 'the newest, until the laptop has come again',
   )
   for (const one of newest) if (one.held !== undefined) give(one, `on hold: ${one.held}`)
   newest.slice(0, rules.last).forEach((one, index) => {
     give(one, `one of the last ${rules.last} (${index + 1})`)
   })
   for (const [name, periodOf] of periods) {
-    const seen = new Set<string>()
+    const chosen = new Map<string, Keepable>()
     for (const one of newest) {
       const period = periodOf(new Date(one.at))
-      if (seen.has(period)) continue
-      if (seen.size >= rules[name]) break
-      seen.add(period)
-      give(one, `${name}: the last of ${period}`)
+      const other = chosen.get(period)
+      if (
+        other === undefined ? chosen.size < rules[name] : other.incomplete === true && one.incomplete !== true
+      )
+        chosen.set(period, one)
     }
+    for (const [period, one] of chosen) give(one, `${name}: the last of ${period}`)
   }
   return snapshots.map(({ id, at }) => {
     const why = reasons.get(id) ?? []

@@ -56,5 +56,11 @@ export const documents = 'documents'
 /** In a live tree, out of reach of what laptops can name. Emptied before each session. */
 export const temporaryOfLive = '.temporary'
 
+/**
+ * Where rsync keeps what has come of a file when a session breaks off, in the directory of that file: so that no file
+ * of a live tree is ever cut short, and the next session goes on with it. rsync's own name for such a directory.
+ */
+export const partialDirectory = '.rsync-partial'
+
 /** Of a live tree, what is worth a history; by the names that paths in snapshots begin with. */
 export const placesOfLive = { [datastore]: datastore, [documents]: documents }

@@ -26,6 +26,13 @@ export interface Header {
   readonly added: number
   /** Digest of the Journal (docs/reference/protocols.md: backup, The Journal digest). */
   readonly digest: string
+  /**
+   * Taken after the machine was started again, of what a power cut may have torn, before the laptop had come again.
+   * When it comes and nothing is found to be other, this is taken back.
+   */
+  readonly unconfirmed?: true
+  /** What the session left out of what the laptop has, in words; undefined for a snapshot of all of it. */
+  readonly incomplete?: string
 }
 
 /** A snapshot: what it says of itself, and the pieces that hold its rows. */

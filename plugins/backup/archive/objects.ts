@@ -140,6 +140,11 @@ export class Intake {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
   }
 
+  /** Where they lie until then. */
+  get folder(): string {
+    return this.#folder
+  }
+
   get isEmpty(): boolean {
     return this.#staged.size === 0
   }

@@ -86,4 +86,5 @@ function seenBy(before: Manifest | undefined): Header['seen'] | undefined {
 
 // What rsync's --munge-links puts in front of a link's target.
 const munge = '/rsyncd-munged/'
-const unmunged = (target: string): string => (target.startsWith(munge) ? target.slice(munge.length) : target)
+export const unmunged = (target: string): string =>
+  target.startsWith(munge) ? target.slice(munge.length) : target

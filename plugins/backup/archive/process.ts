@@ -1,6 +1,6 @@
 /** The process that keeps the archive. @see Archivist */
 import { asError, type ErrorCode, SugarError, systemCode } from '../../../core/api.js'
-import { isFull, noRoom } from './flush.js'
+import { archiveFault } from './flush.js'
 import { exclusive, type JobName, jobsOf } from './jobs.js'
 import { Layout } from './layout.js'
 import type { Progress } from './progress.js'
@@ -54,10 +54,7 @@ async function attempt(id: number, job: JobName, given: unknown): Promise<FromPr
     const result = await jobs[job](given as never, progressOf(id))
     return { id, result }
   } catch (thrown) {
-    return {
-      id,
-      error: failureOf(isFull(thrown) ? noRoom('the disk of the backups is full', thrown) : thrown),
-    }
+    return { id, error: failureOf(archiveFault(thrown, root, 'the disk of the backups is full')) }
   } finally {
     cancelled.delete(id)
   }

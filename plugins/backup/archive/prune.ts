@@ -46,9 +46,11 @@ function keepables(layout: Layout, shelf: Shelf): Keepable[] {
       const held = reasonOf(shelf.held(id))
       try {
         const manifest = shelf.read(id)
+        const incomplete = manifest.header.incomplete !== undefined
         if (!whole) readAll(rowsOf(bundles, manifest))
-        whole = true
-        return { id, at: manifest.header.at, held }
+        const { at, unconfirmed = false } = manifest.header
+        whole ||= !unconfirmed && !incomplete
+        return { id, at, held, unconfirmed, incomplete }
       } catch (error) {
         if (!(error instanceof SugarError)) throw error
         // What cannot be read is kept until somebody has looked at it.

@@ -1,16 +1,18 @@
-import { mkdirSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { makeFolderSync } from '../../../core/api.js'
 import { below } from '../journal/path.js'
 import type { BytePath, Row } from '../tree.js'
-import { Brake, isUpheaval, type Upheaval } from './brake.js'
+import { Brake, type Upheaval } from './brake.js'
 import { Bundle, Bundles, pack } from './bundles.js'
 import { Digest } from './digest.js'
-import { isFull, noRoom, syncDisk, syncFolder } from './flush.js'
-import { datastore, type Layout, placesOfLive } from './layout.js'
+import { archiveFault, syncDisk } from './flush.js'
+import { incompleteBy, type Transfer } from './incomplete.js'
+import { datastore, type Layout, partialDirectory, placesOfLive } from './layout.js'
 import { type Listed, list } from './listing.js'
 import { type Header, type Manifest, writeManifest } from './manifest.js'
 import { Intake, Objects } from './objects.js'
-import { Past } from './past.js'
+import { Past, unmunged } from './past.js'
 import { inGroups, type Piece } from './pieces.js'
 import type { Progress } from './progress.js'
 import { Shelf } from './shelf.js'
@@ -21,7 +23,14 @@ export interface Taken {
   /** Whether it is new: a Journal that is as it was needs none. */
   readonly fresh: boolean
   /** What was held because this one lacks most of it. */
-  readonly held?: { readonly id: string; readonly upheaval: Upheaval }
+  readonly held?: {
+    readonly id: string
+    readonly upheaval: Upheaval
+    /** The Journal goes back and forth between two states. */
+    readonly inTurns?: true
+  }
+  /** What the session left out, in words. */
+  readonly incomplete?: string
 }
 
 /** What a snapshot is taken of. */
@@ -31,9 +40,14 @@ export interface Source {
   readonly places: Readonly<Record<string, string>>
   /** Somebody else's tree, as it was at this time: its files are copied, and no brake is put on. */
   readonly foreign?: Date
+  /** Whether a power cut may have torn it, and the laptop has not come again. */
+  readonly unconfirmed?: boolean
 }
 
-const liveOf = (layout: Layout, uid: string): Source => ({ folder: layout.live(uid), places: placesOfLive })
+export const liveOf = (layout: Layout, uid: string): Source => ({
+  folder: layout.live(uid),
+  places: placesOfLive,
+})
 
 // The kernel stamps changes with a clock that ticks every 4 ms, or 10 on some machines.
 const tick = 12
@@ -41,13 +55,14 @@ const tick = 12
 /**
  * Takes a snapshot of a learner's live tree, which nobody writes meanwhile, or of another. Files that the kernel has
  * not touched since the last one are not read again. It is on the disk when this returns.
- * @throws SystemError NO_SPACE when there is no room; what was there before stands
+ * @throws SystemError NO_SPACE when there is no room, DISK_FAILING; what was there before stands
  */
 export async function takeSnapshot(
   layout: Layout,
   uid: string,
   progress: Progress,
   source: Source = liveOf(layout, uid),
+  transfer: Transfer = { code: 0 },
 ): Promise<Taken> {
   const scratch = join(layout.scratch, `snapshot-${uid}`)
   const remove = () => {
@@ -57,10 +72,9 @@ export async function takeSnapshot(
   remove()
   try {
     const intake = new Intake(new Objects(layout.objects), scratch, { links: source.foreign === undefined })
-    return await take(layout, uid, progress, source, intake)
+    return await take(layout, uid, progress, source, intake, transfer)
   } catch (error) {
-    if (!isFull(error)) throw error
-    throw noRoom(`there is no room for a snapshot of ${uid}`, error)
+    throw archiveFault(error, layout.root, `there is no room for a snapshot of ${uid}`)
   } finally {
     remove()
   }
@@ -70,19 +84,30 @@ async function take(
   layout: Layout,
   uid: string,
   progress: Progress,
-  { folder, places, foreign }: Source,
+  { folder, places, foreign, unconfirmed = false }: Source,
   intake: Intake,
+  transfer: Transfer,
 ): Promise<Taken> {
   const shelf = new Shelf(layout, uid)
   const before = lastOf(shelf, foreign)
   const isNewest = foreign !== undefined || before?.header.id === shelf.ids().at(-1)
   const listed = list(folder, places).filter(({ type }) => type !== 'other')
+  if (foreign === undefined) removePartial(folder, listed)
+  const incomplete = incompleteBy(transfer, join(folder, datastore), bytesHere(listed))
+  const words = incomplete === undefined ? {} : { incomplete }
   const past = new Past(new Bundles(new Objects(layout.objects)), before, foreign === undefined)
   const groups = [...inGroups(listed)].map((rows) => ({ rows, ...past.look(rows) }))
+  // That all of it came now is worth a snapshot, though nothing is otherwise.
+  const isKnown = before?.header.incomplete === undefined || incomplete !== undefined
   const isSame = (pieces: readonly unknown[]) =>
-    isNewest && pieces.length === before?.pieces.length && !pieces.includes(undefined)
-  if (before !== undefined && isSame(groups.map(({ piece }) => piece)))
-    return { header: before.header, fresh: false }
+    isNewest && isKnown && pieces.length === before?.pieces.length && !pieces.includes(undefined)
+  const isSure = !unconfirmed && incomplete === undefined
+  const asBefore = (same: Manifest): Taken => ({
+    header: isSure ? confirm(shelf, same, `${intake.folder}.manifest`) : same.header,
+    fresh: false,
+    ...words,
+  })
+  if (before !== undefined && isSame(groups.map(({ piece }) => piece))) return asBefore(before)
 
   const brake = new Brake()
   const digest = new Digest()
@@ -90,16 +115,13 @@ async function take(
   let bytes = 0
   for (const { path, type, size, seconds } of listed) {
     const inside = inJournal(path)
-    if (inside !== undefined) brake.here(inside)
+    brake.here(path, type === 'file')
     if (type !== 'file') continue
     files += 1
     bytes += size
     if (inside !== undefined) digest.file(inside, size, seconds)
   }
-  past.recall((row) => {
-    const inside = inJournal(row.path)
-    if (inside !== undefined) brake.was(inside, row)
-  })
+  past.recall((row) => brake.was(row.path, row))
   const bundle = new Bundle()
   const pieces: (Piece | Omit<Piece, 'bundle'>)[] = []
   for (const { rows: group, piece, check } of groups) {
@@ -112,8 +134,7 @@ async function take(
       progress.step(here.size)
       const row = past.carriedOver(here) ?? (await readIn(folder, here, intake))
       rows.push(row)
-      const inside = inJournal(row.path)
-      if (inside !== undefined) brake.is(inside, row)
+      brake.is(row.path, row)
     }
     const packed = pack(rows)
     // Looked at anew, and the same after all.
@@ -122,12 +143,12 @@ async function take(
   if (before !== undefined && isSame(pieces) && bundle.isEmpty) {
     // Contents that had been lost came once more.
     if (!intake.isEmpty) settle(layout, intake)
-    return { header: before.header, fresh: false }
+    return asBefore(before)
   }
   const name = bundle.isEmpty ? '' : intake.bundle(bundle.bytes)
 
   const shelfFolder = layout.snapshots(uid)
-  if (mkdirSync(shelfFolder, { recursive: true, mode: 0o700 }) !== undefined) syncFolder(dirname(shelfFolder))
+  makeFolderSync(shelfFolder)
   settle(layout, intake)
   const at = foreign ?? new Date()
   const id = foreign === undefined ? shelf.newId(at) : shelf.oldId(at)
@@ -138,20 +159,55 @@ async function take(
     at: at.toISOString(),
     // After the objects are in place: to link and to rename is a change, by the kernel's clock.
     seen: foreign === undefined ? settled() : [0, 0],
-    entries: brake.entries,
+    entries: brake.counts.entries,
     files,
     bytes,
     added: intake.added,
     digest: digest.done(),
+    ...(unconfirmed && { unconfirmed: true }),
+    ...words,
   }
-  const upheaval = brake.upheaval(before?.header.entries ?? 0)
-  const held =
-    before !== undefined && foreign === undefined && isUpheaval(upheaval) ? before.header.id : undefined
+  const upheaval = foreign === undefined ? brake.upheaval(before?.header.entries) : undefined
+  const held = before === undefined || upheaval === undefined ? undefined : { id: before.header.id, upheaval }
   // First, so that whatever stops us now cannot leave the new one without the hold on the old one.
-  if (held !== undefined) shelf.hold(held, { by: 'brake', why: tell(upheaval, at) })
+  if (held !== undefined) shelf.hold(held.id, { by: 'brake', why: tell(held.upheaval, at) })
   const placed = pieces.map((piece) => ({ bundle: name, ...piece }))
-  writeManifest(shelf.path(id), { header, pieces: placed }, join(layout.scratch, `snapshot-${uid}.manifest`))
-  return held === undefined ? { header, fresh: true } : { header, fresh: true, held: { id: held, upheaval } }
+  writeManifest(shelf.path(id), { header, pieces: placed }, `${intake.folder}.manifest`)
+  return { header, fresh: true, ...words, ...(held && { held }) }
+}
+
+const isPartial = (path: BytePath): boolean => path.endsWith(`/${partialDirectory}`)
+
+/** Removes what has come of files whose sessions broke off, now that one has ended: from the tree and its list. */
+function removePartial(folder: string, listed: Listed[]): void {
+  const inside = listed.filter(({ path, type }) => type === 'directory' && isPartial(path))
+  if (inside.length === 0) return
+  for (const { lies } of inside) rmSync(below(folder, lies), { recursive: true, force: true })
+  const kept = listed.filter(
+    ({ path }) => !inside.some((one) => path === one.path || path.startsWith(`${one.path}/`)),
+  )
+  listed.splice(0, listed.length, ...kept)
+}
+
+/** Bytes of the Journal's files and links, as rsync adds them up. */
+function bytesHere(listed: readonly Listed[]): number {
+  let bytes = 0
+  for (const { path, type, size, target } of listed) {
+    if (inJournal(path) === undefined) continue
+    if (type === 'file') bytes += size
+    else if (type === 'link') bytes += unmunged(target).length
+  }
+  return bytes
+}
+
+/** The laptop has come again, and what was taken after a power cut is what it has. */
+function confirm(
+  shelf: Shelf,
+  { header: { unconfirmed, ...header }, pieces }: Manifest,
+  scratch: string,
+): Header {
+  if (unconfirmed === true) writeManifest(shelf.path(header.id), { header, pieces }, scratch)
+  return header
 }
 
 /** Puts objects in their places, for good. */
@@ -170,8 +226,8 @@ function lastOf(shelf: Shelf, then: Date | undefined): Manifest | undefined {
   return undefined
 }
 
-const tell = ({ before, removed, rewritten }: Upheaval, at: Date): string =>
-  `on ${at.toISOString()} ${removed} of ${before} entries were gone and ${rewritten} rewritten`
+const tell = ({ kind, before, removed, rewritten }: Upheaval, at: Date): string =>
+  `on ${at.toISOString()} ${removed} of ${before} ${kind} were gone and ${rewritten} rewritten`
 
 async function readIn(
   folder: string,

@@ -31,6 +31,8 @@ export interface Verified {
   readonly objects: number
   readonly bytes: number
   readonly damage: readonly Damage[]
+  /** Whole as they were written, but taken of what a power cut may have torn. */
+  readonly unconfirmed: readonly { readonly uid: string; readonly snapshot: string }[]
   /** Objects that were found again in a live tree and put back, and pieces of manifests that were found in others. */
   readonly repaired: number
   /** Files of live trees that are damaged too: laptops must send them anew, once they are removed. See discard(). */
@@ -58,6 +60,7 @@ export async function verify(
   const contents = new Contents(new Objects(layout.objects), progress)
   const damage: Damage[] = []
   const broken = new Set<ObjectName>()
+  const unconfirmed: { uid: string; snapshot: string }[] = []
   let snapshots = 0
   for (const uid of learners) {
     const shelf = new Shelf(layout, uid)
@@ -73,7 +76,9 @@ export async function verify(
     for (const snapshot of ids) {
       const found: Damage[] = []
       try {
-        for (const piece of shelf.read(snapshot).pieces) {
+        const { header, pieces } = shelf.read(snapshot)
+        if (header.unconfirmed === true) unconfirmed.push({ uid, snapshot })
+        for (const piece of pieces) {
           const place = `${piece.bundle} ${piece.at}`
           const lost = known.get(place) ?? (await contents.lostIn(piece))
           known.set(place, lost)
@@ -94,7 +99,7 @@ export async function verify(
   }
   const { objects, bytes } = contents
   const mended = repair && broken.size > 0 ? mend(layout, broken, progress) : { repaired: 0, resend: [] }
-  return { snapshots, objects, bytes, damage, ...mended, repaired: mended.repaired + healed }
+  return { snapshots, objects, bytes, damage, unconfirmed, ...mended, repaired: mended.repaired + healed }
 }
 
 function healAll(layout: Layout, uids: readonly string[]): number {

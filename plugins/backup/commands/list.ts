@@ -1,10 +1,11 @@
 import type { Call, Column } from '../../../core/api.js'
+import { adviceOn } from '../../id/public.js'
 import type { JournalStatus } from '../public.js'
 import type { Desk } from './desk.js'
 import { age, amount } from './text.js'
 
 /** `backup list`: everyone, who has waited longest for a good backup first. */
-export async function list({ journals, ledger }: Desk, call: Call): Promise<void> {
+export async function list({ journals, ledger, users }: Desk, call: Call): Promise<void> {
   const rows = (await journals.list()).sort((a, b) => ((a.lastGood ?? '') < (b.lastGood ?? '') ? -1 : 1))
   const now = new Date()
   const columns: readonly Column<JournalStatus>[] = [
@@ -19,13 +20,24 @@ export async function list({ journals, ledger }: Desk, call: Call): Promise<void
   call.list(rows, columns)
   for (const { uid, flags } of rows) {
     for (const flag of flags) {
-      const why = ledger.get(uid)?.flags.find((one) => one.flag === flag)?.why
+      const noted = ledger.get(uid)?.flags.find((one) => one.flag === flag)?.why
+      const why = (await registered(users, uid, flag)) ?? noted
       call.note(`${uid.slice(0, 12)} ${flag}: ${why ?? 'see "backup snapshots"'}${adviceFor(flag, uid)}`)
     }
   }
 }
 
-const adviceFor = (flag: string, uid: string): string =>
-  flag === 'mass-change'
-    ? `; "backup restore ${uid.slice(0, 12)} --to ..." gives what was there before, "backup release ${uid.slice(0, 12)}" says that all is well`
-    : ''
+/** What registration says of a flag: it names the serials. */
+async function registered(users: Desk['users'], uid: string, flag: string): Promise<string | undefined> {
+  const learner = await users.byUid(uid)
+  const own = learner?.flags.find((one) => one === flag)
+  return learner && own && adviceOn(own, learner)
+}
+
+function adviceFor(flag: string, uid: string): string {
+  const who = uid.slice(0, 12)
+  if (flag === 'mass-change')
+    return `; "backup restore ${who} --to ..." gives what was there before, "backup release ${who}" says that all is well`
+  if (flag === 'unconfirmed') return '; let the laptop back up again'
+  return flag === 'incomplete' ? '; look after these files on the laptop: all others are kept' : ''
+}

@@ -12,6 +12,11 @@ const columns: readonly Column<SnapshotFacts>[] = [
   { title: 'SIZE', text: ({ bytes }) => amount(bytes) },
   { title: 'ADDED', text: ({ added }) => amount(added) },
   { title: 'HELD', text: ({ why, damaged }) => damaged ?? why ?? '' },
+  {
+    title: 'NOTE',
+    text: ({ unconfirmed }) => (unconfirmed === true ? 'unconfirmed: after a power cut' : ''),
+  },
+  { title: 'INCOMPLETE', text: ({ incomplete }) => incomplete ?? '' },
 ]
 
 /** `backup snapshots USER`: oldest first. */
@@ -50,7 +55,7 @@ export async function release(
   const id = options.at === '' ? undefined : options.at
   const { released, held } = await desk.archivist.run('release', { uid, id })
   const [left] = await desk.archivist.run('holdings', { uids: [uid] })
-  if ((left?.braked.length ?? 0) === 0) await desk.ledger.lower(uid, 'mass-change')
+  if ((left?.braked.length ?? 0) === 0) await desk.ledger.lower(uid, 'mass-change', 'shared-key')
   if (released.length > 0) print(`released ${released.join(', ')} of ${uid}`)
   else
     print(id === undefined ? `the brake holds nothing of ${uid}` : `nothing of ${uid} was on hold by ${id}`)

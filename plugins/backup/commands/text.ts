@@ -17,3 +17,9 @@ export function age(iso: string, now: Date): string {
   if (hours < 1) return 'under an hour'
   return hours < 48 ? `${Math.floor(hours)} hours` : `${Math.floor(hours / 24)} days`
 }
+
+/** Says which snapshots a search could not look through. */
+export function tellUnread(unread: readonly string[], note: (line: string) => void): void {
+  for (const id of unread)
+    note(`snapshot ${id} is damaged and was not searched whole: "backup verify" says what is lost`)
+}

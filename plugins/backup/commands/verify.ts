@@ -30,6 +30,10 @@ export async function verify(
     ({ uid, snapshot, path, why }) =>
       `damaged: ${uid} ${snapshot ?? '(all snapshots)'} ${path ?? '(the snapshot itself)'}: ${why}`,
   )
+  for (const { uid, snapshot } of found.unconfirmed)
+    lines.push(
+      `unconfirmed: ${uid} ${snapshot}: taken after the machine had stopped, before the laptop came again; files may be torn`,
+    )
   if (repair) lines.push(`${first.repaired} objects found again and put back`)
   lines.push(
     `${found.snapshots} snapshots, ${found.objects} objects, ${amount(found.bytes)}: ${found.damage.length === 0 ? 'all as they were written' : `${found.damage.length} files are lost`}`,
@@ -52,8 +56,9 @@ async function discardAll(
       const leave = await turns.take(uid, 'write', signal)
       try {
         // It may be all there is of what a laptop was told is safe.
+        await keeper.recover(uid)
         if (marks.isDue(uid)) await keeper.keep(uid)
-        marks.set(uid, 'dirty')
+        await marks.begin(uid, 'dirty')
         await ledger.note(uid, () => ({ digest: '' }))
         await archivist.run('discard', { uid, rotten: resend.filter((one) => one.uid === uid) })
       } finally {

@@ -42,11 +42,14 @@ const shortText = 64
 const wanted = new Set([...Object.keys(limits), 'keep', 'timestamp', 'creation_time'])
 
 /** Reads what is shown of all entries; a value that cannot be had costs that value only. */
-export function indexJournal(tree: Tree): JournalIndex {
+export const indexJournal = (tree: Tree): JournalIndex => indexEntries(tree, layoutOf(tree).entries.values())
+
+/** The same for some entries of a tree. */
+export function indexEntries(tree: Tree, some: Iterable<EntryRows>): JournalIndex {
   let lost = 0
   const texts = new Texts()
   const entries: JournalEntry[] = []
-  for (const rows of layoutOf(tree).entries.values()) {
+  for (const rows of some) {
     const properties = propertiesOf(tree, rows, wanted, () => {
       lost += 1
     })

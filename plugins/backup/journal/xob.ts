@@ -2,20 +2,19 @@ import { pipeline, Readable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import { tarOf } from '../archive/tar.js'
 import type { BytePath, Row, Tree } from '../tree.js'
+import { homeForm, homeOfXo } from './home.js'
 import { layoutOf } from './layout.js'
-
-/** Where the Journal of an XO is, as a name in an archive that is unpacked at "/". */
-const datastore = 'home/olpc/.sugar/default/datastore'
 
 /**
  * A whole Journal as Sugar's control panel restores it from a USB stick (docs/reference/protocols.md: backup,
  * What clients can read): tar.gz with the files and directories of the datastore. Modes without setuid, setgid and sticky bits;
  * times in whole seconds, as Sugar's own have; no symbolic links, for Sugar makes none. The stream fails rather than
  * end early when a file is damaged.
- * @param prefix where the datastore is on the laptop, without a slash at either end
+ * @param home of the laptop's account: names in the archive begin with it, and Sugar unpacks them at "/"
  */
-export function writeXob(tree: Tree, { prefix = datastore }: { prefix?: string } = {}): Readable {
-  const top = Buffer.from(prefix).toString('latin1')
+export function writeXob(tree: Tree, { home = homeOfXo }: { home?: string } = {}): Readable {
+  if (!homeForm.test(home)) throw new TypeError(`not a home: ${home}`)
+  const top = `${home.slice(1)}/.sugar/default/datastore`
   const { root } = layoutOf(tree)
   const tar = tarOf(tree, (row) => placed(row, root, top))
   const gzip = createGzip()

@@ -1,26 +1,27 @@
 import { Readable } from 'node:stream'
 import { ZipFile } from 'yazl'
 import type { Tree } from '../tree.js'
-import { readEntry, type WholeEntry } from './entry.js'
-import { textOf } from './text.js'
+import { readEntry } from './entry.js'
+import { propertiesJson } from './properties-json.js'
 
 /**
  * One entry as Sugar's Journal installs it (docs/reference/protocols.md: backup, What clients can read; jarabe's
  * journalentrybundle.py): a zip with `<uid>/_metadata.json`, `<uid>/<uid>` if it has data, and `<uid>/preview/<uid>`.
- * The stream fails when the data turn out damaged.
+ * The stream fails when the data turn out damaged. Sugar 0.101.2 and later install the properties and lose the data.
  * @throws RequestError NOT_FOUND
  */
 export function writeXoj(tree: Tree, uid: string): Readable {
   const entry = readEntry(tree, uid)
-  const { data, preview } = entry
+  const { metadata, data, preview } = entry
   const zip = new ZipFile()
   const output = zip.outputStream as Readable
   const fail = (error: Error) => output.destroy(error)
   zip.on('error', fail)
 
   const options = { mtime: new Date(data === undefined ? 0 : data.seconds * 1000), mode: 0o100644 }
-  zip.addBuffer(Buffer.from(metadataJson(entry)), `${uid}/_metadata.json`, options)
-  if (preview !== undefined) zip.addBuffer(preview, `${uid}/preview/${uid}`, options)
+  zip.addBuffer(Buffer.from(propertiesJson(metadata, { uid }, withPlaces)), `${uid}/_metadata.json`, options)
+  // Sugar 0.116 and later fail without it; an empty one is no picture.
+  zip.addBuffer(preview ?? Buffer.alloc(0), `${uid}/preview/${uid}`, options)
   if (data !== undefined) {
     zip.addReadStreamLazy(`${uid}/${uid}`, { ...options, size: data.size }, (ready) => {
       if (output.destroyed) return
@@ -35,18 +36,5 @@ export function writeXoj(tree: Tree, uid: string): Readable {
   return output
 }
 
-/**
- * The properties as Sugar hands them to its datastore, which takes texts without NUL only. The preview has a file of
- * its own. ASCII, as Python writes JSON: old laptops read it in whatever their locale is.
- */
-function metadataJson({ uid, metadata }: WholeEntry): string {
-  const texts: [string, string][] = [['uid', uid]]
-  for (const [key, value] of metadata) {
-    if (key === 'preview') continue
-    texts.push([textOf(Buffer.from(key, 'latin1')), textOf(value).replaceAll('\0', '\ufffd')])
-  }
-  return JSON.stringify(Object.fromEntries(texts)).replace(
-    /[^\x00-\x7f]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-}
+/** The uid is the name of the folder, and the preview has a file of its own. */
+const withPlaces: ReadonlySet<string> = new Set(['uid', 'preview'])

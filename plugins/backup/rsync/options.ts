@@ -147,3 +147,23 @@ export const refused = (option: string, reason: string): RequestError =>
   new RequestError('REFUSED', `the rsync option ${shown(option)} is refused: ${reason}`, {
     hint: 'use rsync -rlt, with -z, --delete, --partial and --timeout as you like',
   })
+
+/**
+ * Whether the client's rsync tells ours of files that it could not open: since protocol 30, which it announces by the
+ * letter e. An older one ends with 23 on the laptop, and ours with 0.
+ */
+export const tellsOfErrors = (options: readonly string[]): boolean =>
+  options.some((word) => lettersOf(word)?.client !== undefined)
+
+const leavesOut = /^--(?:existing|ignore-existing|max-size|min-size)/
+
+/** Whether everything that the client lists is to be here afterwards, so that their bytes can be compared. */
+export const takesAll = (options: readonly string[]): boolean => {
+  const given = options.map((word) => lettersOf(word)?.given ?? '').join('')
+  return given.includes('l') && !given.includes('u') && !options.some((word) => leavesOut.test(word))
+}
+
+/** Whether what the client does not list is removed. */
+export const deletes = (options: readonly string[]): boolean =>
+  options.some((word) => word.startsWith('--delete')) &&
+  !options.some((word) => word.startsWith('--max-delete'))

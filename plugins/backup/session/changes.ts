@@ -1,10 +1,10 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { systemCode } from '../../../core/api.js'
 
-// `DATE TIME [PID] ITEM LENGTH`, as --log-file-format='%i %l' makes it (rsync(1), --itemize-changes).
-const item = /^\S+ \S+ \[\d+\] ([<>ch.][fdLDS]\S{9,}|\*deleting) +(\d+)$/
+// `DATE TIME [PID] ITEM LENGTH`, perhaps with a name, as --log-file-format='%i %l' makes it (rsync(1), --itemize-changes).
+const item = /^\S+ \S+ \[\d+\] ([<>ch.][fdLDS]\S{9,}|\*deleting) +(\d+)(?: .*)?$/
 // What rsync writes last, when it has done everything and could write it all.
-const conclusion = /^\S+ \S+ \[\d+\] sent [\d,.]+ bytes {2}received [\d,.]+ bytes {2}total size [\d,.]+$/
+const conclusion = /^\S+ \S+ \[\d+\] sent [\d,.]+ bytes {2}received [\d,.]+ bytes {2}total size ([\d,.]+)$/
 const block = 256 << 10
 
 /** What our rsync has done so far, by the log it writes. */
@@ -17,6 +17,8 @@ export class Changes {
   bytes = 0
   /** Whether the last line is rsync's conclusion: only then are no lines missing, for want of room. */
   isComplete = false
+  /** Bytes of all files and links of the laptop, by its list; undefined before the conclusion. */
+  total: number | undefined
   readonly #path: string
   #at = 0
   #rest = ''
@@ -50,7 +52,9 @@ export class Changes {
   }
 
   #note(line: string): void {
-    this.isComplete = conclusion.test(line)
+    const total = conclusion.exec(line)?.[1]
+    this.isComplete = total !== undefined
+    if (total !== undefined) this.total = Number(total.replace(/[,.]/g, ''))
     const [, what, length] = item.exec(line) ?? []
     if (what === undefined) return
     this.count += 1

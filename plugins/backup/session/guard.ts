@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { RequestError } from '../../../core/api.js'
+import { diskFault, RequestError } from '../../../core/api.js'
 import type { Changes } from './changes.js'
 import { hasRoom } from './room.js'
 import { type Size, sizeOf } from './size.js'
@@ -107,6 +107,20 @@ export class DiskFull extends RequestError {
   constructor() {
     super('NO_SPACE', 'the disk of the school server is full', { hint: 'tell your teacher' })
   }
+}
+
+export class DiskFailing extends RequestError {
+  constructor() {
+    super('DISK_FAILING', 'the disk of the school server is failing', { hint: 'tell your teacher' })
+  }
+}
+
+/** What a laptop is told when the server could not write something of its own. */
+export function refusalFor(error: unknown): RequestError {
+  const fault = diskFault(error)
+  if (fault === 'full') return new DiskFull()
+  if (fault === 'failing') return new DiskFailing()
+  return new RequestError('UNAVAILABLE', 'the school server cannot do that now', { hint: 'try again later' })
 }
 
 const tooManyFiles = (): RequestError =>

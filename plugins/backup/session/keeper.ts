@@ -1,5 +1,7 @@
-import { asError, type Logger, SugarError } from '../../../core/api.js'
+import { asError, diskFault, type Logger, SugarError } from '../../../core/api.js'
+import { separately } from '../../id/public.js'
 import type { Archivist } from '../archive/archivist.js'
+import type { Transfer } from '../archive/incomplete.js'
 import type { KeepRules } from '../archive/keeping.js'
 import type { Taken } from '../archive/snapshot.js'
 import type { Ledger } from './ledger.js'
@@ -26,6 +28,8 @@ interface Parts {
   log: Logger
   /** Bytes that one learner may have; 0: any number. */
   quota: number
+  /** What makes it likely that two laptops back up as this learner, and what to do. */
+  sharing?(uid: string): Promise<string | undefined>
   tell(kept: Kept): void
 }
 
@@ -34,6 +38,9 @@ const mostFresh = 50
 
 /** Share of a quota from which the learner is warned. */
 const near = 0.8
+
+const inTurns = (uid: string): string =>
+  `the Journal goes back and forth between two states, as when two laptops have the same key; ${separately(uid.slice(0, 12))}; "backup snapshots" and "backup restore --at" give what each of them sent, "backup release" ends this flag`
 
 /** Sees to it that what a session brought gets into a snapshot, now or later. */
 export class Keeper {
@@ -48,24 +55,48 @@ export class Keeper {
 
   /**
    * Takes the snapshot that is due. The caller has the learner's turn.
+   * @param transfer how the session ended that it is due after, where that is known still
    * @throws SugarError when it cannot be taken; it stays due
    */
-  async keep(uid: string): Promise<void> {
-    const { ledger, log } = this.#parts
+  async keep(uid: string, transfer: Transfer = this.#transferOf(uid)): Promise<void> {
+    const { ledger, log, marks } = this.#parts
+    const isUnconfirmed = marks.get(uid) === 'old'
     let taken: Taken
     try {
-      taken = await this.#take(uid)
+      taken = await this.#take(uid, isUnconfirmed, transfer)
     } catch (error) {
+      // What failed may as well be what others have just sent, and nobody is told of it twice.
+      if (diskFault(error) === 'failing') await marks.doubtAll()
       log.error({ err: error, uid }, `no snapshot of ${uid} could be taken: ${asError(error).message}`)
       await ledger.raise(uid, 'snapshot-failed', asError(error).message).catch(() => undefined)
       throw error
     }
-    await this.#note(uid, taken)
+    await (isUnconfirmed ? this.#noteUnconfirmed(uid, taken) : this.#note(uid, taken))
+  }
+
+  /**
+   * Sees to a live tree that the machine's last end may have torn, as its mark says: files that may not have reached the
+   * disk lose their times, so that the laptop sends them again, and the learner is flagged until then. The caller has
+   * the learner's turn to write.
+   */
+  async recover(uid: string): Promise<void> {
+    const { archivist, ledger, marks, log } = this.#parts
+    if (!marks.isDoubtful(uid)) return
+    const since = marks.unflushedSince(uid)
+    const mark = marks.get(uid)
+    if (since !== undefined) {
+      const { files } = await archivist.run('distrust', { uid, since })
+      const why = `the machine stopped, or its disk failed, before ${files} files of it were certain to be on the disk`
+      if (files > 0) log.warn({ uid, files }, `the Journal of ${uid} must be sent again: ${why}`)
+      if (files > 0 && mark !== undefined && mark !== 'aside') await ledger.raise(uid, 'unconfirmed', why)
+    }
+    await marks.flushed(uid, mark)
   }
 
   /** A session ended well and changed nothing: what the archive has is the laptop's Journal still. */
   async unchanged(uid: string): Promise<void> {
     await this.#parts.ledger.note(uid, () => ({ lastGood: new Date().toISOString() }))
+    await this.#parts.ledger.lower(uid, 'unconfirmed')
   }
 
   /** Lets commands wait for work that laptops need not wait for. */
@@ -86,10 +117,11 @@ export class Keeper {
   catchUp(): void {
     const { marks, turns } = this.#parts
     for (const uid of marks.all()) {
-      if (!marks.isDue(uid) || this.#pending.has(uid)) continue
+      if (!(marks.isDue(uid) || marks.isDoubtful(uid)) || this.#pending.has(uid)) continue
       const work = async () => {
         const leave = await turns.take(uid, 'write', AbortSignal.timeout(600_000))
         try {
+          await this.recover(uid)
           if (marks.isDue(uid)) await this.keep(uid)
         } finally {
           leave()
@@ -104,38 +136,79 @@ export class Keeper {
   }
 
   /** One more try when the process that keeps the archive was killed: the machine may have run out of memory. */
-  async #take(uid: string): Promise<Taken> {
+  async #take(uid: string, unconfirmed: boolean, transfer: Transfer): Promise<Taken> {
     const { archivist } = this.#parts
     try {
-      return await archivist.run('snapshot', { uid })
+      return await archivist.run('snapshot', { uid, unconfirmed, transfer })
     } catch (error) {
       if (!(error instanceof SugarError && error.code === 'UNAVAILABLE')) throw error
-      return archivist.run('snapshot', { uid })
+      return archivist.run('snapshot', { uid, unconfirmed, transfer })
     }
   }
 
-  async #note(uid: string, { header, fresh, held }: Taken): Promise<void> {
+  /** After a crash only the mark says how it was; the log of that session is gone. */
+  #transferOf(uid: string): Transfer {
+    return { code: this.#parts.marks.get(uid) === 'incomplete' ? 23 : 0 }
+  }
+
+  async #note(uid: string, { header, fresh, held, incomplete }: Taken): Promise<void> {
     const { ledger, marks, log, quota, tell } = this.#parts
     const { id, digest, bytes, files, entries, added } = header
     if (fresh) log.info({ uid, snapshot: id, entries, files, bytes, added }, `snapshot ${id} of ${uid}`)
     await this.#alarm(uid, id, held)
-    await ledger.note(uid, () => ({ lastGood: new Date().toISOString(), digest, bytes, files }))
+    if (incomplete === undefined) {
+      await ledger.note(uid, () => ({
+        lastGood: new Date().toISOString(),
+        snapshot: id,
+        digest,
+        bytes,
+        files,
+      }))
+      await ledger.lower(uid, 'incomplete')
+    } else {
+      log.warn({ uid, snapshot: id }, `the backup of ${uid} is incomplete: ${incomplete}`)
+      // Without a digest the laptop is not told that its Journal is here.
+      await ledger.note(uid, () => ({ digest: '', bytes, files }))
+      await ledger.raise(uid, 'incomplete', incomplete)
+    }
     // Not before: a crash in between must find that there is something left to do.
-    marks.taken(uid)
-    await ledger.lower(uid, 'snapshot-failed')
+    await marks.taken(uid)
+    await ledger.lower(uid, 'snapshot-failed', 'unconfirmed')
     await this.#weigh(uid, bytes, quota)
     if (fresh) this.#thin(uid)
-    tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
+    if (incomplete === undefined) tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
+  }
+
+  /** Until the laptop has come again it is neither a good backup, nor is the laptop told that all is here. */
+  async #noteUnconfirmed(uid: string, { header, fresh, held }: Taken): Promise<void> {
+    const { ledger, marks, log } = this.#parts
+    const { id, digest, bytes, files, added } = header
+    await this.#alarm(uid, id, held)
+    if (!fresh && header.unconfirmed !== true && ledger.get(uid)?.digest === digest) {
+      // The machine stopped behind the snapshot, and before its mark had gone from the disk.
+      marks.clear(uid)
+      await ledger.lower(uid, 'snapshot-failed', 'unconfirmed')
+      return
+    }
+    const why = `snapshot ${id} was taken after the machine had stopped: it is certain when the laptop has backed up again`
+    if (fresh) log.warn({ uid, snapshot: id, files, bytes, added }, why)
+    await ledger.raise(uid, 'unconfirmed', why)
+    await ledger.note(uid, () => ({ bytes, files }))
+    await marks.taken(uid)
+    await ledger.lower(uid, 'snapshot-failed')
   }
 
   /** Raises the flag for what the brake holds, also after a crash that kept anybody from hearing of it; or lowers it. */
   async #alarm(uid: string, id: string, held: Taken['held']): Promise<void> {
     const { archivist, ledger, log } = this.#parts
     if (held !== undefined) {
-      const { before, removed, rewritten } = held.upheaval
-      const why = `${removed} of ${before} entries were gone and ${rewritten} rewritten; ${held.id} is on hold`
+      const { kind, before, removed, rewritten } = held.upheaval
+      const sharing = held.inTurns === true ? inTurns(uid) : await this.#parts.sharing?.(uid)
+      const told = sharing === undefined ? '' : `; ${sharing}`
+      const why = `${removed} of ${before} ${kind} were gone and ${rewritten} rewritten; ${held.id} is on hold${told}`
       log.warn({ uid, snapshot: id, held: held.id }, `most of the Journal of ${uid} changed: ${why}`)
       await ledger.raise(uid, 'mass-change', why)
+      if (held.inTurns === true) await ledger.raise(uid, 'shared-key', inTurns(uid))
       return
     }
     const isFlagged = ledger.get(uid)?.flags.some(({ flag }) => flag === 'mass-change') === true

@@ -1,6 +1,22 @@
-import { type Collection, type CollectionSpec, each, type Stored, StoreError } from '../../../core/api.js'
+import {
+  type Change,
+  type Collection,
+  type CollectionSpec,
+  each,
+  type Stored,
+  StoreError,
+} from '../../../core/api.js'
 
-export type FlagName = 'mass-change' | 'near-quota' | 'over-quota' | 'snapshot-failed' | 'damaged'
+export type FlagName =
+  | 'mass-change'
+  | 'shared-key'
+  | 'near-quota'
+  | 'over-quota'
+  | 'snapshot-failed'
+  | 'damaged'
+  /** A power cut may have torn what was sent; until the laptop has come again. */
+  | 'unconfirmed'
+  | 'incomplete'
 
 export interface Flag {
   flag: FlagName
@@ -16,6 +32,8 @@ export interface LedgerDoc {
   nickname: string
   /** When a session last ended well and left nothing to be done. ISO 8601, UTC. */
   lastGood?: string
+  /** Id of the snapshot that has it. */
+  snapshot?: string
   /** Digest of the Journal as it was then. */
   digest?: string
   bytes: number
@@ -50,7 +68,7 @@ export class Ledger {
   }
 
   /** Notes something of a learner. One change after the other. */
-  async note(uid: string, change: (doc: LedgerDoc) => Partial<LedgerDoc>): Promise<void> {
+  async note(uid: string, change: (doc: LedgerDoc) => Change<LedgerDoc>): Promise<void> {
     const before = this.#turns.get(uid) ?? Promise.resolve()
     const turn = before.then(() => this.#write(uid, change))
     const settled = turn.catch(() => undefined)
@@ -71,7 +89,13 @@ export class Ledger {
     await this.note(uid, ({ flags }) => ({ flags: flags.filter(({ flag }) => !names.includes(flag)) }))
   }
 
-  async #write(uid: string, change: (doc: LedgerDoc) => Partial<LedgerDoc>): Promise<void> {
+  /** Forgets a learner. */
+  async remove(uid: string): Promise<void> {
+    await this.#store.remove(uid)
+    this.#docs.delete(uid)
+  }
+
+  async #write(uid: string, change: (doc: LedgerDoc) => Change<LedgerDoc>): Promise<void> {
     const known = this.#docs.get(uid)
     const doc = known ?? { uid, nickname: '', bytes: 0, files: 0, flags: [] }
     const changed = change(doc)
@@ -80,7 +104,7 @@ export class Ledger {
       return
     }
     try {
-      this.#docs.set(uid, await this.#store.insert({ ...doc, ...changed }))
+      this.#docs.set(uid, await this.#store.insert({ ...doc, ...changed } as LedgerDoc))
     } catch (error) {
       if (!(error instanceof StoreError && error.code === 'STORE_CONFLICT')) throw error
       const stored = await this.#store.get(uid)

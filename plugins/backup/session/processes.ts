@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -9,8 +9,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export class Processes {
   readonly #folder: string
 
-  constructor(root: string) {
+  /** @param make whether its folder is made now; otherwise prepare() does, once the archive is there */
+  constructor(root: string, { make = true } = {}) {
     this.#folder = join(root, 'processes')
+    if (make) this.prepare()
+  }
+
+  prepare(): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
   }
 
@@ -24,6 +29,7 @@ export class Processes {
   /** Ends whatever is left. @returns how many there were */
   async endAll(): Promise<number> {
     let ended = 0
+    if (!existsSync(this.#folder)) return ended
     for (const name of readdirSync(this.#folder)) {
       const [pid = 0, start] = name.split('-').map(Number)
       // A number is given to another program one day; the time of its start tells them apart.

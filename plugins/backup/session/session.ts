@@ -35,6 +35,11 @@ export interface Session {
    * @returns the exit code for the laptop: 0 says that what it sent is kept
    */
   ended(code: number | null): Promise<number>
+  /**
+   * Once ended() has resolved: why what rsync took is not kept all the same, for the laptop to be told on standard
+   * error; undefined where it is, or rsync or the signal's reason says why.
+   */
+  readonly refusal?: RequestError | undefined
 }
 
 /** Where both transports lead. */

@@ -1,17 +1,26 @@
 import { existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asError, type Logger, RequestError, removeTree, SugarError, systemCode } from '../../../core/api.js'
+import {
+  asError,
+  diskFault,
+  type Logger,
+  RequestError,
+  removeTree,
+  SugarError,
+  systemCode,
+} from '../../../core/api.js'
 import type { Slots } from '../admission/slots.js'
 import type { Archivist } from '../archive/archivist.js'
 import { datastore, type Layout } from '../archive/layout.js'
 import { markerFile, serverArguments } from '../rsync/arguments.js'
 import { parseCommand, type RsyncCommand } from '../rsync/command.js'
 import { protocolWords, streamShape } from '../rsync/stream.js'
-import { type Bounds, DiskFull, isFarAbove } from './guard.js'
+import type { Flusher } from './flusher.js'
+import { type Bounds, DiskFull, isFarAbove, refusalFor } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
-import type { Marks } from './marks.js'
+import type { Marks, Written } from './marks.js'
 import type { Processes } from './processes.js'
 import { hasRoom } from './room.js'
 import { type Runner, wordsBefore } from './runner.js'
@@ -28,16 +37,27 @@ export interface Parts {
   keeper: Keeper
   ledger: Ledger
   marks: Marks
+  flusher: Flusher
   processes: Processes
   runner: Runner
   log: Logger
   quota: number
+  /** @throws RequestError when the archive is not there */
+  check(): void
   /** A transfer of the learner ended. */
   finished(uid: string, well: boolean, ms: number): void
 }
 
 /** Milliseconds in which a laptop hears why its session was ended. */
 const lastWords = 300
+
+/** What snapshots are taken of, by the place that is written. */
+const writtenIn = {
+  datastore: 'dirty',
+  documents: 'aside',
+  'power-logs': 'logs',
+  snapshot: 'logs',
+} as const satisfies Record<string, Written>
 
 /** What a session has, and gives back. */
 interface Held {
@@ -63,6 +83,7 @@ export class LiveSessions implements Sessions {
   async open(caller: Caller, text: string, gone: AbortSignal): Promise<Session> {
     const command = parseCommand(text)
     if (this.#closing) throw stopping()
+    this.#parts.check()
     const held: Held = { returns: [], folders: [] }
     try {
       return await this.#open(caller, command, gone, held)
@@ -89,7 +110,7 @@ export class LiveSessions implements Sessions {
   }
 
   async #open(caller: Caller, command: RsyncCommand, gone: AbortSignal, held: Held): Promise<Session> {
-    const { layout, slots, turns, keeper, marks, runner } = this.#parts
+    const { layout, ledger, slots, turns, keeper, marks, runner } = this.#parts
     const { uid } = caller
     const { place, direction } = command
     const writes = direction === 'push' && !command.isTrial
@@ -99,12 +120,16 @@ export class LiveSessions implements Sessions {
       held.returns.push(() => stay.leave())
     }
     if (this.#closing) throw stopping()
+    // It may have waited for long.
+    this.#parts.check()
     const scratch = mkdtempSync(join(layout.scratch, 'session-'))
     held.folders.push(scratch)
     const live = layout.live(uid)
     const temporary = join(writes ? layout.temporary(uid) : scratch, basename(scratch))
     const log = join(scratch, 'log')
-    const args = serverArguments(command, { temporary, log })
+    const isIncomplete = ledger.get(uid)?.flags.some(({ flag }) => flag === 'incomplete') === true
+    const naming = writes && place.kind === 'datastore' && isIncomplete
+    const args = serverArguments(command, { temporary, log, naming })
     args.splice(1, 0, ...protocolWords(runner.version))
     const readable = [live]
     if (place.kind === 'snapshot') {
@@ -112,41 +137,46 @@ export class LiveSessions implements Sessions {
       if (isLink) args.splice(args.indexOf('.'), 0, '--copy-dirlinks')
       else readable.pop()
     } else this.#prepareLive(uid)
+    // A live tree in which a session broke off is of no one day: the last snapshot is.
+    const isStandIn = place.kind === 'datastore' && direction === 'pull' && !this.#isOneState(uid)
+    if (isStandIn) {
+      await this.#standIn(uid, join(scratch, place.name), gone)
+      readable.pop()
+    }
     // What came before must be safe before it is written over.
-    if (writes && place.kind !== 'marker' && marks.isDue(uid)) await keeper.keep(uid)
+    if (writes && place.kind !== 'marker') {
+      await keeper.recover(uid)
+      if (marks.isDue(uid)) await keeper.keep(uid)
+    }
     const bounds = writes ? await this.#boundsWithin(uid) : undefined
     // Of what a crash has left there nothing is whole, and nobody else writes there now.
     if (writes) await removeTree(layout.temporary(uid))
     held.folders.push(temporary)
     mkdirSync(temporary, { recursive: true, mode: 0o700 })
-    const cwd = place.kind === 'snapshot' ? scratch : live
+    const cwd = place.kind === 'snapshot' || isStandIn ? scratch : live
     const writable = direction === 'pull' ? [] : writes ? [live, scratch] : [scratch]
     const places = { cwd, writable, readable: [scratch, ...readable], hidden: [layout.root] }
-    const before = wordsBefore(runner, places)
-    const shape = streamShape(command, runner.version)
+    const previous = { mark: marks.get(uid), isFlushed: marks.unflushedSince(uid) === undefined }
+    // Before rsync has touched anything. A marker holds nothing that could be torn.
+    if (writes && place.kind !== 'marker') await marks.begin(uid, writtenIn[place.kind])
     if (this.#closing) throw stopping()
-    const visit = new Visit(
-      {
-        ...{
-          ...this.#parts,
-          logger: this.#parts.log,
-          caller,
-          command,
-          before,
-          args,
-          shape,
-          cwd,
-          live,
-          bounds,
-          log,
-        },
-        temporary,
-      },
-      async () => {
-        await this.#giveBack(held)
-        this.#visits.delete(visit)
-      },
-    )
+    const parts = {
+      ...this.#parts,
+      logger: this.#parts.log,
+      caller,
+      command,
+      before: wordsBefore(runner, places),
+      args,
+      shape: streamShape(command, runner.version),
+      cwd,
+      live,
+      log,
+      temporary,
+    }
+    const visit = new Visit({ ...parts, bounds, previous }, async () => {
+      await this.#giveBack(held)
+      this.#visits.delete(visit)
+    })
     this.#visits.add(visit)
     return visit
   }
@@ -235,6 +265,24 @@ export class LiveSessions implements Sessions {
     return false
   }
 
+  /** Whether a learner's live tree is what one session of the laptop left there, to its end. */
+  #isOneState(uid: string): boolean {
+    const mark = this.#parts.marks.get(uid)
+    return mark !== 'dirty' && mark !== 'old'
+  }
+
+  /** Lays the newest snapshot out under the name that a pull asks for. @throws RequestError NOT_FOUND without one */
+  async #standIn(uid: string, to: string, gone: AbortSignal): Promise<void> {
+    const { archivist, layout } = this.#parts
+    if ((await archivist.run('snapshots', { uid })).length === 0) {
+      throw new RequestError('NOT_FOUND', 'no backup of this laptop has come to its end yet', {
+        hint: 'back up again; what has come already is not sent twice',
+      })
+    }
+    if (!(await hasRoom(layout.scratch, await this.#largest(uid, 'latest')))) throw new DiskFull()
+    await archivist.run('layOut', { uid, to, at: 'latest' }, { signal: gone })
+  }
+
   /** How much is laid out for a name at most: for `latest` and dates, the archive says later which it is. */
   async #largest(uid: string, id: string): Promise<Size> {
     const all = await this.#parts.archivist.run('snapshots', { uid })
@@ -258,19 +306,14 @@ export class LiveSessions implements Sessions {
   /** What a laptop may be told of an error. */
   #told(caller: Caller, error: unknown): Error {
     if (error instanceof RequestError) return error
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'NO_SPACE') return new DiskFull()
-    if (error instanceof SugarError && (code === 'NOT_FOUND' || code === 'USAGE')) {
+    if (diskFault(error) === 'full') return new DiskFull()
+    if (error instanceof SugarError && (error.code === 'NOT_FOUND' || error.code === 'USAGE')) {
       return new RequestError('NOT_FOUND', error.message, {
         hint: 'fetch current, snapshots/latest, or snapshots/DATE of a day with a backup',
       })
     }
     this.#parts.log.error({ err: error, uid: caller.uid }, `a session of ${caller.uid} could not be opened`)
-    if (error instanceof SugarError) {
-      return new RequestError('UNAVAILABLE', 'the school server cannot do that now', {
-        hint: 'try again later',
-      })
-    }
+    if (error instanceof SugarError || diskFault(error) !== undefined) return refusalFor(error)
     return asError(error)
   }
 }

@@ -1,10 +1,13 @@
 import { join } from 'node:path'
-import type { Logger, RequestError, StreamShape } from '../../../core/api.js'
+import { type Logger, RequestError, type StreamShape } from '../../../core/api.js'
+import { type Expected, partialCodes } from '../archive/incomplete.js'
 import { datastore, documents } from '../archive/layout.js'
 import type { RsyncCommand } from '../rsync/command.js'
+import { deletes, takesAll, tellsOfErrors } from '../rsync/options.js'
 import { Changes } from './changes.js'
 import { watchPace } from './deadline.js'
-import { type Bounds, DiskFull, type Guard, guard } from './guard.js'
+import type { Flusher } from './flusher.js'
+import { type Bounds, DiskFull, type Guard, guard, refusalFor } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Mark, Marks } from './marks.js'
@@ -28,13 +31,23 @@ interface Parts {
   live: string
   /** What may come; undefined when nothing is written. */
   bounds: Bounds | undefined
+  /** How the live tree was before it. */
+  previous: Previous
   logger: Logger
   ledger: Ledger
   marks: Marks
   keeper: Keeper
+  flusher: Flusher
   processes: Processes
   runner: Runner
   finished(uid: string, well: boolean, ms: number): void
+}
+
+/** What is known of a live tree. */
+interface Previous {
+  readonly mark: Mark | undefined
+  /** Whether all of it is on the disk. */
+  readonly isFlushed: boolean
 }
 
 const told = (code: number | null, { aborted }: AbortSignal): string =>
@@ -63,8 +76,8 @@ export class Visit implements Session {
   readonly #parts: Parts
   readonly #stop = new AbortController()
   readonly #changes: Changes
-  readonly #before: Mark | undefined
   readonly #guard: Guard | undefined
+  #refusal: RequestError | undefined
   #strike: () => void = () => undefined
   #unwatch: () => void = () => undefined
   #isRefused = false
@@ -72,7 +85,7 @@ export class Visit implements Session {
 
   /** @param leave gives the turn and the slot back, and cleans up; it does not throw */
   constructor(parts: Parts & { log: string }, leave: () => Promise<void>) {
-    const { caller, command, marks, bounds, live, temporary, log } = parts
+    const { caller, command, bounds, live, temporary, log } = parts
     this.#parts = parts
     this.before = parts.before
     this.args = parts.args
@@ -86,16 +99,16 @@ export class Visit implements Session {
       }
     })
     this.#changes = new Changes(log)
-    this.#before = marks.get(caller.uid)
     if (bounds === undefined) return
-    // Before rsync has touched anything.
-    if (command.place.kind === 'datastore') marks.set(caller.uid, 'dirty')
-    else if (command.place.kind === 'documents' && this.#before === undefined) marks.set(caller.uid, 'aside')
     this.#guard = guard(this.#changes, { live, temporary }, bounds, (reason) => this.stop(reason))
   }
 
   get signal(): AbortSignal {
     return this.#stop.signal
+  }
+
+  get refusal(): RequestError | undefined {
+    return this.#refusal
   }
 
   /** Ends it. @param reason what the laptop is told */
@@ -115,9 +128,10 @@ export class Visit implements Session {
     this.#unwatch = watchPace(pid, this.#parts.runner.pace, (reason) => this.stop(reason))
     try {
       this.#strike = this.#parts.processes.note(pid)
-    } catch {
-      // One that nobody would find after a crash must not run.
-      this.stop(new DiskFull())
+    } catch (error) {
+      // One that a start after a crash would not find must not run.
+      this.#parts.logger.error({ err: error, uid: this.caller.uid }, 'rsync could not be noted, and is ended')
+      this.stop(refusalFor(error))
     }
   }
 
@@ -125,17 +139,24 @@ export class Visit implements Session {
     this.#strike()
     this.#unwatch()
     const { command, finished, caller, logger: log } = this.#parts
-    const excess = await this.#guard?.end().catch(() => undefined)
-    const isTaken = excess === undefined
-    const isWell = code === 0 && isTaken && !this.signal.aborted
-    let work: Promise<unknown> = Promise.resolve()
+    let isWell = false
+    let isPartial = false
+    let work: () => Promise<void> = async () => undefined
     try {
-      if (this.#isKept) work = this.#close(isWell, code)
+      const excess = await this.#guard?.end().catch(() => undefined)
+      this.#changes.read()
+      const isOver = excess === undefined && !this.signal.aborted
+      const isCut = isOver && partialCodes.has(code ?? -1) && (await this.#hasRoom())
+      // What a laptop is told is safe must not be lost when the power goes.
+      this.#refusal = excess ?? (isOver && (code === 0 || isCut) ? await this.#flush() : undefined)
+      isWell = isOver && code === 0 && this.#refusal === undefined
+      isPartial = isCut && this.#refusal === undefined
+      work = await this.#close(isWell || isPartial, code)
     } finally {
       // The laptop does not wait for this: it hears why while it is still there.
       const after = async () => {
-        await work.catch(() => undefined)
-        if (!isWell) await this.#makeRoom()
+        await work().catch(() => undefined)
+        if (!isWell && !isPartial) await this.#makeRoom()
       }
       this.#parts.keeper.follow(
         caller.uid,
@@ -146,12 +167,50 @@ export class Visit implements Session {
     const { uid, address, transport } = caller
     log.info(
       { uid, address, transport, code, seconds },
-      `${this.what} of ${uid}: ${isTaken ? told(code, this.signal) : 'too much'}`,
+      `${this.what} of ${uid}: ${this.#refusal?.message ?? told(code, this.signal)}`,
     )
     if (this.#isKept && command.place.kind === 'datastore')
-      finished(caller.uid, isWell, Date.now() - this.since.getTime())
+      finished(caller.uid, isWell || isPartial, Date.now() - this.since.getTime())
     if (this.#isRefused) return notPermitted
-    return this.signal.aborted || !isTaken ? tryAgain : (code ?? tryAgain)
+    return this.signal.aborted || this.#refusal !== undefined ? tryAgain : (code ?? tryAgain)
+  }
+
+  /** Has what came written to the disk, where anything did. @returns why it is not there */
+  async #flush(): Promise<RequestError | undefined> {
+    const { bounds, flusher, marks, caller } = this.#parts
+    if (bounds === undefined || !this.#mayBeUnflushed) return undefined
+    try {
+      await flusher.flush(this.signal)
+    } catch (error) {
+      if (error instanceof RequestError) return error
+      throw error
+    }
+    // Another flush failed meanwhile: what failed may as well be of this one, and the kernel tells it only once.
+    return marks.isDoubtful(caller.uid) ? lost() : undefined
+  }
+
+  /** Whether something of what the laptop counts on may not be on the disk. */
+  get #mayBeUnflushed(): boolean {
+    const { previous, command } = this.#parts
+    if (command.place.kind === 'marker') return this.#changes.bytes > 0
+    return !previous.isFlushed || !this.#hasSameAsBefore
+  }
+
+  /** Whether rsync's log says that nothing was changed. One that a full disk cut short may lack what was done. */
+  get #hasSameAsBefore(): boolean {
+    return this.#changes.isComplete && this.#changes.count === 0
+  }
+
+  async #hasRoom(): Promise<boolean> {
+    return hasRoom(this.#parts.temporary).catch(() => false)
+  }
+
+  /** What must be here after a good end, where the client's rsync is too old to tell of files that it could not open. */
+  get #expected(): Expected | undefined {
+    const { options } = this.#parts.command
+    const { total } = this.#changes
+    if (total === undefined || tellsOfErrors(options) || !takesAll(options)) return undefined
+    return { bytes: total, exactly: deletes(options) }
   }
 
   /** One who fills the disk gives back what he took of it: else nobody could come any more, he neither. */
@@ -171,11 +230,11 @@ export class Visit implements Session {
 
   /** Where it writes, if whatever lies there that a laptop was told is safe is in the snapshots too. */
   get #expendable(): string | undefined {
-    const { command, live } = this.#parts
+    const { command, live, previous } = this.#parts
     const { kind } = command.place
     if (kind === 'datastore') return join(live, datastore)
     // Documents wait for a snapshot until the Journal changes; logs never have one.
-    return kind === 'documents' && this.#before === undefined ? join(live, documents) : undefined
+    return kind === 'documents' && previous.mark === undefined ? join(live, documents) : undefined
   }
 
   /** Whether it changes what snapshots are taken of. */
@@ -184,28 +243,54 @@ export class Visit implements Session {
     return bounds !== undefined && (command.place.kind === 'datastore' || command.place.kind === 'documents')
   }
 
-  /** Decides what becomes of what rsync has done. What must outlive a crash is written before it returns. */
-  #close(isWell: boolean, code: number | null): Promise<void> {
-    const { caller, command, marks } = this.#parts
+  /**
+   * Decides what becomes of what rsync has done. What must outlive a crash is on the disk when this resolves.
+   * @param isOver whether a snapshot is worth it: rsync did everything that it could, and it is all on the disk
+   * @returns what is to be done, while the laptop goes
+   */
+  async #close(isOver: boolean, code: number | null): Promise<() => Promise<void>> {
+    const { bounds, caller, command, ledger, marks, previous } = this.#parts
     const { uid } = caller
-    this.#changes.read()
-    // A log that a full disk cut short may lack what was done.
-    const wasKept = this.#before === undefined || this.#before === 'aside'
-    const isSame = wasKept && code === 0 && this.#changes.isComplete && this.#changes.count === 0
-    if (isSame && this.#before === undefined) marks.clear(uid)
-    // Documents wait for the Journal's next change.
-    if (isSame && this.#before === 'aside') marks.set(uid, 'aside')
-    if (!isWell || command.place.kind !== 'datastore') return Promise.resolve()
-    if (!isSame) marks.set(uid, 'whole')
-    return this.#keep(isSame)
+    const { kind } = command.place
+    const nothing = async () => undefined
+    if (bounds === undefined || kind === 'marker') return nothing
+    const isLogged = code === 0 && this.#hasSameAsBefore
+    // What may not be on the disk stays noted as it was when the session began.
+    if (!isOver && !(isLogged && previous.isFlushed)) return nothing
+    if (kind === 'datastore' && isOver) {
+      const wasKept = previous.mark === undefined || previous.mark === 'aside'
+      // Without a digest the archive does not have all of that Journal, though nothing changed. And what an old client
+      // could not send shows only when what is here is added up.
+      const isAll = Boolean(ledger.get(uid)?.digest) && this.#expected === undefined
+      const isSame = isLogged && wasKept && isAll
+      await marks.flushed(uid, isSame ? previous.mark : code === 0 ? 'whole' : 'incomplete')
+      return () => this.#keep(isSame, code ?? 0)
+    }
+    // Documents wait for the Journal's next change; logs have no history.
+    const isAside = kind === 'documents' && !isLogged && previous.mark === undefined
+    await marks.flushed(uid, isAside ? 'aside' : previous.mark)
+    return nothing
   }
 
-  async #keep(isSame: boolean): Promise<void> {
-    const { caller, keeper, ledger } = this.#parts
+  async #keep(isSame: boolean, code: number): Promise<void> {
+    const { caller, keeper, ledger, log } = this.#parts
     const { uid, nickname } = caller
     const named = ledger.get(uid)?.nickname === nickname ? undefined : ledger.note(uid, () => ({ nickname }))
+    const transfer = { code, log, expected: this.#expected }
     // The turn is ours until both have ended, however they end.
-    const done = await Promise.allSettled([named, isSame ? keeper.unchanged(uid) : keeper.keep(uid)])
+    const done = await Promise.allSettled([
+      named,
+      isSame ? keeper.unchanged(uid) : keeper.keep(uid, transfer),
+    ])
     for (const one of done) if (one.status === 'rejected') throw one.reason
   }
 }
+
+const lost = (): RequestError =>
+  new RequestError(
+    'UNAVAILABLE',
+    'what you sent is not safe: the disk of the school server failed meanwhile',
+    {
+      hint: 'send it again, and tell your teacher',
+    },
+  )

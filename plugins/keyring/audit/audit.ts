@@ -1,8 +1,8 @@
 import { constants, fstatSync, statSync, writeSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { makeFolders, RequestError } from '../../../core/api.js'
-import { syncFolder, unwritten } from '../durable.js'
+import { fsyncDir, makeFolderSync, RequestError } from '../../../core/api.js'
+import { unwritten } from '../durable.js'
 import { type AuditVerdict, Check, headLost } from './check.js'
 import { findEnding } from './ending.js'
 import { Head, type HeadNote } from './head.js'
@@ -75,7 +75,7 @@ export class Audit {
     folder: string,
     { now = () => new Date(), isBegun = false }: { now?: () => Date; isBegun?: boolean } = {},
   ): Promise<Audit> {
-    makeFolders(folder)
+    makeFolderSync(folder)
     const path = join(folder, 'log')
     const opened: FileHandle[] = []
     try {
@@ -230,7 +230,7 @@ export class Audit {
 async function openLog(path: string): Promise<FileHandle> {
   const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW
   const file = await open(path, flags, 0o600)
-  if ((await file.stat()).size === 0) await syncFolder(dirname(path))
+  if ((await file.stat()).size === 0) await fsyncDir(dirname(path))
   return file
 }
 
@@ -247,7 +247,11 @@ async function mend(
     repairs.push('the last line of the audit log had lost its end, and has it again')
   } else if (torn !== undefined) {
     await file.truncate(torn.from)
-    repairs.push('the last line of the audit log was half written, and was cut off: nobody was told of it')
+    repairs.push(
+      torn.what === 'line'
+        ? 'the last line of the audit log was half written, and was cut off: nobody was told of it'
+        : 'a power cut tore the end of the audit log: lines that were not acknowledged were cut off',
+    )
   }
   // What a killed server wrote may not be on the disk yet.
   await file.sync()

@@ -1,7 +1,7 @@
 import { constants, writeSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncFolder } from '../durable.js'
+import { fsyncDir } from '../../../core/api.js'
 import type { Link } from './line.js'
 
 /** Where the log ended when it was last looked at. */
@@ -34,7 +34,7 @@ export class Head {
     try {
       const bytes = Buffer.alloc(length)
       const { bytesRead } = await file.read(bytes, 0, length, 0)
-      if (bytesRead === 0) await syncFolder(dirname(path))
+      if (bytesRead === 0) await fsyncDir(dirname(path))
       return { head: new Head(file), note: parse(bytes.toString('latin1', 0, bytesRead)) }
     } catch (error) {
       await file.close()

@@ -1,6 +1,6 @@
 import { readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { asError, makeFolders, RequestError, systemCode } from '../../../core/api.js'
+import { asError, makeFolderSync, RequestError, systemCode } from '../../../core/api.js'
 import { replaceFile, unfinished } from '../durable.js'
 import { isSynchronised } from './synchronised.js'
 
@@ -72,7 +72,7 @@ export class ClockGuard {
   }
 
   static async open(spec: GuardSpec): Promise<ClockGuard> {
-    makeFolders(dirname(spec.file))
+    makeFolderSync(dirname(spec.file))
     await rm(unfinished(spec.file), { force: true })
     return new ClockGuard(spec, await read(spec.file))
   }

@@ -1,7 +1,7 @@
 import type { Call } from '../../../core/api.js'
 import { shortId } from '../keys/stored.js'
 import type { Service } from '../service.js'
-import { remember } from './remember.js'
+import { recorded } from './recorded.js'
 import { roleOf } from './role.js'
 
 /** `keyring generate ROLE`: makes a pair, which signs from then on. */
@@ -10,8 +10,7 @@ export async function generate(
   call: Pick<Call, 'print' | 'note'> & { args: { role: string } },
 ): Promise<void> {
   const role = roleOf(call.args.role)
-  const key = await service.vault.generate(role)
-  await remember(service, call, 'generate', key.publicKey.id)
+  const key = await recorded(service, 'generate', (noted) => service.vault.generate(role, noted))
   const id = shortId(key.publicKey)
   call.print(`made a pair of keys for ${role}: ${id}`)
   const warning = service.vault.warningOf(key, service.config['keyring-role'])

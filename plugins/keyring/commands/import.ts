@@ -2,7 +2,7 @@ import { asError, type Call, RequestError } from '../../../core/api.js'
 import { type StoredKey, shortId } from '../keys/stored.js'
 import type { Service } from '../service.js'
 import { readKeys } from './key-files.js'
-import { remember } from './remember.js'
+import { recorded } from './recorded.js'
 import { roleOf } from './role.js'
 
 const dataError = 65
@@ -31,11 +31,11 @@ export async function importKeys(service: Service, call: Import): Promise<number
       const where = paths.join(' and ')
       const before = vault.signing(role)
       try {
-        const isNew =
+        const isNew = await recorded(service, 'import', async (noted) =>
           privateDer === undefined
-            ? (await vault.add(role, publicKey)) === 'new'
-            : (await vault.addPair(role, privateDer)).isNew
-        if (isNew) await remember(service, call, 'import', publicKey.id)
+            ? (await vault.add(role, publicKey, noted)) === 'new'
+            : (await vault.addPair(role, privateDer, noted)).isNew,
+        )
         const place = isNew ? placeTaken(before, vault.signing(role)) : ''
         call.print(`${isNew ? 'taken' : 'as it was'}: ${what} of ${where}${place}`)
         tally[isNew ? 'taken' : 'known'] += 1

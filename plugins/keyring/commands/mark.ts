@@ -3,7 +3,7 @@ import { type State, states } from '../keys/states.js'
 import { shortId } from '../keys/stored.js'
 import type { Service } from '../service.js'
 import { lostReach } from './reach.js'
-import { remember } from './remember.js'
+import { recordedIfPossible } from './recorded.js'
 
 /** What a state means from now on. */
 const meaning: Readonly<Record<State, string>> = {
@@ -32,8 +32,9 @@ export async function mark(
     return
   }
   const lost = lostReach(service)
-  await vault.mark(publicKey.id, state)
-  await remember(service, call, `mark ${state}`, publicKey.id)
+  await recordedIfPossible(service, call, { what: `mark ${state}`, key: publicKey.id }, () =>
+    vault.mark(publicKey.id, state),
+  )
   call.print(`${name} ${meaning[state]}`)
   if (state === 'compromised') {
     call.note(

@@ -1,8 +1,8 @@
 import { constants } from 'node:fs'
-import { chmod, mkdir, open, readdir, rm } from 'node:fs/promises'
+import { chmod, open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { asError, makeFolders, SystemError, systemCode } from '../../../core/api.js'
-import { replaceFile, syncFolder } from '../durable.js'
+import { asError, fsyncDir, makeFolder, makeFolderSync, SystemError, systemCode } from '../../../core/api.js'
+import { replaceFile } from '../durable.js'
 import { type Role, roles } from '../public.js'
 import { damaged, formatStates, largest, parseStates, type Written } from './states.js'
 
@@ -36,7 +36,7 @@ export class Shelf {
 
   /** Makes the directory, for this user alone. */
   async prepare(): Promise<void> {
-    makeFolders(this.folder)
+    makeFolderSync(this.folder)
     await chmod(this.folder, 0o700)
   }
 
@@ -59,14 +59,13 @@ export class Shelf {
   }
 
   async write(role: Role, id: string, half: Half, bytes: Uint8Array): Promise<void> {
-    const folder = join(this.folder, role)
-    if ((await mkdir(folder, { recursive: true, mode: 0o700 })) !== undefined) await syncFolder(this.folder)
+    await makeFolder(join(this.folder, role))
     await replaceFile(this.#path(role, id, half), bytes)
   }
 
   async remove(role: Role, id: string, half: Half): Promise<void> {
     await rm(this.#path(role, id, half), { force: true })
-    await syncFolder(join(this.folder, role))
+    await fsyncDir(join(this.folder, role))
   }
 
   /** @returns undefined when there never were any; @throws SystemError DAMAGED */

@@ -15,6 +15,11 @@ export type { StoredKey } from './stored.js'
 
 const makePair = promisify(generateKeyPair)
 
+/** Is called before anything of a key is written, with its id; when it throws, nothing is. */
+export type Noted = (id: string) => Promise<void>
+
+const unnoted: Noted = async () => undefined
+
 /**
  * The keys of this server, by role. What a call resolved to survives `kill -9` and a power cut; one that was cut off, or
  * failed, has happened or not. One change after the other.
@@ -35,7 +40,10 @@ export class Vault {
   #compromised: ReadonlySet<string> = new Set()
   #turn: Promise<unknown> = Promise.resolve()
 
-  private constructor(loaded: Awaited<ReturnType<typeof load>>) {
+  readonly #check: () => void
+
+  private constructor(loaded: Awaited<ReturnType<typeof load>>, check: () => void) {
+    this.#check = check
     this.#shelf = loaded.shelf
     this.#seal = loaded.seal
     this.notes = loaded.notes
@@ -48,14 +56,15 @@ export class Vault {
    * sealed.
    * @param folder `ROOT/keyring/keys`
    * @param passphrase is wiped
+   * @param check throws when the directory is not there; called before each change
    * @throws SystemError CONFIG_INVALID (the passphrase is wrong, or missing), DAMAGED (the states are lost), NO_SPACE
    */
   static async open(
     folder: string,
-    { passphrase }: { passphrase?: Buffer | undefined } = {},
+    { passphrase, check = () => undefined }: { passphrase?: Buffer | undefined; check?: () => void } = {},
   ): Promise<Vault> {
     try {
-      return new Vault(await load(folder, passphrase))
+      return new Vault(await load(folder, passphrase), check)
     } finally {
       passphrase?.fill(0)
     }
@@ -105,7 +114,7 @@ export class Vault {
   }
 
   /** Makes a pair. */
-  async generate(role: Role): Promise<StoredKey> {
+  async generate(role: Role, noted = unnoted): Promise<StoredKey> {
     const made = await makePair('rsa', {
       modulusLength: 2048,
       publicExponent: 65537,
@@ -113,16 +122,17 @@ export class Vault {
       privateKeyEncoding: { type: 'pkcs1', format: 'der' },
     })
     try {
-      return (await this.addPair(role, made.privateKey)).key
+      return (await this.addPair(role, made.privateKey, noted)).key
     } finally {
       made.privateKey.fill(0)
     }
   }
 
   /** Takes a public key over. @throws RequestError REFUSED when it is another role's */
-  add(role: Role, publicKey: PublicKey): Promise<'new' | 'known'> {
+  add(role: Role, publicKey: PublicKey, noted = unnoted): Promise<'new' | 'known'> {
     return this.#next(async () => {
       if (this.#known(role, publicKey) !== undefined) return 'known'
+      await noted(publicKey.id)
       await this.#keep({ key: this.#fresh(role, publicKey, false) }, [['public', publicKey.der]])
       return 'new'
     })
@@ -134,11 +144,16 @@ export class Vault {
    * @returns whether there is more now than before
    * @throws RequestError REQUEST_INVALID when it is none that a laptop would take, REFUSED when it is another role's
    */
-  async addPair(role: Role, privateDer: Uint8Array): Promise<{ key: StoredKey; isNew: boolean }> {
+  async addPair(
+    role: Role,
+    privateDer: Uint8Array,
+    noted = unnoted,
+  ): Promise<{ key: StoredKey; isNew: boolean }> {
     const { publicKey, object } = pairOf(privateDer)
     return this.#next(async () => {
       const known = this.#known(role, publicKey)
       if (known?.object !== undefined) return { key: known.key, isNew: false }
+      await noted(publicKey.id)
       const key =
         known === undefined ? this.#fresh(role, publicKey, true) : { ...known.key, hasPrivate: true }
       const der = derOf(object)
@@ -285,7 +300,10 @@ export class Vault {
   }
 
   #next<T>(job: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(job)
+    const turn = this.#turn.then(() => {
+      this.#check()
+      return job()
+    })
     this.#turn = turn.catch(() => undefined)
     return turn
   }

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, rename, rm, symlink } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import type { Logger } from '../../../core/api.js'
-import { makeFolder } from './disk.js'
+import { type Logger, makeFolder } from '../../../core/api.js'
 import type { Layout } from './layout.js'
 
 /**

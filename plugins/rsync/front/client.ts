@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net'
-import { RequestError } from '../../../core/api.js'
-import { plain } from './network.js'
+import { plainAddress, RequestError } from '../../../core/api.js'
 import { type Opening, OpeningReader } from './opening.js'
 
 /** Bytes that one may send ahead of its being served; no rsync sends any. */
@@ -43,8 +42,8 @@ export class Client {
 
   private constructor(socket: Socket, address: string) {
     this.socket = socket
-    this.address = plain(address)
-    this.ends = `${this.address} ${socket.remotePort} ${plain(socket.localAddress ?? '')} ${socket.localPort}`
+    this.address = plainAddress(address)
+    this.ends = `${this.address} ${socket.remotePort} ${plainAddress(socket.localAddress ?? '')} ${socket.localPort}`
     socket.setKeepAlive(true, keepAlive)
     socket.once('end', () => this.#gone.abort())
     socket.once('close', () => this.#gone.abort())

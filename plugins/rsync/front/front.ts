@@ -1,6 +1,6 @@
 import { access, constants } from 'node:fs/promises'
-import { createServer, type Server } from 'node:net'
-import { type Logger, RequestError } from '../../../core/api.js'
+import { createServer, type Server, type Socket } from 'node:net'
+import { ConnectionLimit, type Logger, RequestError, shareOfDescriptors } from '../../../core/api.js'
 import type { Registry } from '../modules/registry.js'
 import type { Module, Pulled } from '../public.js'
 import type { Bandwidth } from './bandwidth.js'
@@ -10,9 +10,7 @@ import type { Hearing } from './hearing.js'
 import { type Held, Holds } from './holds.js'
 import { Host, notStarted } from './host.js'
 import type { Installed, Manners } from './installed.js'
-import { Newcomers } from './newcomers.js'
 import type { Opening } from './opening.js'
-import { places } from './places.js'
 import { Seats } from './seats.js'
 import { type Times, Transfer } from './transfer.js'
 import { errorLine, listing, motdOf, noPlace, textOf, unknownCommand, unknownModule } from './words.js'
@@ -36,6 +34,8 @@ export interface Ground {
   readonly hearing: Hearing | undefined
 }
 
+/** Connections of one kind that no rsync serves: the laptops of a large school twice over. */
+const mostSilent = 2000
 /** Rsyncs that may greet before it is known what their clients want. */
 const mostAhead = 32
 
@@ -51,9 +51,10 @@ const mostAhead = 32
 export class Front {
   readonly server: Server
   readonly #parts: FrontParts
-  readonly #newcomers = new Newcomers(places())
+  /** Those who have not said yet what they want. rsync says its two lines at once. */
+  readonly #newcomers: ConnectionLimit<Socket>
   /** Those who have been told why they are not served, and have not hung up. */
-  readonly #leavers = new Newcomers(places())
+  readonly #leavers: ConnectionLimit<Socket>
   readonly #seats: Seats
   readonly #holds: Holds
   readonly #transfers = new Set<Transfer>()
@@ -68,6 +69,10 @@ export class Front {
 
   constructor(parts: FrontParts) {
     this.#parts = parts
+    const most = shareOfDescriptors(1 / 4, mostSilent)
+    const { log } = parts
+    this.#newcomers = new ConnectionLimit({ what: 'rsync that have asked for nothing yet', most, log })
+    this.#leavers = new ConnectionLimit({ what: 'rsync that were refused', most, log })
     this.#seats = new Seats(parts.connections, parts.connectionsEach)
     this.#holds = new Holds(parts.registry)
     this.#ground = new Promise((resolve) => {
@@ -133,7 +138,7 @@ export class Front {
   }
 
   async #visit(client: Client): Promise<void> {
-    const leave = this.#newcomers.add(client.socket, client.address)
+    this.#newcomers.add(client.socket)
     const { waits, opening } = client.hear(this.#parts.times.opening)
     let host: Host | undefined
     let wanted: Opening
@@ -145,7 +150,7 @@ export class Front {
       throw error
     } finally {
       if (host !== undefined) this.#ahead.delete(host)
-      leave()
+      this.#newcomers.delete(client.socket)
     }
     await this.#answer(client, wanted, host).finally(() => host?.leave())
   }
@@ -262,7 +267,9 @@ export class Front {
 
   #dismiss(client: Client, words: string): void {
     if (client.socket.destroyed) return
-    client.socket.once('close', this.#leavers.add(client.socket, client.address))
+    const { socket } = client
+    this.#leavers.add(socket)
+    socket.once('close', () => this.#leavers.delete(socket))
     client.leave(words)
   }
 

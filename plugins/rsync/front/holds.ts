@@ -1,12 +1,11 @@
-import { RequestError } from '../../../core/api.js'
+import { RequestError, shareOfDescriptors } from '../../../core/api.js'
 import type { Registry } from '../modules/registry.js'
 import type { Module } from '../public.js'
 import type { Client } from './client.js'
-import { places } from './places.js'
 import { Seats } from './seats.js'
 
 /** Those held take nothing but a socket; a whole school may wait behind one router. */
-const most = Math.min(1024, places())
+const most = shareOfDescriptors(1 / 4, 1024)
 /** Milliseconds that anybody is held at most, whatever who makes the module thinks of it. */
 const longest = 3_700_000
 

@@ -1,4 +1,4 @@
-import { network } from './network.js'
+import { networkOf } from '../../../core/api.js'
 
 /** A bounded number of places, and of these so many at most for one network address. */
 export class Seats {
@@ -18,7 +18,7 @@ export class Seats {
 
   /** @returns a function that gives it back; or, when there is none, the limit that was reached */
   take(address: string): (() => void) | number {
-    const key = network(address)
+    const key = networkOf(address)
     const others = this.#taken.get(key) ?? 0
     if (this.#count >= this.#all) return this.#all
     if (others >= this.#each) return this.#each

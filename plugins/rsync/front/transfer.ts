@@ -10,6 +10,7 @@ import type { Child } from './child.js'
 import type { Client } from './client.js'
 import { type Host, notStarted } from './host.js'
 import type { Manners } from './installed.js'
+import { LinkOptionFilter } from './link-options.js'
 import { agreedProtocol, type Opening } from './opening.js'
 import { textOf } from './words.js'
 
@@ -147,9 +148,18 @@ export class Transfer {
     child.stdin.write(said)
     // Options end so as of protocol 30.
     if (manners.option !== undefined) child.stdin.write(`${manners.option}${protocol >= 30 ? '\0' : '\n'}`)
-    const sink = module.owners === 'files' ? this.#judged(child, opening) : child.stdin
+    const sink = this.#sinkFor(module, child, opening)
     sink.write(rest)
     socket.pipe(sink)
+  }
+
+  #sinkFor({ owners }: Module, child: Child, opening: Opening): Writable {
+    if (owners === 'files') return this.#judged(child, opening)
+    if (owners !== 'attributes') return child.stdin
+    // Options that follow links are taken away before rsync sees them.
+    const filter = new LinkOptionFilter(opening.protocol)
+    filter.pipe(child.stdin)
+    return filter
   }
 
   /** What the client says on its way to an rsync that has the directory as it is on the disk. */

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Collection, each, type Logger, RequestError } from '../../../core/api.js'
+import { type Collection, each, type Logger, makeFolder, RequestError } from '../../../core/api.js'
 import type { PublishedDoc } from '../documents.js'
 import type { Client, Module, Modules, Provider } from '../public.js'
 import { checkModule, checkPath } from './check.js'
@@ -17,6 +16,8 @@ export interface RegistryParts {
   /** `rsync-root`. */
   readonly folder: string
   readonly published: Collection<PublishedDoc>
+  /** @throws SystemError when `rsync-root` is not there */
+  readonly check?: () => void
   readonly log: Logger
 }
 
@@ -46,7 +47,7 @@ export class Registry implements Modules {
     for await (const { name, path } of each(parts.published)) {
       registry.#byOperator.set(name, { name, path, comment: '', owners: 'files' })
     }
-    await mkdir(registry.pub, { recursive: true, mode: 0o700 })
+    await makeFolder(registry.pub)
     return registry
   }
 
@@ -190,7 +191,7 @@ export class Registry implements Modules {
   /** Has the file for the daemon of the system say what is published, from now on at each change. */
   async note(): Promise<void> {
     this.#isNoted = true
-    await this.#file.write(this.list())
+    if (this.#isThere()) await this.#file.write(this.list())
   }
 
   /** What is wrong with what is published, if anything is. */
@@ -205,6 +206,15 @@ export class Registry implements Modules {
     yield* this.#byPlugin.values()
     yield* this.#byOperator.values()
     yield* this.#folders.list()
+  }
+
+  #isThere(): boolean {
+    try {
+      this.#parts.check?.()
+      return true
+    } catch {
+      return false
+    }
   }
 
   /** While a server starts, its many builds come one by one. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fsyncDir } from '../../../core/api.js'
 import { explained } from '../unpack/fault.js'
 
 const prefix = '.stick-'
@@ -41,8 +42,7 @@ export class Staging {
     try {
       for (const name of gone) await rm(join(this.#folder, name), { force: true })
       for (const name of names) await rename(this.at(name), join(this.#folder, name))
-      const folder = await open(this.#folder, 'r')
-      await folder.sync().finally(() => folder.close())
+      await fsyncDir(this.#folder)
     } catch (error) {
       throw explained(error, this.#folder)
     }

@@ -1,7 +1,7 @@
 import { renameSync } from 'node:fs'
-import { mkdir, readdir, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { makeFolders, removeTree } from '../../../core/api.js'
+import { makeFolder, makeFolderSync, removeTree } from '../../../core/api.js'
 import type { Arrivals } from '../../rsync/public.js'
 import { sizeIn } from '../download/partial.js'
 import type { Form } from '../lru/room.js'
@@ -28,13 +28,13 @@ export class Downloads {
   constructor(root: string, arrivals: Arrivals) {
     this.root = join(root, 'downloads')
     this.#arrivals = arrivals
-    makeFolders(this.root)
+    makeFolderSync(this.root)
   }
 
   /** The folder of a build, which is made if need be. */
   async folder(name: string): Promise<string> {
     const folder = join(this.root, name)
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await makeFolder(folder)
     return folder
   }
 

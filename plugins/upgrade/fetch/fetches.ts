@@ -1,6 +1,6 @@
 import { type Logger, RequestError, SugarError } from '../../../core/api.js'
 import type { Build, Builds } from '../../rsync/public.js'
-import { fullDisk } from '../full-disk.js'
+import { failingDisk, fullDisk } from '../full-disk.js'
 import type { Collector } from '../lru/collector.js'
 import type { Form, Room } from '../lru/room.js'
 import type { Uses } from '../lru/uses.js'
@@ -218,6 +218,12 @@ export class Fetches {
     if (thrown instanceof RequestError) {
       this.contacts.note(source, thrown.message)
       return thrown
+    }
+    // Nothing is written or removed there any more: the operator copies the data off first.
+    const failing = failingDisk(thrown)
+    if (failing !== undefined) {
+      this.#parts.log.error({ err: thrown, build: name }, `build-${name} cannot be kept: the disk is failing`)
+      return failing
     }
     // What the machine lacks can be had; what nobody foresaw may be the fault of what has come.
     if (!(thrown instanceof SugarError)) await this.#discard(name)

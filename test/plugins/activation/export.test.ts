@@ -5,8 +5,18 @@ import { parse } from 'csv-parse/sync'
 import t from 'tap'
 import type { Change } from '../../../plugins/activation/roll/change.js'
 import { checkLease, parseBundle, parseLease } from '../../../plugins/keyring/public.js'
-import { bring, run } from './intake/bringing.js'
-import { ask, DeskKeyring, folder, inDays, laptop, leaseOf, master, ready, school } from './school.js'
+import {
+  ask,
+  DeskKeyring,
+  inDays,
+  laptop,
+  leaseOf,
+  master,
+  ready,
+  school,
+} from '../../support/activation/activation-school.js'
+import { bring, run } from '../../support/activation/import-files.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 const [one, two, three, four] = [laptop(1), laptop(2), laptop(3), laptop(4)]
 const theft = { serial: three.serial, reason: 'gone', at: new Date().toISOString() }
@@ -111,13 +121,13 @@ t.test('a bundle is what laptops read, and is imported again', async (t) => {
 
 t.test('a file is written by whoever asked, whole, and over nothing', async (t) => {
   const { house } = await school(t, { keyring: new DeskKeyring(), changes })
-  const to = join(await folder(t), 'lease.sig')
+  const to = join(await temporaryDirectory(t), 'lease.sig')
   const say = (what: string) => run(house, 'export', { what }, { options: { to } })
   t.match(await say('leases'), { exit: 0, out: `${to}: 2 leases\n` })
   t.match(await readFile(to, 'latin1'), /^act01: [^\n]+\nact01: [^\n]+\n$/)
   t.match(await say('stolen'), { err: `${to} is there already` })
   const empty = await school(t)
-  const nowhere = join(await folder(t), 'lease.sig')
+  const nowhere = join(await temporaryDirectory(t), 'lease.sig')
   t.match(await run(empty.house, 'export', { what: 'leases' }, { options: { to: nowhere } }), { exit: 66 })
   t.notOk(existsSync(nowhere), 'no file without a lease in it')
 })

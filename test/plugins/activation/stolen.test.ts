@@ -1,6 +1,6 @@
 import t from 'tap'
-import { listed, run } from './intake/bringing.js'
-import { ask, inDays, laptop, ready, school } from './school.js'
+import { ask, inDays, laptop, ready, school } from '../../support/activation/activation-school.js'
+import { listed, run } from '../../support/activation/import-files.js'
 
 const [one, two] = [laptop(1), laptop(2)]
 

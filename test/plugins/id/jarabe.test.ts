@@ -11,9 +11,12 @@ import { boot } from '../../../core/testing.js'
 import id from '../../../plugins/id/plugin.js'
 import { Registration } from '../../../plugins/id/public.js'
 import { lacks, needs } from '../../support/needs.js'
+import { makeKeyFile } from '../../support/openssh.js'
+
+t.setTimeout(300_000)
 
 const run = promisify(execFile)
-const driver = fileURLToPath(new URL('../../../../test/plugins/id/register_laptop.py', import.meta.url))
+const driver = fileURLToPath(new URL('../../../../test/support/id/register_laptop.py', import.meta.url))
 // Debian's own: python3-gi is built for it and for no other.
 const python = '/usr/bin/python3'
 const packages = ['python3-jarabe', 'python3-sugar3', 'sugar-session', 'python3-six']
@@ -40,17 +43,7 @@ class SugarLaptop {
     await mkdir(join(this.#home, 'sugar/default'), { recursive: true })
     await mkdir(join(this.#home, 'config/glib-2.0/settings'), { recursive: true })
     await writeFile(this.#settings, `[org/sugarlabs/user]\nnick='${nickname}'\n`)
-    await run('ssh-keygen', [
-      '-q',
-      '-t',
-      'dsa',
-      '-C',
-      '',
-      '-N',
-      '',
-      '-f',
-      join(this.#home, 'sugar/default/owner.key'),
-    ])
+    makeKeyFile('dsa', join(this.#home, 'sugar/default/owner.key'))
   }
 
   get #settings(): string {

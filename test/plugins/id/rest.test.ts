@@ -3,7 +3,16 @@ import { definePlugin } from '../../../core/api.js'
 import { boot, type TestHouse } from '../../../core/testing.js'
 import id from '../../../plugins/id/plugin.js'
 import { type Enrolment, Registration } from '../../../plugins/id/public.js'
-import { hangUp, type Laptop, laptop, listed, type Posting, post, register, uidOf } from './laptops.js'
+import {
+  hangUp,
+  type Laptop,
+  laptop,
+  listed,
+  type Posting,
+  post,
+  register,
+  uidOf,
+} from '../../support/id/registering-laptops.js'
 
 t.teardown(hangUp)
 

@@ -3,10 +3,20 @@ import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { entry, filled, head, linesOf, log, opened, verdictOf, write } from './audits.js'
-import { openDesk } from './desk.js'
+import {
+  entry,
+  filled,
+  head,
+  linesOf,
+  log,
+  opened,
+  verdictOf,
+  write,
+} from '../../support/keyring/filled-audit.js'
+import { openDesk } from '../../support/keyring/open-keyring.js'
+import { runs } from '../../support/rounds.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 /** A line as somebody would forge it who knows the format. */
 function forged(line: string, change: (fields: Record<string, unknown>) => void): string {
@@ -100,7 +110,7 @@ t.test('whatever is done to the lines is found, also after more was appended', a
       const later = await verdictOf(folder)
       return broken !== undefined && later.broken?.line === broken.line
     }),
-    { numRuns: 150 },
+    runs(150),
   )
 })
 
@@ -118,7 +128,7 @@ t.test('any one byte that is changed is found, at its line', async (t) => {
       const line = whole.subarray(0, at).filter((byte) => byte === 0x0a).length + 1
       return (await verdictOf(folder)).broken?.line === line
     }),
-    { numRuns: 150 },
+    runs(150),
   )
 })
 

@@ -5,8 +5,9 @@ import { built } from '../../../plugins/keyring/clock/built.js'
 import { ClockGuard, type GuardSpec } from '../../../plugins/keyring/clock/guard.js'
 import { isSynchronised } from '../../../plugins/keyring/clock/synchronised.js'
 import { lease } from '../../../plugins/keyring/commands/lease.js'
-import { openDesk, xo } from './desk.js'
-import { fill, newFolder, smallDisk } from './grounds.js'
+import { fill, smallDisk } from '../../support/keyring/key-files.js'
+import { openDesk, xo } from '../../support/keyring/open-keyring.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
 const minute = 60_000
 const day = 24 * 60 * minute
@@ -17,7 +18,7 @@ const released = new Date('2026-11-20T00:00:00Z')
 async function school(t: Pick<Test, 'teardown'>, more: Partial<GuardSpec> = {}) {
   const state = { now: today, signed: undefined as string | undefined }
   const spec: GuardSpec = {
-    file: join(newFolder(t), 'keyring', 'clock.json'),
+    file: join(temporaryDirectorySync(t), 'keyring', 'clock.json'),
     built: released,
     newest: () => state.signed,
     synchronised: false,
@@ -207,7 +208,7 @@ t.test('where it is asked for, nothing is signed before the clock is synchronise
 })
 
 t.test('what the system says of its clock is taken at its word, and nothing else is', async (t) => {
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const stand = (name: string, body: string) => {
     const path = join(folder, name)
     writeFileSync(path, `#!/bin/sh\n${body}\n`)

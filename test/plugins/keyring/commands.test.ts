@@ -14,9 +14,10 @@ import t, { type Test } from 'tap'
 import { boot, type TestHouse } from '../../../core/testing.js'
 import keyring from '../../../plugins/keyring/plugin.js'
 import { PublicKey } from '../../../plugins/keyring/wire/key.js'
-import { made, newFolder } from './grounds.js'
+import { made } from '../../support/keyring/key-files.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const short = (name: string) => PublicKey.parse(made(`${name}.public`)).id.slice(0, 12)
 const files = (...names: string[]) => names.map((path) => ({ path, bytes: made(path) }))
@@ -40,7 +41,7 @@ const listed = async (house: TestHouse) =>
 
 t.test('keys of makekey are imported, listed, and exported byte for byte', async (t) => {
   const server = await house(t, authority)
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const took = await server.command(['keyring', 'import'], {
     files: files('lease.public', 'lease.private', 'rogue.key01'),
     ...asLease,
@@ -87,7 +88,7 @@ t.test('keys of makekey are imported, listed, and exported byte for byte', async
 
 t.test('export gives a private key only where that was said, and to a new file', async (t) => {
   const server = await house(t, authority)
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   await server.command(['keyring', 'import'], { files: files('lease.private', 'rogue.public'), ...asLease })
   const write = (key: string, options: Record<string, string>) =>
     server.command(['keyring', 'export'], { args: { key }, options })
@@ -192,7 +193,7 @@ t.test('a school is warned of master keys on its server, and of no others', asyn
 })
 
 t.test('marking says what it means, and lasts', async (t) => {
-  const root = newFolder(t)
+  const root = temporaryDirectorySync(t)
   const first = await boot({ plugins: [keyring], settings: authority, root })
   await first.command(['keyring', 'import'], { files: files('lease.private', 'region.private'), ...asLease })
   const mark = (house: TestHouse, name: string, state: string) =>
@@ -221,7 +222,7 @@ t.test('marking says what it means, and lasts', async (t) => {
 })
 
 t.test('the audit log is shown, and its damage found', async (t) => {
-  const root = newFolder(t)
+  const root = temporaryDirectorySync(t)
   const server = await house(t, authority, root)
   await server.command(['keyring', 'import'], {
     files: files('lease.private', 'region.private', 'oats.private'),
@@ -245,13 +246,13 @@ t.test('the audit log is shown, and its damage found', async (t) => {
 t.test(
   'where the audit log cannot be written, no private key leaves, and what is done all the same is said',
   async (t) => {
-    const root = newFolder(t)
+    const root = temporaryDirectorySync(t)
     const server = await house(t, authority, root)
     await server.command(['keyring', 'import'], { files: files('lease.private') })
     const log = join(root, 'keyring', 'audit', 'log')
     renameSync(log, `${log}.1`)
     mkdirSync(log)
-    const to = join(newFolder(t), 'lease.private')
+    const to = join(temporaryDirectorySync(t), 'lease.private')
     const key = short('lease')
     const leaving = await server.command(['keyring', 'export'], {
       args: { key },
@@ -262,6 +263,12 @@ t.test(
     t.match((await server.command(['keyring', 'clock'], { options: { accept: 'yes' } })).ended, {
       code: 'NOT_WRITABLE',
     })
+    for (const [words, given] of [
+      [['keyring', 'generate'], { args: { role: 'oats' } }],
+      [['keyring', 'import'], { files: files('region.private'), options: { role: 'lease' } }],
+    ] as const)
+      t.match((await server.command([...words], given)).ended, { code: 'NOT_WRITABLE' }, words.join(' '))
+    t.equal((await listed(server)).length, 1, 'no key comes without a line of the log')
     const marked = await server.command(['keyring', 'mark'], { args: { key, state: 'compromised' } })
     t.match(marked, { ended: { exit: 0 }, err: /done, but the audit log does not say so/ })
     t.match(await listed(server), [{ state: 'compromised' }])
@@ -292,8 +299,8 @@ t.test('the clock is shown, and accepted', async (t) => {
 })
 
 t.test('a passphrase of which the file says nothing good fails the keyring, and not the house', async (t) => {
-  const root = newFolder(t)
-  const path = join(newFolder(t), 'passphrase')
+  const root = temporaryDirectorySync(t)
+  const path = join(temporaryDirectorySync(t), 'passphrase')
   const settings = { ...authority, 'keyring-passphrase-file': path }
   const state = async (given: Record<string, string>) => {
     const house = await boot({ plugins: ['id', keyring], settings: given, root })
@@ -312,7 +319,7 @@ t.test('a passphrase of which the file says nothing good fails the keyring, and 
   t.match(await state(authority), {
     plugins: /"failed".*kept under a passphrase.*keyring-passphrase-file again/,
   })
-  const open = join(newFolder(t), 'open')
+  const open = join(temporaryDirectorySync(t), 'open')
   writeFileSync(open, 'correct horse\n', { mode: 0o644 })
   t.match(await state({ ...settings, 'keyring-passphrase-file': open }), {
     plugins: /"failed".*other users.*chmod 600/,

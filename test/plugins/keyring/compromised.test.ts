@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap'
 import { delegations } from '../../../plugins/keyring/commands/delegations.js'
 import { mark } from '../../../plugins/keyring/commands/mark.js'
-import { authority, by, school, take } from './delegating.js'
-import { type Desk, openDesk, publicOf, second, third, xo } from './desk.js'
+import { authority, by, school, take } from '../../support/keyring/delegations.js'
+import { type Desk, openDesk, publicOf, second, third, xo } from '../../support/keyring/open-keyring.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const laptops = [xo, second, third]
 const { id, hex } = publicOf('region')

@@ -1,11 +1,20 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { authority, by, school, signed, take } from './delegating.js'
-import { known, type Listed, noon, openDesk, publicOf, second, third, xo } from './desk.js'
-import { made } from './grounds.js'
+import { authority, by, school, signed, take } from '../../support/keyring/delegations.js'
+import { made } from '../../support/keyring/key-files.js'
+import {
+  known,
+  type Listed,
+  noon,
+  openDesk,
+  publicOf,
+  second,
+  third,
+  xo,
+} from '../../support/keyring/open-keyring.js'
 
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 
 const vectors = 'test/vectors/bios-crypto'
 const fieldFile = readFileSync(join(vectors, 'usb/xs-activation/escuela123/d-lease.sig'), 'utf8')

@@ -8,10 +8,12 @@ import { boot, type TestHouse } from '../../../core/testing.js'
 import { readLaptops } from '../../../plugins/keyring/laptops.js'
 import keyring from '../../../plugins/keyring/plugin.js'
 import { isSignedBy, parseSignature } from '../../../plugins/keyring/wire/signature.js'
-import { publicOf, second, third, xo } from './desk.js'
-import { made, newFolder } from './grounds.js'
+import { made } from '../../support/keyring/key-files.js'
+import { publicOf, second, third, xo } from '../../support/keyring/open-keyring.js'
+import { runs } from '../../support/rounds.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const read = (text: string) => readLaptops(Buffer.from(text))
 
@@ -81,7 +83,7 @@ t.test('what is no list is refused, whatever it is', async (t) => {
     })
     return laptops.length === 0
   })
-  await t.resolves(fc.assert(bytes, { numRuns: 300 }))
+  await t.resolves(fc.assert(bytes, runs(300)))
 })
 
 t.test('a list as long as a country is read while others get their turn', async (t) => {
@@ -144,7 +146,7 @@ t.test('a file is signed by the key of its role, beside it or to standard output
       t.ok(lineFits(out.trimEnd(), key), `${role} ${hash}`)
     }
   }
-  const to = join(newFolder(t), 'vmlinuz.sig')
+  const to = join(temporaryDirectorySync(t), 'vmlinuz.sig')
   t.match(await sign({ to }), { ended: { exit: 0 }, out: '' })
   t.ok(lineFits(readFileSync(to, 'utf8').trimEnd(), 'lease'))
   const { err, ended } = await house.command(['keyring', 'sign'], { args: { file: 'x' } })
@@ -188,7 +190,7 @@ async function unzipped(bytes: Buffer): Promise<{ entry: Entry; content: Buffer 
 
 t.test('an image becomes a zip of data.sig and data.img, stored as the firmware wants them', async (t) => {
   const house = await authority(t)
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const bundle = async (as: string, name: string) => {
     const to = join(folder, name)
     const { ended, err } = await house.command(['keyring', 'bundle'], {
@@ -238,7 +240,7 @@ t.test('an image becomes a zip of data.sig and data.img, stored as the firmware 
 
 t.test('a bundle without a name is not written, and nothing is overwritten', async (t) => {
   const house = await authority(t)
-  const to = join(newFolder(t), 'runos.zip')
+  const to = join(temporaryDirectorySync(t), 'runos.zip')
   writeFileSync(to, 'mine')
   const bundle = (options: Record<string, string>) =>
     house.command(['keyring', 'bundle'], {

@@ -11,11 +11,14 @@ import { NedbStore } from '../../../core/store/nedb/store.js'
 import { HeldDelegations } from '../../../plugins/keyring/delegations/held.js'
 import { PendingFile } from '../../../plugins/keyring/delegations/pending.js'
 import { collections, type DelegationDoc } from '../../../plugins/keyring/documents.js'
-import { authority, school, signed, take } from './delegating.js'
-import { type Desk, madeUp, noon } from './desk.js'
-import { fill, newFolder, smallDisk } from './grounds.js'
+import { authority, school, signed, take } from '../../support/keyring/delegations.js'
+import { fill, smallDisk } from '../../support/keyring/key-files.js'
+import { type Desk, madeUp, noon } from '../../support/keyring/open-keyring.js'
+import { rounds, seed, spread } from '../../support/rounds.js'
+import { seededRandom } from '../../support/seeded-random.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 
 const ends = ({ service }: Desk) =>
   new Map([...service.held.all()].map(({ serial, until }) => [serial, until]))
@@ -88,7 +91,7 @@ t.test('an import of which it was said that it failed does not come back with th
       throw new Error('the directory could not be flushed')
     }
   }
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const log = pino({ level: 'silent' })
   const store = new NedbStore(join(folder, 'store'), log)
   t.teardown(() => store.close())
@@ -118,18 +121,20 @@ t.test('what an import had written when it was killed, with uuids in it, does no
 t.test('an import that is killed has happened or not', async (t) => {
   const laptops = madeUp(300)
   const its = await authority(t)
-  const root = newFolder(t)
-  const folder = newFolder(t)
+  const root = temporaryDirectorySync(t)
+  const folder = temporaryDirectorySync(t)
   const times = ['20270601T000000Z', '20270701T000000Z', '20270801T000000Z', '20270901T000000Z']
   for (const until of times) writeFileSync(join(folder, until), await signed(its, until, laptops))
   const first = await school(t, { root })
   await take(first, readFileSync(join(folder, times[0] ?? ''), 'utf8'))
   await first.close()
-  const program = fileURLToPath(new URL('./take-child.js', import.meta.url))
+  const program = fileURLToPath(new URL('../../support/keyring/delegations-process.js', import.meta.url))
   let told = times[0] ?? ''
+  const random = seededRandom(seed)
   const seen = new Set<string>()
   for (const [round, until] of times.slice(1).entries()) {
-    for (let attempt = 0; attempt < 3; attempt += 1) {
+    const many = rounds(3, 2)
+    for (let attempt = 0; attempt < many; attempt += 1) {
       const child = spawn(process.execPath, [program, root, join(folder, until)], {
         stdio: ['ignore', 'pipe', 'inherit'],
       })
@@ -139,7 +144,7 @@ t.test('an import that is killed has happened or not', async (t) => {
       })
       const closed = once(child, 'close')
       await Promise.race([once(child.stdout, 'data'), closed])
-      await sleep(10 + 35 * attempt + 15 * round)
+      await sleep(10 + 15 * round + spread(random, attempt, many, 105))
       child.kill('SIGKILL')
       await closed
       const desk = await school(t, { root, trusts: [], keys: [] })

@@ -9,10 +9,11 @@ import { NativeSigner } from '../../../plugins/keyring/sign/native.js'
 import { Notary, type Order } from '../../../plugins/keyring/sign/notary.js'
 import type { Signer } from '../../../plugins/keyring/sign/signer.js'
 import { isSignedBy } from '../../../plugins/keyring/wire/signature.js'
-import { madeUp, noon, xo } from './desk.js'
-import { fill, made, newFolder, smallDisk } from './grounds.js'
+import { fill, made, smallDisk } from '../../support/keyring/key-files.js'
+import { madeUp, noon, xo } from '../../support/keyring/open-keyring.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 interface Office {
   readonly notary: Notary
@@ -33,15 +34,15 @@ interface Given {
 
 async function office(
   t: Test,
-  { folder = newFolder(t), now = () => noon, answer }: Given = {},
+  { folder = temporaryDirectorySync(t), now = () => noon, answer }: Given = {},
 ): Promise<Office> {
-  const vault = await Vault.open(join(newFolder(t), 'keys'))
+  const vault = await Vault.open(join(temporaryDirectorySync(t), 'keys'))
   const { key } = await vault.addPair('lease', made('lease.private'))
   const audit = await Audit.open(join(folder, 'audit'), { now })
   t.teardown(() => audit.close())
   const guard = await ClockGuard.open({
     ...{
-      file: join(newFolder(t), 'clock.json'),
+      file: join(temporaryDirectorySync(t), 'clock.json'),
       built: new Date('2026-06-01T00:00:00Z'),
       synchronised: false,
     },

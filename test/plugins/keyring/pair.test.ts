@@ -6,11 +6,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import { derOf, parsePair, parsePublic } from '../../../plugins/keyring/keys/pair.js'
 import type { PublicKey } from '../../../plugins/keyring/wire/key.js'
+import { idOf } from '../../support/keyring/filled-vault.js'
+import { made } from '../../support/keyring/key-files.js'
 import { needs } from '../../support/needs.js'
-import { made, newFolder } from './grounds.js'
-import { idOf } from './vaults.js'
+import { runs } from '../../support/rounds.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 t.test('what a laptop would not take is refused, with how to turn it into what it takes', (t) => {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -76,7 +78,7 @@ t.test('what a laptop would not take is refused, with how to turn it into what i
 
 t.test('the advice for other forms is right: openssl does as it says', (t) => {
   if (!needs(t, 'openssl', 'openssl')) return t.end()
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const given: [string, string | Buffer, (bytes: Buffer) => PublicKey][] = [
     ['a', privateKey.export({ type: 'pkcs8', format: 'der' }), (bytes) => parsePair(bytes).publicKey],
@@ -139,7 +141,7 @@ t.test('a private key with any one byte changed is never taken for the key it wa
         return /^(?:is|has) [^\n]{10,200}$/.test((error as Error).message)
       }
     }),
-    { numRuns: 300 },
+    runs(300),
   )
   t.end()
 })

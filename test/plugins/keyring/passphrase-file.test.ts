@@ -1,10 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { cli, freePorts, temporaryDirectory } from '../../system/server.js'
-import { pathOf } from './vectors.js'
+import { cli, freePorts } from '../../support/core/server-process.js'
+import { pathOf } from '../../support/keyring/keyring-vectors.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 t.test('without a server, a passphrase that is missing or wrong is said once, in a sentence', async (t) => {
   const home = await temporaryDirectory(t)

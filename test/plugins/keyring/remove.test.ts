@@ -4,18 +4,19 @@ import t from 'tap'
 import { SystemError } from '../../../core/api.js'
 import { remove } from '../../../plugins/keyring/commands/remove.js'
 import { Vault } from '../../../plugins/keyring/keys/vault.js'
-import { openDesk, xo } from './desk.js'
-import { fill, made, newFolder, smallDisk } from './grounds.js'
-import { compact, csv, give, home, inDays } from './house.js'
-import { facts, filesIn, filled, idOf, publicOf } from './vaults.js'
+import { facts, filesIn, filled, idOf, publicOf } from '../../support/keyring/filled-vault.js'
+import { fill, made, smallDisk } from '../../support/keyring/key-files.js'
+import { compact, csv, give, home, inDays } from '../../support/keyring/keyring-server.js'
+import { openDesk, xo } from '../../support/keyring/open-keyring.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 const short = (name: string) => idOf(name).slice(0, 12)
 const authority = { 'keyring-role': 'authority' }
 
 t.test('a key that was put here by mistake is removed, both halves, and for good', async (t) => {
-  const root = newFolder(t)
+  const root = temporaryDirectorySync(t)
   const its = await home(t, authority, root)
   await give(its, 'lease', 'lease')
   await give(its, 'lease', 'developer')
@@ -71,7 +72,7 @@ t.test('a key that has signed, or is compromised, or that delegations hand over 
   await give(school, 'server', 'region')
   const { out } = await its.run('export', { args: { key: short('lease') }, options: { text: 'yes' } })
   t.match(out, /^key01:/)
-  const key = join(newFolder(t), 'server.public')
+  const key = join(temporaryDirectorySync(t), 'server.public')
   writeFileSync(key, made('server.public'))
   const delegations = await its.run('delegate', { file: csv, options: { key } })
   t.equal((await school.run('take-delegations', { file: delegations.out })).exit, 0)

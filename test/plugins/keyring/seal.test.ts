@@ -6,10 +6,11 @@ import t from 'tap'
 import { readPassphrase } from '../../../plugins/keyring/keys/passphrase.js'
 import { Seal } from '../../../plugins/keyring/keys/seal.js'
 import { Vault } from '../../../plugins/keyring/keys/vault.js'
-import { made, newFolder } from './grounds.js'
-import { facts, filesIn, filled, idOf, names, phrase } from './vaults.js'
+import { facts, filesIn, filled, idOf, names, phrase } from '../../support/keyring/filled-vault.js'
+import { made } from '../../support/keyring/key-files.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 t.test('a passphrase seals what is plain, and what comes later', async (t) => {
   const { folder } = await filled(t, 'lease', 'region')
@@ -132,7 +133,7 @@ t.test('one damaged file among sealed ones is said, and the others serve', async
 })
 
 t.test('the passphrase is one line of a file that nobody else can read', async (t) => {
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const path = join(folder, 'passphrase')
   const write = (text: string | Buffer, mode = 0o600) => {
     rmSync(path, { force: true })

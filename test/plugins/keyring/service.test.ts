@@ -2,13 +2,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path'
 import t from 'tap'
 import { checkLease } from '../../../sugaroid/index.js'
+import { made } from '../../support/keyring/key-files.js'
+import { compact, csv, give, home, inDays, laptop } from '../../support/keyring/keyring-server.js'
+import { madeUp, openDesk, second, xo } from '../../support/keyring/open-keyring.js'
+import { good, writeTool } from '../../support/keyring/signing-tool.js'
 import { needs } from '../../support/needs.js'
-import { madeUp, openDesk, second, xo } from './desk.js'
-import { made, newFolder } from './grounds.js'
-import { compact, csv, give, home, inDays, laptop } from './house.js'
-import { good, writeTool } from './tools.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 t.test('status says in words what is signed, and health what is wrong', async (t) => {
   const its = await home(t)
@@ -26,7 +27,7 @@ t.test('status says in words what is signed, and health what is wrong', async (t
 })
 
 t.test('without the tools of bios-crypto only what they should sign is missing', async (t) => {
-  const tools = newFolder(t)
+  const tools = temporaryDirectorySync(t)
   const its = await home(t, { 'keyring-driver': 'bios-crypto', 'bios-crypto-path': tools })
   await give(its, 'lease', 'lease')
   t.match(
@@ -80,7 +81,7 @@ t.test('other plugins sign and import through the service', async (t) => {
 })
 
 t.test('a private key that a killed server had lent to the tools is gone after the next start', async (t) => {
-  const root = newFolder(t)
+  const root = temporaryDirectorySync(t)
   const left = join(root, 'keyring', 'signing', 'abcdef')
   mkdirSync(left, { recursive: true, mode: 0o700 })
   writeFileSync(join(left, 'key.private'), made('lease.private'))
@@ -89,10 +90,10 @@ t.test('a private key that a killed server had lent to the tools is gone after t
 })
 
 t.test('what is kept of laptops and keys nobody else can read', async (t) => {
-  const root = newFolder(t)
+  const root = temporaryDirectorySync(t)
   const its = await home(t, { 'keyring-role': 'authority' }, root)
   await give(its, 'lease', 'lease')
-  const key = join(newFolder(t), 'server.public')
+  const key = join(temporaryDirectorySync(t), 'server.public')
   writeFileSync(key, made('server.public'))
   await its.run('delegate', { file: csv, options: { key, until: inDays(10) } })
   const secrets = [xo.uuid, made('lease.private').subarray(400, 440).toString('latin1')]
@@ -105,7 +106,7 @@ t.test('what is kept of laptops and keys nobody else can read', async (t) => {
 })
 
 t.test('a private key that a killed server left in plain is gone, even if the start fails', async (t) => {
-  const root = newFolder(t)
+  const root = temporaryDirectorySync(t)
   const left = join(root, 'keyring', 'signing', 'x')
   mkdirSync(left, { recursive: true })
   writeFileSync(join(left, 'key.private'), made('lease.private'))
@@ -155,7 +156,7 @@ t.test('a clock in 1970, ten years ahead or a day back signs nothing, and says s
 
 t.test('keys under a passphrase sign with either driver', async (t) => {
   if (!needs(t, 'openssl', 'openssl') || !needs(t, 'bash', 'bash')) return
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const passphrase = join(folder, 'passphrase')
   writeFileSync(passphrase, 'a phrase of several words\n', { mode: 0o600 })
   const tools = join(folder, 'tools')

@@ -6,18 +6,19 @@ import { type StoredKey, Vault } from '../../../plugins/keyring/keys/vault.js'
 import { BiosCryptoSigner } from '../../../plugins/keyring/sign/bios-crypto.js'
 import { NativeSigner } from '../../../plugins/keyring/sign/native.js'
 import { digests, type Hash, isSignedBy } from '../../../plugins/keyring/wire/signature.js'
+import { until } from '../../support/core/server-process.js'
+import { made } from '../../support/keyring/key-files.js'
+import { publicOf, xo } from '../../support/keyring/open-keyring.js'
+import { good, writeTool } from '../../support/keyring/signing-tool.js'
 import { needs } from '../../support/needs.js'
-import { until } from '../../system/server.js'
-import { publicOf, xo } from './desk.js'
-import { made, newFolder } from './grounds.js'
-import { good, writeTool } from './tools.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const text = Buffer.from(`${xo.serial}:${xo.uuid}:K:20300101T000000Z`)
 
 async function vaultWith(t: Test, name: string): Promise<{ vault: Vault; key: StoredKey }> {
-  const vault = await Vault.open(join(newFolder(t), 'keys'))
+  const vault = await Vault.open(join(temporaryDirectorySync(t), 'keys'))
   const { key } = await vault.addPair('lease', made(`${name}.private`))
   return { vault, key }
 }
@@ -70,7 +71,7 @@ async function bench(
   body: string | undefined,
   { name = 'bc-sig01', mode = 0o755 }: { name?: string; mode?: number } = {},
 ): Promise<Bench> {
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const tools = join(folder, 'tools')
   const scratch = join(folder, 'signing')
   mkdirSync(tools)
@@ -132,7 +133,7 @@ t.test('a build that ends well with invalid signatures is caught before it signs
 })
 
 t.test('a tool that hangs is ended, with all that it started', async (t) => {
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const { vault } = await vaultWith(t, 'server')
   writeTool(folder, 'bc-sig01', `sleep 1000 &\necho $! > ${folder}/pid\nwait`)
   const scratch = join(folder, 'signing')
@@ -176,7 +177,7 @@ const installed = ['/usr/bin/bc-sig01', '/usr/bin/obc-sig01'].find((file) => exi
 if (installed !== undefined) {
   t.test('the real tools sign, or it is said why not', async (t) => {
     const { vault, key } = await vaultWith(t, 'server')
-    const scratch = join(newFolder(t), 'signing')
+    const scratch = join(temporaryDirectorySync(t), 'signing')
     const signer = await BiosCryptoSigner.open({ path: '/usr/bin', scratch, vault })
     if (signer.obstacle !== undefined) t.match(signer.obstacle, /64-bit builds/)
     else t.ok(fits(key, 'sha256', await signer.sign('sha256', text, key), 8))

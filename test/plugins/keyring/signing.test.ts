@@ -8,11 +8,12 @@ import {
   checkRtcReset,
   checkStick,
 } from '../../../sugaroid/index.js'
-import { known, second, third, xo } from './desk.js'
-import { made, newFolder } from './grounds.js'
-import { compact, csv, give, home, inDays, laptop } from './house.js'
+import { made } from '../../support/keyring/key-files.js'
+import { compact, csv, give, home, inDays, laptop } from '../../support/keyring/keyring-server.js'
+import { known, second, third, xo } from '../../support/keyring/open-keyring.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 t.test('leases for a list of laptops, as lines and as a bundle, boot each of them', async (t) => {
   const its = await home(t, { 'keyring-role': 'authority' })
@@ -23,7 +24,7 @@ t.test('leases for a list of laptops, as lines and as a bundle, boot each of the
   t.match(plain.err, `3 leases until ${compact(until)}T235959Z, 0 refused`)
   for (const one of [xo, second, third])
     t.match(checkLease(plain.out, laptop(one, 'lease')), { verdict: /^valid$/ })
-  const to = join(newFolder(t), 'lease.sig')
+  const to = join(temporaryDirectorySync(t), 'lease.sig')
   const bundle = await its.run('lease', {
     file: csv,
     options: { until: `${compact(until)}T120000Z`, bundle: 'yes', to },
@@ -67,7 +68,7 @@ t.test('lines of a list that name no laptop are refused, and the others get thei
 t.test('a list that names no laptop is a failure, and not an empty success', async (t) => {
   const its = await home(t)
   await give(its, 'lease', 'lease')
-  const to = join(newFolder(t), 'lease.sig')
+  const to = join(temporaryDirectorySync(t), 'lease.sig')
   for (const file of ['', 'serial,uuid\n'])
     t.match(await its.run('lease', { file, options: { until: inDays(1), to } }), {
       exit: 65,
@@ -81,7 +82,7 @@ t.test('an authority delegates to a school, and the school signs until then', as
   const school = await home(t)
   await give(school, 'lease', 'lease', 'public')
   await give(school, 'server', 'server')
-  const folder = newFolder(t)
+  const folder = temporaryDirectorySync(t)
   const key = join(folder, 'server.public')
   writeFileSync(key, made('server.public'))
   const list = `Escuela 1,${xo.serial},${xo.uuid}\nEscuela 2,${second.serial},${second.uuid}\nescuela 1 ,${third.serial},${third.uuid}\n`
@@ -171,7 +172,7 @@ t.test('developer keys are signed where somebody switched that on, and nowhere e
 t.test('of the keys of a school those that sign are shown, the older one for its delegations', async (t) => {
   const its = await home(t, { 'keyring-role': 'authority' })
   await give(its, 'lease', 'lease')
-  const key = join(newFolder(t), 'server.public')
+  const key = join(temporaryDirectorySync(t), 'server.public')
   writeFileSync(key, made('server.public'))
   const { out } = await its.run('delegate', { file: csv, options: { key } })
   const school = await home(t)

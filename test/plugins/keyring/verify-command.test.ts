@@ -3,8 +3,20 @@ import { join } from 'node:path'
 import t from 'tap'
 import { boot } from '../../../core/testing.js'
 import keyring from '../../../plugins/keyring/plugin.js'
-import { cli, run, temporaryDirectory } from '../../system/server.js'
-import { ana, cases, lease, otherCases, others, pathOf, publicKey, vector } from './vectors.js'
+import { cli, run } from '../../support/core/server-process.js'
+import {
+  ana,
+  cases,
+  lease,
+  otherCases,
+  others,
+  pathOf,
+  publicKey,
+  vector,
+} from '../../support/keyring/keyring-vectors.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 const uuids = new RegExp([ana, ...others].map(({ uuid }) => uuid).join('|'), 'i')
 

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { until } from '../../system/server.js'
-import { at, school, tree } from './fetching.js'
-import { facts } from './stand-in.js'
-import { type File, packed } from './upstream.js'
+import { until } from '../../support/core/server-process.js'
+import { facts } from '../../support/upgrade/fake-rsync.js'
+import { at, school, tree } from '../../support/upgrade/interrupted-fetch.js'
+import { type File, packed } from '../../support/upgrade/upstream.js'
 
 t.test('one address has eight names looked for at a time that nobody knows', async (t) => {
   const silent: (() => void)[] = []

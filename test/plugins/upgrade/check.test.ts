@@ -1,9 +1,10 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { cli, freePorts, temporaryDirectory } from '../../system/server.js'
-import { equipped, schoolServer } from './house.js'
+import { cli, freePorts } from '../../support/core/server-process.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+import { equipped, schoolServer } from '../../support/upgrade/upgrade-server.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 /** Megabytes that no disk has. */
 const huge = '999999999'

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import t from 'tap'
 import { RequestError, SystemError } from '../../../core/api.js'
 import { Failures } from '../../../plugins/upgrade/fetch/failures.js'
-import { at, begun, school, tree } from './fetching.js'
-import { contentsOf, facts, temporaryDirectory, treeOf } from './stand-in.js'
-import { md5, packed, upstream } from './upstream.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+import { contentsOf, facts, treeOf } from '../../support/upgrade/fake-rsync.js'
+import { at, begun, school, tree } from '../../support/upgrade/interrupted-fetch.js'
+import { md5, packed, upstream } from '../../support/upgrade/upstream.js'
 
 t.test('a failure is told with its reason, remembered, and forgotten by an operator', async (t) => {
   const files = packed('885', tree)

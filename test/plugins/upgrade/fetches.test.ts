@@ -5,10 +5,11 @@ import { boot } from '../../../core/testing.js'
 import { fetch } from '../../../plugins/upgrade/commands/fetch.js'
 import { Fetch } from '../../../plugins/upgrade/fetch/fetch.js'
 import upgrade from '../../../plugins/upgrade/plugin.js'
-import { until } from '../../system/server.js'
-import { at, school, tree } from './fetching.js'
-import { contentsOf, facts, standIn, temporaryDirectory, treeOf } from './stand-in.js'
-import { type File, packed, send, upstream } from './upstream.js'
+import { until } from '../../support/core/server-process.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+import { contentsOf, facts, standIn, treeOf } from '../../support/upgrade/fake-rsync.js'
+import { at, school, tree } from '../../support/upgrade/interrupted-fetch.js'
+import { type File, packed, send, upstream } from '../../support/upgrade/upstream.js'
 
 /** A file that is not sent before it is let go. */
 function gated(bytes: Buffer): { file: Partial<File>; open: () => void } {

@@ -12,12 +12,13 @@ import { collections } from '../../../plugins/upgrade/documents.js'
 import { Uses } from '../../../plugins/upgrade/lru/uses.js'
 import upgrade from '../../../plugins/upgrade/plugin.js'
 import { School } from '../../../plugins/upgrade/sources/school.js'
+import { until } from '../../support/core/server-process.js'
 import { needs } from '../../support/needs.js'
-import { until } from '../../system/server.js'
-import { rsyncDaemon } from './rsync-daemon.js'
-import { bring, site } from './site.js'
-import { standIn, temporaryDirectory } from './stand-in.js'
-import { packed, upstream } from './upstream.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+import { bring, site } from '../../support/upgrade/build-site.js'
+import { standIn } from '../../support/upgrade/fake-rsync.js'
+import { rsyncDaemon } from '../../support/upgrade/rsync-daemon.js'
+import { packed, upstream } from '../../support/upgrade/upstream.js'
 
 /** A disk of a few megabytes; undefined, and the test skipped, where this user cannot mount one. */
 async function smallDisk(t: Test, kind: 'tmpfs' | 'ramfs' = 'tmpfs'): Promise<string | undefined> {

@@ -5,9 +5,10 @@ import { definePlugin, token } from '../../../core/api.js'
 import { boot } from '../../../core/testing.js'
 import type { Build } from '../../../plugins/rsync/public.js'
 import upgrade from '../../../plugins/upgrade/plugin.js'
-import { until } from '../../system/server.js'
-import { standIn, temporaryDirectory } from './stand-in.js'
-import { clock, gc, gone, minute, now, school } from './stock.js'
+import { until } from '../../support/core/server-process.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+import { standIn } from '../../support/upgrade/fake-rsync.js'
+import { clock, gc, gone, minute, now, school } from '../../support/upgrade/stocked-builds.js'
 
 t.test('the build that was used the longest ago goes first, until the limit is kept', async (t) => {
   const at = await school(t, ['a', 'b', 'c', 'd'])

@@ -5,9 +5,9 @@ import { boot } from '../../../core/testing.js'
 import upgrade from '../../../plugins/upgrade/plugin.js'
 import { parsePrefetch } from '../../../plugins/upgrade/prefetch/plan.js'
 import { Prefetch } from '../../../plugins/upgrade/prefetch/prefetch.js'
-import { until } from '../../system/server.js'
-import { standIn } from './stand-in.js'
-import { packed, upstream } from './upstream.js'
+import { until } from '../../support/core/server-process.js'
+import { standIn } from '../../support/upgrade/fake-rsync.js'
+import { packed, upstream } from '../../support/upgrade/upstream.js'
 
 const quiet = pino({ level: 'silent' })
 const minute = 60_000

@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Web } from '../../../plugins/upgrade/sources/web.js'
 import { lacks, needs } from '../../support/needs.js'
-import { bring, site, soon } from './site.js'
-import { packed, upstream } from './upstream.js'
+import { bring, site, soon } from '../../support/upgrade/build-site.js'
+import { packed, upstream } from '../../support/upgrade/upstream.js'
 
 const tree = randomBytes(300_000)
 const at = '/885-tree.tar.bz2'

@@ -5,10 +5,11 @@ import t from 'tap'
 import { boot } from '../../../core/testing.js'
 import { Downloads } from '../../../plugins/upgrade/fetch/downloads.js'
 import upgrade from '../../../plugins/upgrade/plugin.js'
-import { until } from '../../system/server.js'
-import { facts, standIn } from './stand-in.js'
-import { gc, gone, hour, million, minute, school } from './stock.js'
-import { type File, packed, send, upstream } from './upstream.js'
+import { until } from '../../support/core/server-process.js'
+import { runs } from '../../support/rounds.js'
+import { facts, standIn } from '../../support/upgrade/fake-rsync.js'
+import { gc, gone, hour, million, minute, school } from '../../support/upgrade/stocked-builds.js'
+import { type File, packed, send, upstream } from '../../support/upgrade/upstream.js'
 
 t.test('builds of the school itself are no business of the limit', async (t) => {
   const at = await school(t, ['a'], { 'upgrade-limit': '1' })
@@ -183,7 +184,7 @@ t.test(
           )
         },
       ),
-      { numRuns: 15, endOnFailure: true },
+      { ...runs(15), endOnFailure: true },
     )
   },
 )

@@ -18,11 +18,11 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { RequestError } from '../../../core/api.js'
 import { School } from '../../../plugins/upgrade/sources/school.js'
+import { until } from '../../support/core/server-process.js'
 import { needs } from '../../support/needs.js'
-import { until } from '../../system/server.js'
-import { rsyncDaemon, startRsyncDaemon } from './rsync-daemon.js'
-import { bring, site, type TestSite } from './site.js'
-import { temporaryDirectory } from './stand-in.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+import { bring, site, type TestSite } from '../../support/upgrade/build-site.js'
+import { rsyncDaemon, startRsyncDaemon } from '../../support/upgrade/rsync-daemon.js'
 
 const pace = { idle: 5000, pauses: [1, 1, 1, 1] }
 const schoolAt = (port: number) => new School({ host: '127.0.0.1', port }, pace)

@@ -4,8 +4,8 @@ import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import t from 'tap'
 import { Web } from '../../../plugins/upgrade/sources/web.js'
-import { bring, site, soon } from './site.js'
-import { md5, packed, send, tagOf, upstream } from './upstream.js'
+import { bring, site, soon } from '../../support/upgrade/build-site.js'
+import { md5, packed, send, tagOf, upstream } from '../../support/upgrade/upstream.js'
 
 const tree = randomBytes(300_000)
 const at = '/885-tree.tar.bz2'
@@ -65,7 +65,7 @@ t.test('what turns out not to fit may fit later: what has come of it stays', asy
   )
   const to = await site(t, { spare: 1000 })
   await writeFile(join(to.folder, 'tree'), tree.subarray(0, 5000))
-  const facts = { from: '', sum: `md5:${md5(tree)}`, etag: tagOf(tree), size: total }
+  const facts = { from: '', sum: `md5:${md5(tree)}`, etag: tagOf(tree), size: total, flushed: 5000 }
   await writeFile(join(to.folder, 'facts.json'), JSON.stringify(facts))
   await t.rejects(bring(web(from.url), to), { code: 'NO_SPACE', message: /is too large/ })
   t.equal((await stat(join(to.folder, 'tree'))).size, 5000)

@@ -5,8 +5,8 @@ import { definePlugin } from '../../../core/api.js'
 import { boot } from '../../../core/testing.js'
 import rsync from '../../../plugins/rsync/plugin.js'
 import { Builds } from '../../../plugins/rsync/public.js'
-import { equipped, packedTree, systemTree } from './house.js'
-import { temporaryDirectory } from './stand-in.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+import { equipped, packedTree, systemTree } from '../../support/upgrade/upgrade-server.js'
 
 t.test('whoever has a build unpacked hears how many bytes of it are', async (t) => {
   if (!equipped(t)) return

@@ -2,10 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { Partial } from '../../../plugins/upgrade/download/partial.js'
 import { Web } from '../../../plugins/upgrade/sources/web.js'
-import { until } from '../../system/server.js'
-import { bring, site, soon } from './site.js'
-import { md5, packed, send, sendPart, sha256, tagOf, upstream } from './upstream.js'
+import { until } from '../../support/core/server-process.js'
+import { bring, site, soon } from '../../support/upgrade/build-site.js'
+import { md5, packed, send, sendPart, sha256, tagOf, upstream } from '../../support/upgrade/upstream.js'
 
 const tree = randomBytes(300_000)
 const large = randomBytes(5 << 20)
@@ -160,7 +161,10 @@ t.test('the beginning of a build that has another sum now is begun anew', async 
   await writeFile(join(to.folder, 'tree'), 'x'.repeat(1000))
   await writeFile(
     join(to.folder, 'facts.json'),
-    JSON.stringify({ from: `${from.url}${at}`, sum: 'md5:0', etag: tagOf(tree), size: tree.length }),
+    JSON.stringify({
+      ...{ from: `${from.url}${at}`, sum: 'md5:0', etag: tagOf(tree), size: tree.length },
+      flushed: 1000,
+    }),
   )
   await bring(web(from.url), to)
   t.ok(to.installed[0]?.tree.equals(tree))
@@ -170,12 +174,55 @@ t.test('the beginning of a build that has another sum now is begun anew', async 
 t.test('a beginning that was damaged on the disk is begun anew, once', async (t) => {
   const from = await upstream(t, packed('885', tree))
   const to = await site(t)
-  const facts = { from: 'x', sum: `md5:${md5(tree)}`, etag: tagOf(tree), size: tree.length }
+  const facts = { from: 'x', sum: `md5:${md5(tree)}`, etag: tagOf(tree), size: tree.length, flushed: 1000 }
   await writeFile(join(to.folder, 'tree'), Buffer.alloc(1000))
   await writeFile(join(to.folder, 'facts.json'), JSON.stringify(facts))
   await bring(web(from.url), to)
   t.ok(to.installed[0]?.tree.equals(tree))
   t.equal(from.count('GET', at), 2)
+})
+
+t.test('after a power cut only what was flushed is gone on with: behind it there may be zeros', async (t) => {
+  const from = await upstream(t, packed('885', tree))
+  const facts = { from: 'x', sum: `md5:${md5(tree)}`, etag: tagOf(tree), size: tree.length }
+  for (const [noted, range] of [
+    [{ flushed: 5000, boot: 'another' }, 'bytes=5000-'],
+    [{ flushed: 0, boot: 'another' }, undefined],
+    // As earlier versions noted it.
+    [{}, undefined],
+    [{ flushed: -1 }, undefined],
+    [{ flushed: '9' }, undefined],
+  ] as const) {
+    const to = await site(t)
+    await writeFile(join(to.folder, 'tree'), Buffer.concat([tree.subarray(0, 5000), Buffer.alloc(3000)]))
+    await writeFile(join(to.folder, 'facts.json'), JSON.stringify({ ...facts, ...noted }))
+    const asked = from.count('GET', at)
+    await bring(web(from.url), to)
+    t.ok(to.installed[0]?.tree.equals(tree), JSON.stringify(noted))
+    t.equal(from.heard.at(-1)?.headers.range, range)
+    t.equal(from.count('GET', at), asked + 1, 'nothing has to be fetched twice')
+  }
+})
+
+t.test('what comes is flushed now and then, and how far is noted behind the flush', async (t) => {
+  const partial = await Partial.open(folderOf(t))
+  await partial.begin({ from: 'x', sum: 'md5:0' })
+  const chunk = Buffer.alloc(1 << 20, 7)
+  const noted = async () =>
+    JSON.parse(await readFile(join(partial.path, '..', 'facts.json'), 'utf8')).flushed as number
+  const seen = new Set<number>()
+  await t.rejects(
+    partial.append(async (add) => {
+      for (let count = 0; count < 40; count += 1) {
+        await add(chunk)
+        seen.add(await noted())
+      }
+      throw new Error('it broke off')
+    }),
+    { message: 'it broke off' },
+  )
+  t.same([...seen], [0, 16 << 20, 32 << 20])
+  t.equal(await noted(), 40 << 20, 'also where it breaks off')
 })
 
 t.test('a server that knows no ranges is begun anew each time', async (t) => {

@@ -2,11 +2,18 @@ import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { upgrade } from '../../../sugaroid/index.js'
+import { until } from '../../support/core/server-process.js'
 import { needs } from '../../support/needs.js'
-import { until } from '../../system/server.js'
-import { differences, equipped, later, packedTree, schoolServer, systemTree } from './house.js'
-import { temporaryDirectory } from './stand-in.js'
-import { md5, send, upstream } from './upstream.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+import {
+  differences,
+  equipped,
+  later,
+  packedTree,
+  schoolServer,
+  systemTree,
+} from '../../support/upgrade/upgrade-server.js'
+import { md5, send, upstream } from '../../support/upgrade/upstream.js'
 
 t.setTimeout(300_000)
 

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { main } from '../../../sugaroid/command.js'
 import { askForLease, identifiers } from '../../../sugaroid/index.js'
-import { type Finished, sugaroid, temporaryDirectory } from '../peers.js'
-import { type LeaseServer, leaseServer } from './lease-server.js'
-import { now, serial, sig01, uuid, vector, vectorPath } from './vectors.js'
+import { now, serial, sig01, uuid, vector, vectorPath } from '../../support/sugaroid/antitheft-vectors.js'
+import { type Finished, sugaroid } from '../../support/sugaroid/fake-servers.js'
+import { type LeaseServer, leaseServer } from '../../support/sugaroid/lease-server.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 const key = vectorPath('keys/lease.public')
 

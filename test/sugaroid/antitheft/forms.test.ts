@@ -1,6 +1,15 @@
 import { test } from 'tap'
 import { checkDelegation, checkStick, readAntitheftKey, readBundle } from '../../../sugaroid/index.js'
-import { laptop, now, publicKey, publicKeys, serial, sig01, uuid, vector } from './vectors.js'
+import {
+  laptop,
+  now,
+  publicKey,
+  publicKeys,
+  serial,
+  sig01,
+  uuid,
+  vector,
+} from '../../support/sugaroid/antitheft-vectors.js'
 
 test('a file of delegations has one for each laptop, behind one space or two', async (t) => {
   const all = { serial, keys: publicKeys(['lease', 'oats']), now }

@@ -1,7 +1,24 @@
 import { type Test, test } from 'tap'
 import { askOats, checkOats, identifiers, readOats } from '../../../sugaroid/index.js'
-import { canned, type Finished, type Peer, peer, reply, sugaroid, temporaryDirectory } from '../peers.js'
-import { laptop, now, serial, sig01, sig02, uuid, vector, vectorPath } from './vectors.js'
+import {
+  laptop,
+  now,
+  serial,
+  sig01,
+  sig02,
+  uuid,
+  vector,
+  vectorPath,
+} from '../../support/sugaroid/antitheft-vectors.js'
+import {
+  canned,
+  type Finished,
+  type Peer,
+  peer,
+  reply,
+  sugaroid,
+} from '../../support/sugaroid/fake-servers.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 const key = vectorPath('keys/oats.public')
 const leaseKey = vectorPath('keys/lease.public')

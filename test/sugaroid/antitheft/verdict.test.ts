@@ -18,7 +18,7 @@ import {
   signed,
   uuid,
   vector,
-} from './vectors.js'
+} from '../../support/sugaroid/antitheft-vectors.js'
 
 interface Case {
   readonly id: string

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { needs } from '../../support/needs.js'
-import { sugaroid, temporaryDirectory } from '../peers.js'
-import { fetchingServer, large } from './line.js'
+import { sugaroid } from '../../support/sugaroid/fake-servers.js'
+import { fetchingServer, large } from '../../support/sugaroid/slow-line.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.test('who waits for a server that fetches the build itself is told so', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return

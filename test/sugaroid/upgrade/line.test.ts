@@ -5,11 +5,14 @@ import { readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promise
 import { join } from 'node:path'
 import t from 'tap'
 import { upgrade } from '../../../sugaroid/index.js'
+import { until } from '../../support/core/server-process.js'
 import { needs } from '../../support/needs.js'
-import { until } from '../../system/server.js'
-import { sugaroid, temporaryDirectory } from '../peers.js'
-import { build, program, served } from './builds.js'
-import { fetchingServer, large } from './line.js'
+import { sugaroid } from '../../support/sugaroid/fake-servers.js'
+import { build, program, served } from '../../support/sugaroid/served-build.js'
+import { fetchingServer, large } from '../../support/sugaroid/slow-line.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 t.test('on a screen one line says how far it is, and Ctrl-C gets an answer', async (t) => {
   if (!needs(t, 'rsync', 'rsync') || !needs(t, 'script', 'bsdutils')) return

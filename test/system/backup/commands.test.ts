@@ -11,7 +11,6 @@ import {
   takeInventory,
   wipeJournal,
 } from '../../../sugaroid/index.js'
-import { temporaryDirectory } from '../server.js'
 import {
   canBackUp,
   enrolLearner,
@@ -21,7 +20,8 @@ import {
   push,
   quiet,
   type School,
-} from './school.js'
+} from '../../support/backup/backup-school.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

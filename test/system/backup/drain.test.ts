@@ -4,8 +4,6 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { differences, takeInventory } from '../../../sugaroid/index.js'
-import { temporaryDirectory, until } from '../server.js'
-import { processes, processesOf } from './processes.js'
 import {
   canBackUp,
   enrolLearner,
@@ -15,7 +13,10 @@ import {
   push,
   quiet,
   type School,
-} from './school.js'
+} from '../../support/backup/backup-school.js'
+import { until } from '../../support/core/server-process.js'
+import { processes, processesOf } from '../../support/processes.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

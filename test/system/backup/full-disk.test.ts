@@ -5,7 +5,6 @@ import { mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { backUp, changeJournal, differences, takeInventory } from '../../../sugaroid/index.js'
-import { temporaryDirectory } from '../server.js'
 import {
   canBackUp,
   enrolLearner,
@@ -16,7 +15,8 @@ import {
   push,
   quiet,
   type School,
-} from './school.js'
+} from '../../support/backup/backup-school.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

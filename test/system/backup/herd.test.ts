@@ -1,8 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { backUp, differences, restoreJournal, takeInventory } from '../../../sugaroid/index.js'
-import { processesOf } from './processes.js'
-import { canBackUp, enrolLearner, type Learner, openSchool, push, quiet } from './school.js'
+import {
+  canBackUp,
+  enrolLearner,
+  type Learner,
+  openSchool,
+  push,
+  quiet,
+} from '../../support/backup/backup-school.js'
+import { processesOf } from '../../support/processes.js'
 
 t.setTimeout(600_000)
 

@@ -3,17 +3,17 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { backUp, changeJournal, differences, type Inventory, takeInventory } from '../../../sugaroid/index.js'
-import { temporaryDirectory } from '../server.js'
 import {
   canBackUp,
   enrolLearner,
-  freePorts,
   type Learner,
   openSchool,
   quiet,
   rsync,
   type School,
-} from './school.js'
+} from '../../support/backup/backup-school.js'
+import { freePorts } from '../../support/free-port.js'
+import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

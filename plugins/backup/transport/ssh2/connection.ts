@@ -12,6 +12,7 @@ import type { Caller, Sessions } from '../../session/session.js'
 import { refusalLines } from '../refusal.js'
 import { say, silence } from './channel.js'
 import { execute } from './exec.js'
+import type { Visitor } from './visitor.js'
 
 /** Says whose a key is. @param blob the key as base64 */
 export type ByKey = (blob: string) => Promise<{ uid: string; nickname: string } | undefined>
@@ -43,25 +44,34 @@ const longestKey = 8192
 /** One connection: who comes, and the commands it runs. Its faults stay its own. */
 export class SshConnection {
   readonly #client: Client
+  readonly #visitor: Visitor
   readonly #socket: Socket
-  readonly #address: string
   readonly #counter: Counter
   readonly #gone = new AbortController()
   readonly #channels = new Set<ServerChannel>()
   readonly #running = new Set<Promise<void>>()
   #caller: Caller | undefined
+  /** Why the client is not logged in yet, as far as it is known. */
+  #obstacle = 'it hung up, or stopped answering'
   #attempts = 0
   #sessions = 0
   #sessionsInAll = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(client: Client, socket: Socket, address: string, counter: Counter) {
+  constructor(client: Client, visitor: Visitor, counter: Counter) {
+    const { socket } = visitor
     this.#client = client
+    this.#visitor = visitor
     this.#socket = socket
-    this.#address = address
     this.#counter = counter
+    client.on('handshake', () => visitor.awaitNext())
     client.on('authentication', (attempt) => {
-      this.#authenticate(attempt).catch((error: unknown) => this.#fault(error))
+      visitor.owesSince = undefined
+      this.#authenticate(attempt)
+        .catch((error: unknown) => this.#fault(error))
+        .finally(() => {
+          if (this.#running.size === 0) visitor.awaitNext()
+        })
     })
     client.on('ready', () => this.#rest())
     client.on('session', (accept, reject) => this.#session(accept, reject))
@@ -89,7 +99,10 @@ export class SshConnection {
     const text = key.data.toString('base64')
     const learner = text.length <= longestKey ? await this.#counter.byKey(text) : undefined
     if (this.#gone.signal.aborted) return
-    if (learner === undefined) return attempt.reject(['publickey'])
+    if (learner === undefined) {
+      this.#obstacle = 'no laptop is registered with its key'
+      return attempt.reject(['publickey'])
+    }
     if (signature === undefined) return attempt.accept()
     const parsed = ssh2.utils.parseKey(`${key.algo} ${text}`)
     const shown =
@@ -100,7 +113,7 @@ export class SshConnection {
       parsed.verify(blob, signature, hashAlgo) === true
     if (!shown) return attempt.reject(['publickey'])
     const { uid, nickname } = learner
-    this.#caller = { uid, nickname, address: this.#address, transport: 'ssh2' }
+    this.#caller = { uid, nickname, address: this.#visitor.address, transport: 'ssh2' }
     attempt.accept()
   }
 
@@ -140,6 +153,7 @@ export class SshConnection {
     if (this.#caller === undefined) return void channel.close()
     this.#adopt(channel)
     clearTimeout(this.#timer)
+    this.#visitor.owesSince = undefined
     // Not AbortSignal.any(): Node 20 may forget such a signal when it collects garbage.
     const gone = new AbortController()
     const hangUp = () => gone.abort()
@@ -166,6 +180,7 @@ export class SshConnection {
   #rest(): void {
     clearTimeout(this.#timer)
     if (this.#running.size > 0 || this.#gone.signal.aborted) return
+    this.#visitor.awaitNext()
     this.#timer = setTimeout(() => this.#fault(new Error('idle')), this.#counter.limits.idle)
   }
 
@@ -178,7 +193,8 @@ export class SshConnection {
   }
 
   #fault(error: unknown): void {
-    this.#counter.log.debug({ ip: this.#address, err: error }, 'an ssh connection ended')
+    this.#counter.log.debug({ ip: this.#visitor.address, err: error }, 'an ssh connection ended')
+    if (error instanceof Error && this.#attempts === 0) this.#obstacle = error.message
     this.#end()
     this.#part()
     // A client that does not answer is not waited for.
@@ -197,6 +213,11 @@ export class SshConnection {
   #end(): void {
     clearTimeout(this.#timer)
     for (const channel of this.#channels) silence(channel)
+    if (this.#caller === undefined && !this.#gone.signal.aborted) {
+      const { address, opening } = this.#visitor
+      const facts = { ip: address, client: opening?.software }
+      this.#counter.log.info(facts, `a client did not log in over ssh: ${this.#obstacle}`)
+    }
     this.#gone.abort()
   }
 }

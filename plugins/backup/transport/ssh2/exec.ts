@@ -107,7 +107,8 @@ async function run(session: Session, line: Line): Promise<{ words: string; exit:
   session.signal.removeEventListener('abort', breakOff)
   const exit = await session.ended(code)
   await sent()
-  return { words: overheard() + ours, exit }
+  const refused = session.refusal === undefined ? '' : refusalLines(session.refusal)
+  return { words: overheard() + ours + refused, exit }
 }
 
 const ending = ({ signal }: Session): string => {

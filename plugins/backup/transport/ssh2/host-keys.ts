@@ -1,7 +1,7 @@
-import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises'
+import { chmod, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import ssh2 from 'ssh2'
-import { SystemError } from '../../../../core/api.js'
+import { makeFolder, SystemError, writeFileAtomic } from '../../../../core/api.js'
 
 const { utils } = ssh2
 
@@ -18,7 +18,7 @@ const kinds: readonly Kind[] = [{ type: 'ed25519' }, { type: 'rsa', bits: 3072 }
  * @throws SystemError DAMAGED when a key that is there cannot be read
  */
 export async function hostKeys(directory: string): Promise<string[]> {
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await makeFolder(directory)
   return Promise.all(kinds.map((kind) => hostKey(directory, kind)))
 }
 
@@ -32,7 +32,7 @@ async function hostKey(directory: string, kind: Kind): Promise<string> {
     })
   }
   const made = await make(kind)
-  await keep(path, made)
+  await writeFileAtomic(path, made)
   return made
 }
 
@@ -59,23 +59,5 @@ async function make(kind: Kind): Promise<string> {
     })
     // ssh2 makes one now and then that it cannot read.
     if (isKey(key)) return key
-  }
-}
-
-async function keep(path: string, key: string): Promise<void> {
-  const temporary = `${path}.new`
-  const file = await open(temporary, 'w', 0o600)
-  try {
-    await file.writeFile(key)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, path)
-  const directory = await open(join(path, '..'))
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
   }
 }

@@ -1,13 +1,15 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import ssh2, { type Connection } from 'ssh2'
-import type { Bindable, Logger } from '../../../../core/api.js'
+import { type Bindable, ConnectionLimit, type Logger, shareOfDescriptors } from '../../../../core/api.js'
 import type { Sessions } from '../../session/session.js'
 import type { Transport } from '../transport.js'
 import { algorithms, cheapAlgorithms, hasCheapCiphers } from './algorithms.js'
 import { type ByKey, type ConnectionLimits, type Counter, SshConnection } from './connection.js'
+import { heedGuess } from './guess.js'
 import { hostKeys } from './host-keys.js'
 import { overhearOpening } from './opening.js'
 import { Turnstile, type TurnstileLimits } from './turnstile.js'
+import { Visitor } from './visitor.js'
 
 export interface Ssh2Options {
   /** Directory of the host keys. */
@@ -18,13 +20,26 @@ export interface Ssh2Options {
   readonly limits?: Partial<Limits>
 }
 
-export type Limits = TurnstileLimits & ConnectionLimits
+/** Of those who have not said yet what they can. */
+interface NewcomerLimits {
+  readonly newcomers: number
+  /** Of one network. */
+  readonly newcomersAlike: number
+}
+
+export type Limits = TurnstileLimits & ConnectionLimits & NewcomerLimits
 
 const usualLimits: Limits = {
+  // As many as are let in or wait when a school comes at once.
+  newcomers: shareOfDescriptors(1 / 4, 1280),
+  newcomersAlike: shareOfDescriptors(1 / 8, 768),
   connections: 256,
-  perAddress: 192,
-  waiting: 1024,
+  perNetwork: 192,
+  waiting: shareOfDescriptors(1 / 8, 1024),
   patience: 120_000,
+  // A lost packet is sent again after three seconds at most, and an XO-1 needs one for its part of the key exchange.
+  silence: 5_000,
+  silenceOfMany: 1_500,
   handshake: 30_000,
   idle: 60_000,
   // "none", then each key in the client's hand is asked about and shown: six keys.
@@ -37,7 +52,7 @@ const usualLimits: Limits = {
 /** Milliseconds between questions whether a silent client is still there; three without an answer end it. */
 const keepalive = { keepaliveInterval: 15_000, keepaliveCountMax: 3 }
 
-/** Milliseconds that a client has to say what it can, before it is offered everything. */
+/** Milliseconds after which a client that has said its line, and no more, is offered everything. */
 const openingPatience = 1000
 
 /** What the server says first; "SSH-2.0-" and the end of the line are the protocol's. */
@@ -62,15 +77,21 @@ export class Ssh2Transport implements Transport {
   /** For those whose cipher can be cheap. */
   readonly #cheapSsh: SshServer
   readonly #limits: Limits
+  /** Sockets that have said nothing, or not all of it: they cost little, and give way to others. */
+  readonly #newcomers: ConnectionLimit<Socket>
   readonly #turnstile: Turnstile
-  /** Let in, and yet to say that they speak ssh; by where they come from. */
-  readonly #arriving = new Map<string, { socket: Socket; address: string; timer: NodeJS.Timeout }>()
+  /** Let in, and not heard by ssh2 yet; by where they come from. */
+  readonly #arriving = new Map<string, { visitor: Visitor; timer: NodeJS.Timeout }>()
   readonly #connections = new Set<SshConnection>()
 
   constructor({ sessions, byKey, log, limits }: Ssh2Options, keys: readonly string[]) {
     this.#limits = { ...usualLimits, ...limits }
     const counter = { sessions, byKey, log, limits: this.#limits }
-    this.#turnstile = new Turnstile(this.#limits, (socket, address) => this.#meet(socket, address))
+    const { newcomers: most, newcomersAlike: perNetwork } = this.#limits
+    this.#newcomers = new ConnectionLimit({
+      ...{ what: 'ssh that have said nothing yet', most, perNetwork, log },
+    })
+    this.#turnstile = new Turnstile(this.#limits, log, (visitor) => this.#enter(visitor))
     const serverOf = (offer: typeof algorithms | typeof cheapAlgorithms): SshServer =>
       new ssh2.Server({
         hostKeys: [...keys],
@@ -81,7 +102,7 @@ export class Ssh2Transport implements Transport {
     this.#ssh = serverOf(algorithms)
     this.#cheapSsh = serverOf(cheapAlgorithms)
     this.#net = createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true }, (socket) =>
-      this.#turnstile.arrive(socket),
+      this.#arrive(socket),
     )
     this.server = this.#net
   }
@@ -97,27 +118,47 @@ export class Ssh2Transport implements Transport {
 
   async close(): Promise<void> {
     this.#net.close()
+    this.#newcomers.destroyAll()
     this.#turnstile.clear()
-    for (const { socket } of this.#arriving.values()) socket.destroy()
+    for (const { visitor } of this.#arriving.values()) visitor.destroy()
     await Promise.all([...this.#connections].map((connection) => connection.close()))
   }
 
-  #meet(socket: Socket, address: string): void {
-    const name = nameOf(socket.remoteAddress, socket.remotePort)
-    const timer = setTimeout(() => socket.destroy(), this.#limits.handshake)
-    this.#arriving.set(name, { socket, address, timer })
-    socket.once('close', () => {
-      clearTimeout(timer)
-      if (this.#arriving.get(name)?.socket === socket) this.#arriving.delete(name)
-    })
+  #arrive(socket: Socket): void {
+    socket.on('error', () => socket.destroy())
+    const address = socket.remoteAddress
+    if (address === undefined) return void socket.destroy()
+    if (!this.#newcomers.add(socket)) return
+    const visitor = new Visitor(socket, address)
+    const late = setTimeout(() => socket.destroy(), this.#limits.handshake)
+    const leave = () => {
+      clearTimeout(late)
+      this.#newcomers.delete(socket)
+    }
+    socket.once('close', leave)
     // Old clients say nothing before they have been told.
     socket.write(identification)
-    overhearOpening(socket, openingPatience, (opening) => {
-      skipIdentification(socket)
-      const ssh = opening !== undefined && hasCheapCiphers(opening) ? this.#cheapSsh : this.#ssh
-      // The server of ssh2 takes no socket from anywhere else. It resumes this one when it listens.
-      ssh.injectSocket(socket)
+    const mayPass = () => this.#turnstile.isRoomy(visitor)
+    overhearOpening(socket, { patience: openingPatience, mayPass }, (opening) => {
+      leave()
+      visitor.opening = opening
+      this.#turnstile.arrive(visitor)
     })
+  }
+
+  #enter(visitor: Visitor): void {
+    const { socket, opening } = visitor
+    const name = nameOf(socket.remoteAddress, socket.remotePort)
+    const timer = setTimeout(() => socket.destroy(), this.#limits.handshake)
+    this.#arriving.set(name, { visitor, timer })
+    socket.once('close', () => {
+      clearTimeout(timer)
+      if (this.#arriving.get(name)?.visitor === visitor) this.#arriving.delete(name)
+    })
+    skipIdentification(socket)
+    const ssh = opening !== undefined && hasCheapCiphers(opening) ? this.#cheapSsh : this.#ssh
+    // The server of ssh2 takes no socket from anywhere else. It resumes this one when it listens.
+    ssh.injectSocket(socket)
   }
 
   #greet(client: Connection, name: string, counter: Counter): void {
@@ -127,12 +168,13 @@ export class Ssh2Transport implements Transport {
       client.on('error', () => {}).end()
       return
     }
-    const { socket, address, timer } = arrived
+    const { visitor, timer } = arrived
     this.#arriving.delete(name)
-    const connection = new SshConnection(client, socket, address, counter)
+    if (visitor.opening !== undefined) heedGuess(client, visitor.opening)
+    const connection = new SshConnection(client, visitor, counter)
     client.once('ready', () => clearTimeout(timer))
     this.#connections.add(connection)
-    socket.once('close', async () => {
+    visitor.socket.once('close', async () => {
       await connection.close()
       this.#connections.delete(connection)
     })

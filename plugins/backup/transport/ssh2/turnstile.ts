@@ -1,37 +1,49 @@
-import type { Socket } from 'node:net'
+import { ConnectionLimit, EvictionLog, type Logger } from '../../../../core/api.js'
+import type { Visitor } from './visitor.js'
 
+/** Times in milliseconds. */
 export interface TurnstileLimits {
   /** Connections that are served at once. */
   readonly connections: number
-  /** Of these, from one address: a whole school may come from behind one router. */
-  readonly perAddress: number
-  /** Connections that wait until others have gone. */
+  /** Of these, from one network: a whole school may come from behind one router. */
+  readonly perNetwork: number
+  /** Connections that wait until others have gone; half of them from one network. */
   readonly waiting: number
-  /** Milliseconds that one waits at most. */
+  /** That one waits at most. */
   readonly patience: number
+  /** Without a step of its client after which a connection gives way to one that waits. */
+  readonly silence: number
+  /** The same for a connection to whose network more are served than to that of the one which waits. */
+  readonly silenceOfMany: number
 }
 
-interface Waiting {
-  readonly socket: Socket
-  readonly address: string
-  readonly timer: NodeJS.Timeout
-}
+/** Milliseconds between looks for connections that give way. */
+const look = 250
 
 /**
  * Lets so many connections in, and has others wait in line instead of turning them away: when a whole school comes
- * at once, nobody has to try again, and nobody is faster for having tried more often.
+ * at once, nobody has to try again, and nobody is faster for having tried more often. The network that is served least
+ * comes first. While some wait, a client that lets the server wait for its next step gives way.
  */
 export class Turnstile {
   readonly #limits: TurnstileLimits
-  readonly #admit: (socket: Socket, address: string) => void
-  readonly #inside = new Map<string, number>()
+  readonly #admit: (visitor: Visitor) => void
+  readonly #inside = new Map<string, Set<Visitor>>()
   #count = 0
-  #line: Waiting[] = []
+  readonly #line: ConnectionLimit<Visitor>
+  /** Of those in line: each one's patience. */
+  readonly #timers = new Map<Visitor, NodeJS.Timeout>()
+  readonly #evictions: EvictionLog
+  #looking: NodeJS.Timeout | undefined
 
   /** @param admit is called for each one let in, which is inside until its socket closes */
-  constructor(limits: TurnstileLimits, admit: (socket: Socket, address: string) => void) {
+  constructor(limits: TurnstileLimits, log: Pick<Logger, 'warn'>, admit: (visitor: Visitor) => void) {
     this.#limits = limits
     this.#admit = admit
+    const { connections, waiting } = limits
+    const perNetwork = Math.ceil(waiting / 2)
+    this.#line = new ConnectionLimit({ what: 'ssh that wait for others', most: waiting, perNetwork, log })
+    this.#evictions = new EvictionLog(`all ${connections} connections of ssh`, log)
   }
 
   /** Connections that are served now. */
@@ -39,64 +51,109 @@ export class Turnstile {
     return this.#count
   }
 
-  /** @param socket paused */
-  arrive(socket: Socket): void {
-    const address = socket.remoteAddress?.replace(/^::ffff:/, '')
-    socket.on('error', () => socket.destroy())
-    if (address === undefined) {
-      socket.destroy()
-    } else if (this.#room(address)) {
-      this.#enter(socket, address)
-    } else {
-      this.#wait(socket, address)
-    }
+  /** Connections that wait. */
+  get waiting(): number {
+    return this.#line.count
   }
 
-  #wait(socket: Socket, address: string): void {
-    const alike = this.#line.filter((other) => other.address === address).length
-    // One address alone cannot fill the line.
-    if (this.#line.length >= this.#limits.waiting || alike >= this.#limits.waiting / 2) {
-      socket.destroy()
-      return
-    }
-    const timer = setTimeout(() => socket.destroy(), this.#limits.patience)
-    const waiting = { socket, address, timer }
-    this.#line.push(waiting)
-    socket.once('close', () => {
-      clearTimeout(timer)
-      this.#line = this.#line.filter((other) => other !== waiting)
-    })
+  /** @param visitor its socket paused */
+  arrive(visitor: Visitor): void {
+    if (this.#room(visitor.network)) this.#enter(visitor)
+    else this.#wait(visitor)
+  }
+
+  /** Whether half of the places are free, for this network too. */
+  isRoomy({ network }: Visitor): boolean {
+    const { connections, perNetwork } = this.#limits
+    return this.#count < connections / 2 && this.#of(network) < perNetwork / 2
   }
 
   /** Sends away all who wait. */
   clear(): void {
-    for (const { socket } of this.#line) socket.destroy()
+    this.#line.destroyAll()
   }
 
-  #room(address: string): boolean {
-    return this.#count < this.#limits.connections && this.#of(address) < this.#limits.perAddress
+  #wait(visitor: Visitor): void {
+    if (!this.#line.add(visitor)) return
+    this.#timers.set(
+      visitor,
+      setTimeout(() => visitor.destroy(), this.#limits.patience),
+    )
+    visitor.socket.once('close', () => this.#forget(visitor))
+    this.#looking ??= setInterval(() => {
+      // What came while the server was busy is read before this looks who is silent.
+      setImmediate(() => this.#relieve())
+    }, look)
   }
 
-  #of(address: string): number {
-    return this.#inside.get(address) ?? 0
+  /** Takes one out of the line. */
+  #forget(visitor: Visitor): void {
+    this.#line.delete(visitor)
+    clearTimeout(this.#timers.get(visitor))
+    this.#timers.delete(visitor)
+    if (this.#line.count > 0) return
+    clearInterval(this.#looking)
+    this.#looking = undefined
   }
 
-  #enter(socket: Socket, address: string): void {
+  #room(network: string): boolean {
+    return this.#count < this.#limits.connections && this.#of(network) < this.#limits.perNetwork
+  }
+
+  #of(network: string): number {
+    return this.#inside.get(network)?.size ?? 0
+  }
+
+  #enter(visitor: Visitor): void {
     this.#count += 1
-    this.#inside.set(address, this.#of(address) + 1)
-    socket.once('close', () => this.#left(address))
-    this.#admit(socket, address)
+    const alike = this.#inside.get(visitor.network) ?? new Set()
+    this.#inside.set(visitor.network, alike.add(visitor))
+    visitor.awaitNext()
+    visitor.socket.once('close', () => this.#leave(visitor))
+    this.#admit(visitor)
   }
 
-  #left(address: string): void {
+  #leave(visitor: Visitor): void {
+    const alike = this.#inside.get(visitor.network)
+    if (alike?.delete(visitor) !== true) return
     this.#count -= 1
-    const others = this.#of(address) - 1
-    if (others === 0) this.#inside.delete(address)
-    else this.#inside.set(address, others)
-    const next = this.#line.findIndex((waiting) => !waiting.socket.destroyed && this.#room(waiting.address))
-    const [waiting] = next < 0 ? [] : this.#line.splice(next, 1)
-    if (waiting === undefined) return
-    clearTimeout(waiting.timer)
-    this.#enter(waiting.socket, waiting.address)
+    if (alike.size === 0) this.#inside.delete(visitor.network)
+    const [next] = this.#inTurn((waiting) => this.#room(waiting.network))
+    if (next === undefined) return
+    this.#forget(next)
+    this.#enter(next)
+  }
+
+  /** Those in line whose network is served least first, and of these who came first. */
+  #inTurn(isMeant: (visitor: Visitor) => boolean): Visitor[] {
+    return this.#line.all
+      .filter((visitor) => !visitor.destroyed && isMeant(visitor))
+      .sort((one, other) => this.#of(one.network) - this.#of(other.network))
+  }
+
+  #relieve(): void {
+    const now = performance.now()
+    const silence = ({ owesSince = now }: Visitor) => now - owesSince
+    const silent = [...this.#inside.values()]
+      .flatMap((alike) => [...alike])
+      .filter((visitor) => silence(visitor) >= this.#limits.silenceOfMany)
+      .sort((one, other) => this.#of(other.network) - this.#of(one.network) || silence(other) - silence(one))
+    for (const waiting of this.#inTurn(() => true)) {
+      if (silent.length === 0) return
+      const found = silent.findIndex((visitor) => this.#yields(visitor, silence(visitor), waiting))
+      if (found < 0) continue
+      for (const visitor of silent.splice(found, 1)) {
+        this.#evictions.note(visitor.network)
+        visitor.destroy()
+        this.#leave(visitor)
+      }
+    }
+  }
+
+  #yields(visitor: Visitor, silence: number, waiting: Visitor): boolean {
+    const ours = this.#of(waiting.network)
+    if (visitor.network === waiting.network) return silence >= this.#limits.silence
+    if (ours >= this.#limits.perNetwork) return false
+    return silence >= this.#limits.silence || this.#of(visitor.network) > ours + 1
   }
 }

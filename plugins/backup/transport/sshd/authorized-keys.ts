@@ -1,6 +1,4 @@
-import { open, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { SystemError } from '../../../../core/api.js'
+import { SystemError, writeFileAtomic } from '../../../../core/api.js'
 
 export interface AuthorizedKey {
   /** Absolute path of sugar-server. */
@@ -48,20 +46,5 @@ function word(path: string): string {
 
 /** Writes authorized_keys whole, for this user alone: the old file or the new one, never half of one. */
 export async function writeAuthorizedKeys(path: string, lines: Iterable<string>): Promise<void> {
-  const temporary = `${path}.new`
-  const file = await open(temporary, 'w', 0o600)
-  try {
-    await file.chmod(0o600)
-    for (const line of lines) await file.write(`${line}\n`)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, path)
-  const directory = await open(dirname(path))
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
+  await writeFileAtomic(path, [...lines].map((line) => `${line}\n`).join(''))
 }

@@ -40,7 +40,9 @@ export async function lease(
     // One that was broken off before it began; later the door is told at once.
     const message = session.signal.aborted ? messageOf(session.signal.reason) : undefined
     const code = message === undefined ? await watched(session, door, tell) : null
-    tell({ exit: await session.ended(code), message })
+    const exit = await session.ended(code)
+    const { refusal } = session
+    tell({ exit, message: message ?? refusal?.message, hint: refusal?.hint })
   } catch (error) {
     tell(refusalOf(error, log))
   }

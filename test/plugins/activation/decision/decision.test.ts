@@ -16,7 +16,6 @@ import { checkLease, formatMoment, type Moment, never } from '../../../../plugin
 import {
   chainedLease,
   DeskKeyring,
-  folder,
   inDays,
   laptop,
   leaseOf,
@@ -26,7 +25,8 @@ import {
   rogue,
   rollOf,
   server,
-} from '../school.js'
+} from '../../../support/activation/activation-school.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
 const one = laptop(1)
 const other = laptop(2)
@@ -476,7 +476,7 @@ t.test('a laptop with old firmware is not given the sig02 that it got before', a
 })
 
 t.test('what was signed for a laptop is known after a restart whose clock says 1970', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const keyring = new DeskKeyring()
   const first = await desk(t, keyring, [{ ...known, ...ready(one.serial, one.uuid, inDays(3)) }], { root })
   const answer = await first.decision.answer(one.serial)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Pace } from '../../../../plugins/activation/decision/pace.js'
-import { laptop } from '../school.js'
+import { laptop } from '../../../support/activation/activation-school.js'
 
 const limits = { each: 8, seconds: 10, burst: 2000, perSecond: 50 }
 

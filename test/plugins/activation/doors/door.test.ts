@@ -8,9 +8,23 @@ import t, { type Test } from 'tap'
 import { Door, type Times } from '../../../../plugins/activation/doors/door.js'
 import { type Request, readRequest } from '../../../../plugins/activation/doors/request.js'
 import { checkLease, parseSerial } from '../../../../plugins/keyring/public.js'
+import {
+  ask,
+  DeskKeyring,
+  heard,
+  inDays,
+  laptop,
+  log,
+  master,
+  ready,
+  school,
+} from '../../../support/activation/activation-school.js'
+import { until } from '../../../support/core/server-process.js'
 import { lacks, needs } from '../../../support/needs.js'
-import { until } from '../../../system/server.js'
-import { ask, DeskKeyring, folder, heard, inDays, laptop, log, master, ready, school } from '../school.js'
+import { runs } from '../../../support/rounds.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 const one = laptop(1)
 const end = inDays(30)
@@ -39,7 +53,9 @@ async function doorOf(
   } = {},
 ): Promise<{ door: Door; port: number; warnings: string[] }> {
   const warnings: string[] = []
-  const ear = Object.assign(Object.create(log), { warn: (text: string) => warnings.push(text) }) as typeof log
+  const ear = Object.assign(Object.create(log), {
+    warn: (_facts: object, text: string) => warnings.push(text),
+  }) as typeof log
   const all = { request: 5000, connection: 15000, pause: 50, farewell: 100, ...times }
   const door = new Door(answer, ear, { times: all, most })
   const port = await new Promise<number>((resolve) => {
@@ -124,7 +140,7 @@ t.test('a laptop that comes by IPv6 is served as one that comes by IPv4', async 
 t.test(
   'with the real keyring, a list with uuids is all that is needed for a lease that laptops take',
   async (t) => {
-    const root = await folder(t)
+    const root = await temporaryDirectory(t)
     const list = { serial: one.serial, laptop: { uuid: one.uuid } }
     const { house, port } = await school(t, {
       changes: [list, ...changes.slice(1)],
@@ -348,14 +364,14 @@ t.test('whatever comes, in whatever pieces, is a question, needs more, or is non
       }
       return true
     }),
-    { numRuns: 200 },
+    runs(200),
   )
   fc.assert(
     fc.property(fc.string({ maxLength: 300, unit: 'binary-ascii' }), (text) => {
       const over = readRequest(text, true)
       return over !== 'incomplete' && over !== 'pausing'
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
   const reset = fc.tuple(
     serial,
@@ -371,6 +387,6 @@ t.test('whatever comes, in whatever pieces, is a question, needs more, or is non
       const found = readRequest(text, true)
       return typeof found === 'object' && found.ask === 'rtcreset' && Number(found.nonce) === number
     }),
-    { numRuns: 200 },
+    runs(200),
   )
 })

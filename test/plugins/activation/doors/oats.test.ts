@@ -3,8 +3,17 @@ import fc from 'fast-check'
 import t from 'tap'
 import { readQuestion } from '../../../../plugins/activation/doors/oats.js'
 import { checkLease, parseCanonical } from '../../../../plugins/keyring/public.js'
-import { run } from '../intake/bringing.js'
-import { ask, DeskKeyring, inDays, laptop, master, school } from '../school.js'
+import {
+  ask,
+  DeskKeyring,
+  inDays,
+  laptop,
+  master,
+  school,
+} from '../../../support/activation/activation-school.js'
+import { run } from '../../../support/activation/import-files.js'
+
+t.setTimeout(300_000)
 
 const one = laptop(1)
 const stolen = laptop(2)

@@ -2,8 +2,19 @@ import { mock } from 'node:test'
 import t from 'tap'
 import { report, type Story } from '../../../../core/api.js'
 import { checkLease } from '../../../../plugins/keyring/public.js'
-import { until } from '../../../system/server.js'
-import { ask, DeskKeyring, folder, inDays, laptop, leaseOf, master, ready, rogue, school } from '../school.js'
+import {
+  ask,
+  DeskKeyring,
+  inDays,
+  laptop,
+  leaseOf,
+  master,
+  ready,
+  rogue,
+  school,
+} from '../../../support/activation/activation-school.js'
+import { until } from '../../../support/core/server-process.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
 const one = laptop(1)
 const stolen = laptop(2)
@@ -134,7 +145,7 @@ t.test('ready leases that are known to be bad are counted in status, and explain
 })
 
 t.test('a key that is compromised stays so after a restart', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const keyring = new DeskKeyring()
   keyring.isMaster = false
   const first = await school(t, { root, keyring, changes: [ready(one.serial, one.uuid, end)] })
@@ -175,7 +186,7 @@ t.test(
 )
 
 t.test('when laptops asked is known after a restart, and a flood of serials is not kept', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const first = await school(t, { changes, root })
   for (let count = 0; count < 3; count += 1) await ask(first.port, one.serial)
   await ask(first.port, stolen.serial)
@@ -257,7 +268,7 @@ t.test('list, set and group: who has which lease, and for how long', async (t) =
 })
 
 t.test('a laptop whose visit is under way when the server stops is still noted', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const keyring = new DeskKeyring()
   let sign: (() => void) | undefined
   keyring.before = () =>
@@ -280,7 +291,7 @@ t.test('a laptop whose visit is under way when the server stops is still noted',
 })
 
 t.test('what a laptop got is there after a restart, and nobody is told the lease', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const keyring = new DeskKeyring()
   const listed = [{ serial: one.serial, laptop: { uuid: one.uuid } }]
   const first = await school(t, { root, keyring, changes: listed })
@@ -323,7 +334,7 @@ t.test('a laptop with two uuids is told in status and explained, and neither is 
 })
 
 t.test('status says that the clock cannot be right, where no keyring does', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const first = await school(t, { root, changes: [ready(one.serial, one.uuid, end)] })
   await ask(first.port, one.serial)
   await first.house.dispose()

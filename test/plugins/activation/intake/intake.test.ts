@@ -6,14 +6,10 @@ import t from 'tap'
 import { takeLaptops, takeLeases } from '../../../../plugins/activation/intake/taking.js'
 import type { Service } from '../../../../plugins/activation/service.js'
 import { checkLease, longestLine } from '../../../../plugins/keyring/public.js'
-import { sha1sum } from '../../../medium/sticks.js'
-import { lacks } from '../../../support/needs.js'
-import { cli, freePorts } from '../../../system/server.js'
 import {
   ask,
   chainedLease,
   DeskKeyring,
-  folder,
   inDays,
   laptop,
   leaseOf,
@@ -23,10 +19,14 @@ import {
   rogue,
   school,
   server,
-} from '../school.js'
-import { bring, bringFolder, bundleOf, listed } from './bringing.js'
+} from '../../../support/activation/activation-school.js'
+import { bring, bringFolder, bundleOf, listed } from '../../../support/activation/import-files.js'
+import { cli, freePorts } from '../../../support/core/server-process.js'
+import { sha1sum } from '../../../support/core/signed-stick.js'
+import { lacks } from '../../../support/needs.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const [one, two, three] = [laptop(1), laptop(2), laptop(3)]
 const lease = ({ serial, uuid }: { serial: string; uuid: string }, days: number, pair?: typeof rogue) =>
@@ -294,10 +294,10 @@ t.test('a file that is nothing known is refused by its name, and half a pair of 
 })
 
 t.test('a directory with a manifest is taken as it says, and leaves no copy behind', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const { house } = await school(t, { root })
   const files = { 'leases.sig': `${lease(one, 9)}\n`, 'laptops.csv': list }
-  const place = await folder(t)
+  const place = await temporaryDirectory(t)
   for (const [name, content] of Object.entries(files)) await writeFile(join(place, name), content)
   const manifest = sha1sum(place, Object.keys(files))
   t.match(await bringFolder(house, { ...files, 'manifest.sha1': manifest, '.DS_Store': 'x' }), {
@@ -326,7 +326,7 @@ t.test('a directory with a manifest is taken as it says, and leaves no copy behi
 })
 
 t.test('what a killed server left of a directory is removed when the next one comes', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const { house } = await school(t, { root })
   const left = join(root, 'activation', 'incoming-0badcafe-x')
   await mkdir(left)
@@ -336,7 +336,7 @@ t.test('what a killed server left of a directory is removed when the next one co
 })
 
 t.test('a start removes it as well: there may be a private key in it', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const left = join(root, 'activation', 'incoming-0badcafe-x')
   await mkdir(left, { recursive: true, mode: 0o700 })
   await writeFile(join(left, 'server.pri'), 'secret')
@@ -345,7 +345,7 @@ t.test('a start removes it as well: there may be a private key in it', async (t)
 })
 
 t.test('what cannot be removed stops neither the start nor the next import', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const left = join(root, 'activation', 'incoming-0badcafe-x')
   await mkdir(left, { recursive: true, mode: 0o700 })
   const mounted = spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', left], { timeout: 10_000 })
@@ -417,7 +417,7 @@ t.test(
 )
 
 t.test('at the command line: standard input, a directory with links, and a file of a gigabyte', async (t) => {
-  const place = await folder(t)
+  const place = await temporaryDirectory(t)
   const root = join(place, 'root')
   const say = (file: string, input?: string) =>
     cli(

@@ -10,10 +10,11 @@ import { type Shape, shapeOf } from '../../../../plugins/activation/intake/shape
 import { mostLaptops } from '../../../../plugins/activation/roll/entry.js'
 import { writeCsv } from '../../../../plugins/id/csv.js'
 import { longestLine, parseLease } from '../../../../plugins/keyring/public.js'
-import { laptop, leaseOf } from '../school.js'
-import { bundleOf } from './bringing.js'
+import { laptop, leaseOf } from '../../../support/activation/activation-school.js'
+import { bundleOf } from '../../../support/activation/import-files.js'
+import { runs } from '../../../support/rounds.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const vectors = join(process.cwd(), 'test', 'vectors', 'bios-crypto')
 const vector = (path: string): Buffer => readFileSync(join(vectors, path))
@@ -100,7 +101,7 @@ t.test('each member of a bundle is a lease or refused', async (t) => {
       }
       return found.length + refusals.count === members.length
     }),
-    { numRuns: 30 },
+    runs(30),
   )
 })
 
@@ -123,7 +124,7 @@ t.test(
         // A cell in quotes may hold line ends, and a cell several serials; without them a row is a line.
         return /["\t ]/.test(text) || rows === notBlank(text).length - heading
       }),
-      { numRuns: 300 },
+      runs(300),
     )
   },
 )

@@ -7,13 +7,22 @@ import { boot, type TestHouse } from '../../../../core/testing.js'
 import activation from '../../../../plugins/activation/plugin.js'
 import { Roll } from '../../../../plugins/activation/roll/roll.js'
 import keyring from '../../../../plugins/keyring/plugin.js'
-import { sha1sum } from '../../../medium/sticks.js'
+import {
+  chainedLease,
+  DeskKeyring,
+  inDays,
+  laptop,
+  leaseOf,
+  rogue,
+  school,
+} from '../../../support/activation/activation-school.js'
+import { bringFolder, listed, run, type Said } from '../../../support/activation/import-files.js'
+import { cli, freePorts } from '../../../support/core/server-process.js'
+import { sha1sum } from '../../../support/core/signed-stick.js'
 import { needs } from '../../../support/needs.js'
-import { cli, freePorts } from '../../../system/server.js'
-import { chainedLease, DeskKeyring, folder, inDays, laptop, leaseOf, rogue, school } from '../school.js'
-import { bringFolder, listed, run, type Said } from './bringing.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const vectors = join(process.cwd(), 'test', 'vectors', 'bios-crypto')
 const home = 'xs-activation'
@@ -23,7 +32,7 @@ const lease = (days: number, { serial, uuid } = one, pair?: typeof rogue) =>
 
 /** A stick with files in some of its directories, and a manifest in each of those. */
 async function stick(t: Test, folders: Record<string, Record<string, string | Buffer>>): Promise<string> {
-  const top = await folder(t)
+  const top = await temporaryDirectory(t)
   for (const [path, files] of Object.entries(folders)) {
     const place = join(top, path)
     await mkdir(place, { recursive: true })
@@ -56,7 +65,7 @@ async function realSchool(t: Test, settings: Record<string, string>): Promise<Te
 
 t.test('the stick of an authority makes a school server sign', async (t) => {
   const house = await realSchool(t, { hostname: 'escuela123' })
-  const top = await folder(t)
+  const top = await temporaryDirectory(t)
   await cp(join(vectors, 'usb'), top, { recursive: true })
   t.match(await load(t, house, top), {
     exit: 0,
@@ -119,12 +128,12 @@ t.test('what is refused is said in the line, and does not keep out the rest', as
 
 t.test('a stick without anything for this server says so, and what to do', async (t) => {
   const { house } = await school(t, { settings: { hostname: 'escuela123' } })
-  t.match(await load(t, house, await folder(t)), {
+  t.match(await load(t, house, await temporaryDirectory(t)), {
     exit: 66,
     out: 'nothing was taken: there is no directory xs-activation\n',
     err: /manifest\.sha1/,
   })
-  t.match(await load(t, house, join(await folder(t), 'gone')), { exit: 66 })
+  t.match(await load(t, house, join(await temporaryDirectory(t), 'gone')), { exit: 66 })
   t.match(await load(t, house, await stick(t, { [`${home}/escuela7`]: {} })), {
     exit: 66,
     out: 'nothing was taken: xs-activation holds only what is for other servers\n',
@@ -168,11 +177,11 @@ t.test('files of a gigabyte, and of nothing but blank lines, keep out nothing bu
 
 t.test('links on a stick lead nowhere, and neither does a manifest', async (t) => {
   const { house } = await school(t)
-  const secret = await folder(t)
+  const secret = await temporaryDirectory(t)
   await mkdir(join(secret, 'escuela7'))
   await writeFile(join(secret, 'leases.sig'), lease(5))
   await writeFile(join(secret, 'manifest.sha1'), sha1sum(secret, ['leases.sig']))
-  const linked = await folder(t)
+  const linked = await temporaryDirectory(t)
   await symlink(secret, join(linked, home))
   const said = await load(t, house, linked)
   t.match(said, { exit: 77, out: 'nothing was taken: xs-activation is not a directory\n' })
@@ -213,7 +222,7 @@ t.test(
 
 t.test('with security on, a stick must be signed by a key that is known', async (t) => {
   if (!needs(t, 'gpg', 'gpg') || !needs(t, 'gpgv', 'gpgv')) return
-  const gpg = await folder(t)
+  const gpg = await temporaryDirectory(t)
   const call = (...args: string[]) => {
     const { status, stderr } = spawnSync('gpg', [
       '--homedir',
@@ -228,7 +237,7 @@ t.test('with security on, a stick must be signed by a key that is known', async 
   }
   t.teardown(() => spawnSync('gpgconf', ['--homedir', gpg, '--kill', 'all']))
   for (const name of ['ana', 'bob']) call('--quick-generate-key', name, 'ed25519', 'sign')
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   call('--output', join(root, 'trusted.gpg'), '--export', 'ana')
   const { house } = await school(t, { root, settings: { security: 'yes' } })
   const top = await stick(t, { [home]: { 'leases.sig': lease(5) } })
@@ -248,7 +257,7 @@ t.test('with security on, a stick must be signed by a key that is known', async 
 })
 
 t.test('when the disk takes nothing more, the line says so, and nothing was taken', async (t) => {
-  const disk = join(await folder(t), 'disk')
+  const disk = join(await temporaryDirectory(t), 'disk')
   await mkdir(disk, { mode: 0o700 })
   const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=700', 'tmpfs', disk])
   if (status !== 0) {
@@ -303,7 +312,7 @@ t.test('the unit that loads sticks calls a command that there is', async (t) => 
   const words = line.replaceAll('%i', 'sdb1').split(' ')
   t.equal(words[0], '/usr/local/bin/sugar-server')
   const top = await stick(t, { [home]: { 'leases.sig': lease(5) } })
-  const root = join(await folder(t), 'root')
+  const root = join(await temporaryDirectory(t), 'root')
   const here = new Map([
     ['/var/lib/sugar-server', root],
     ['/run/sugar-server-usb/sdb1', top],

@@ -8,8 +8,11 @@ import t from 'tap'
 import type { Change } from '../../../../plugins/activation/roll/change.js'
 import { writeChanges } from '../../../../plugins/activation/roll/change-file.js'
 import type { Roll } from '../../../../plugins/activation/roll/roll.js'
+import { laptop, rollOf } from '../../../support/activation/activation-school.js'
 import { lacks } from '../../../support/needs.js'
-import { folder, laptop, rollOf } from '../school.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 const many = 2000
 
@@ -22,7 +25,7 @@ const schoolsOf = (roll: Roll): string[] => [
 ]
 
 t.test('what is applied is there at once, and after a restart', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const { serial, uuid } = laptop(1)
   const first = await rollOf(t, root)
   const theft = { serial, reason: 'gone', at: '2026-11-20T08:00:00.000Z' }
@@ -48,7 +51,7 @@ t.test('what is applied is there at once, and after a restart', async (t) => {
 })
 
 t.test('calls at the same time do not mix, and the later one counts', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const { roll, store } = await rollOf(t, root)
   await Promise.all(['A', 'B', 'C'].map((school) => roll.apply(round(school))))
   t.same(schoolsOf(roll), ['C'])
@@ -57,7 +60,7 @@ t.test('calls at the same time do not mix, and the later one counts', async (t) 
 })
 
 t.test('what a killed server had begun is finished by the next, as often as it takes', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   await mkdir(join(root, 'activation'), { mode: 0o700 })
   const file = join(root, 'activation', 'changes.jsonl')
   await writeChanges(file, round('A'))
@@ -73,7 +76,7 @@ t.test('what a killed server had begun is finished by the next, as often as it t
 })
 
 t.test('what a server that was killed had only begun to write is removed: it holds uuids', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const place = join(root, 'activation')
   await mkdir(place, { mode: 0o700 })
   for (const name of ['changes.jsonl.0badcafe.part', 'changes.jsonl.kept', 'other.part'])
@@ -83,7 +86,7 @@ t.test('what a server that was killed had only begun to write is removed: it hol
 })
 
 t.test('what cannot be removed keeps no laptop waiting', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   await mkdir(join(root, 'activation', 'changes.jsonl.0badcafe.part'), { recursive: true, mode: 0o700 })
   const { roll } = await rollOf(t, root)
   await roll.apply(round('A').slice(0, 1))
@@ -91,7 +94,7 @@ t.test('what cannot be removed keeps no laptop waiting', async (t) => {
 })
 
 t.test('a file of changes that the disk damaged is put aside, and laptops are served', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   await mkdir(join(root, 'activation'), { mode: 0o700 })
   const file = join(root, 'activation', 'changes.jsonl')
   for (const damage of [
@@ -110,10 +113,10 @@ t.test('a file of changes that the disk damaged is put aside, and laptops are se
   t.ok(names.length > 0 && names.every((name) => name.startsWith('changes.jsonl.damaged-')))
 })
 
-const child = fileURLToPath(new URL('roll-child.js', import.meta.url))
+const child = fileURLToPath(new URL('../../../support/activation/roll-process.js', import.meta.url))
 
 t.test('kill -9 in the middle of an import leaves the old roll or the new, never a mixture', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const files = () => (existsSync(join(root, 'activation')) ? readdirSync(join(root, 'activation')) : [])
   const moments: [string, () => boolean][] = [
     ['while the file of changes is written', () => files().some((name) => name.endsWith('.part'))],
@@ -154,7 +157,7 @@ t.test('kill -9 in the middle of an import leaves the old roll or the new, never
 })
 
 t.test('a full disk refuses an import, and the roll stays as it was', async (t) => {
-  const disk = await folder(t)
+  const disk = await temporaryDirectory(t)
   const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk], { timeout: 10_000 })
   if (mounted.status !== 0) return lacks(t, 'needs a small disk', 'this user cannot mount one')
   t.teardown(() => void spawnSync('umount', ['-l', disk], { timeout: 10_000 }))
@@ -175,7 +178,7 @@ t.test('a full disk refuses an import, and the roll stays as it was', async (t) 
 })
 
 t.test('an import that the disk took but the store could not is there, and after a restart', async (t) => {
-  const root = await folder(t)
+  const root = await temporaryDirectory(t)
   const first = await rollOf(t, root)
   await first.roll.apply(round('A'))
   await first.store.close()

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { dayOf, formatDay, momentOf } from '../../../../plugins/activation/calendar/day.js'
 import { formatMoment } from '../../../../plugins/keyring/public.js'
-import { ask, DeskKeyring, laptop, ready, school } from '../school.js'
+import { ask, DeskKeyring, laptop, ready, school } from '../../../support/activation/activation-school.js'
 
 interface Row {
   day: string

@@ -3,7 +3,8 @@ import t from 'tap'
 import { Admission, type Facts } from '../../../../plugins/backup/admission/admission.js'
 import { parseQuestion } from '../../../../plugins/backup/admission/question.js'
 import { Slots } from '../../../../plugins/backup/admission/slots.js'
-import { SteeredClock, seeded, settle } from './steered.js'
+import { SteeredClock, settle } from '../../../support/backup/steered-clock.js'
+import { seededRandom } from '../../../support/seeded-random.js'
 
 const uidOf = (index: number) => index.toString(16).padStart(40, '0')
 const uuidOf = (index: number) => `00000000-0000-4000-8000-${index.toString(16).padStart(12, '0')}`
@@ -24,11 +25,12 @@ function school(total = 1, changes: Partial<Facts> = {}) {
     digest: () => undefined,
     refusal: () => undefined,
     space: async () => undefined,
+    away: async () => undefined,
     load: () => 0,
     draining: () => false,
     ...changes,
   }
-  const admission = new Admission(facts, slots, 5, { clock, random: seeded(3) })
+  const admission = new Admission(facts, slots, 5, { clock, random: seededRandom(3) })
   const ask = (who: string | number, more: { form?: 'serial'; digest?: string; peek?: boolean } = {}) =>
     admission.decide({
       who: typeof who === 'number' ? uuidOf(who) : who,

@@ -2,9 +2,11 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Admission, type Facts } from '../../../../plugins/backup/admission/admission.js'
 import { Slots } from '../../../../plugins/backup/admission/slots.js'
-import { SteeredClock, seeded } from './steered.js'
+import { SteeredClock } from '../../../support/backup/steered-clock.js'
+import { runs } from '../../../support/rounds.js'
+import { seededRandom } from '../../../support/seeded-random.js'
 
-t.setTimeout(240_000)
+t.setTimeout(300_000)
 
 const slotsOfSchool = 8
 
@@ -76,7 +78,7 @@ const mannersOf = (dice: number): Manners =>
   dice < 0.3 ? 'impatient' : dice < 0.33 ? 'never ends' : dice < 0.35 ? 'never comes' : 'good'
 
 async function simulate(children: number, seed: number, barging = 0) {
-  const random = seeded(seed)
+  const random = seededRandom(seed)
   const clock = new SteeredClock()
   const slots = new Slots(slotsOfSchool, clock)
   const day = 86_400_000
@@ -92,6 +94,7 @@ async function simulate(children: number, seed: number, barging = 0) {
     digest: () => undefined,
     refusal: () => undefined,
     space: async () => undefined,
+    away: async () => undefined,
     load: () => 0,
     draining: () => false,
   }
@@ -135,7 +138,7 @@ t.test('64 laptops at once: everyone who behaves is served, never more than eigh
       t.ok(most <= slotsOfSchool)
       t.ok(herd <= 5, `${herd} come back in one second`)
     }),
-    { numRuns: 20, seed: 18 },
+    runs(20),
   )
 })
 

@@ -1,15 +1,15 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { Addresses } from '../../../../plugins/backup/admission/addresses.js'
 import { Pace } from '../../../../plugins/backup/admission/pace.js'
 import { Queue } from '../../../../plugins/backup/admission/queue.js'
-import { SteeredClock, seeded } from './steered.js'
+import { SteeredClock } from '../../../support/backup/steered-clock.js'
+import { seededRandom } from '../../../support/seeded-random.js'
 
 const day = 86_400_000
 
 function school(slots = 1, seed = 1) {
   const clock = new SteeredClock()
-  const queue = new Queue(slots, clock, seeded(seed))
+  const queue = new Queue(slots, clock, seededRandom(seed))
   const daysAgo = (days: number) => clock.date() - days * day
   return { clock, queue, daysAgo }
 }
@@ -145,24 +145,4 @@ t.test('times to come back are 10 s to an hour, whatever happened before', (t) =
   t.equal(pace.usual, 30, 'the median')
   t.equal(pace.retryAfter(79), 300)
   t.end()
-})
-
-t.test('one address may bring a school, and no flood', async (t) => {
-  const clock = new SteeredClock()
-  const addresses = new Addresses(clock)
-  const asks = (address: string, times: number) => {
-    let taken = 0
-    for (let index = 0; index < times; index += 1) if (addresses.take(address)) taken += 1
-    return taken
-  }
-  t.equal(asks('10.0.0.1', 1000), 1000, 'a thousand laptops behind one router')
-  t.equal(asks('::ffff:10.0.0.1', 5000), 200)
-  t.equal(asks('10.0.0.2', 40), 40)
-  await clock.advance(10)
-  t.equal(asks('10.0.0.1', 5000), 200)
-  t.equal(asks('2001:db8:0:1::7', 1000) + asks('2001:db8::1:a:b:c:d', 1000), 1200, 'one network')
-  t.equal(asks('2001:db8:0:2::7', 1), 1)
-  t.equal(asks('::1', 1) + asks('fe80::1%eth0', 1), 2)
-  for (let index = 0; index < 10_100; index += 1) addresses.take(`10.1.${index >> 8}.${index & 255}`)
-  t.equal(asks('10.0.0.1', 5000), 1200, 'forgotten, as the one seen longest ago')
 })

@@ -36,7 +36,7 @@ import {
   restore,
   sentJournal,
   snapshot,
-} from './archives.js'
+} from '../../../support/backup/test-archive.js'
 
 t.setTimeout(300_000)
 

@@ -23,9 +23,18 @@ import { sweep } from '../../../../plugins/backup/archive/sweep.js'
 import { verify } from '../../../../plugins/backup/archive/verify.js'
 import { Processes } from '../../../../plugins/backup/session/processes.js'
 import { changeJournal } from '../../../../sugaroid/index.js'
-import { facts, learner, newArchive, put, quiet, restore, sentJournal, snapshot } from './archives.js'
+import {
+  facts,
+  learner,
+  newArchive,
+  put,
+  quiet,
+  restore,
+  sentJournal,
+  snapshot,
+} from '../../../support/backup/test-archive.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 const ana = learner(1)
 

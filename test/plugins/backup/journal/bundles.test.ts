@@ -11,9 +11,9 @@ import t from 'tap'
 import { writeXob } from '../../../../plugins/backup/journal/xob.js'
 import { writeXoj } from '../../../../plugins/backup/journal/xoj.js'
 import type { Tree } from '../../../../plugins/backup/tree.js'
+import { chat, drawing, filesOf, png, putDatastore, python, song } from '../../../support/backup/datastore.js'
+import { treeOf, treeOfFiles, treeOfFolder } from '../../../support/backup/memory-tree.js'
 import { needs } from '../../../support/needs.js'
-import { chat, drawing, filesOf, png, putDatastore, python, song } from './journals.js'
-import { treeOf, treeOfFiles, treeOfFolder } from './trees.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-bundles-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -160,7 +160,7 @@ t.test('an archive can be unpacked by its owner, and has strange times and no se
   ])
   const facts = python<Record<string, unknown>>(
     lister,
-    await save(writeXob(tree, { prefix: 'ds' }), 'odd.xob'),
+    await save(writeXob(tree, { home: '/ds' }), 'odd.xob'),
     'ds',
   )
   t.strictSame(facts, {

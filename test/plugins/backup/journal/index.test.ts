@@ -8,8 +8,19 @@ import { indexJournal } from '../../../../plugins/backup/journal/index.js'
 import { pngOf } from '../../../../plugins/backup/journal/preview.js'
 import { type Query, search } from '../../../../plugins/backup/journal/search.js'
 import type { Row } from '../../../../plugins/backup/tree.js'
-import { chat, drawing, type Files, filesOf, png, put, putDatastore, song, uidOf } from './journals.js'
-import { treeOf, treeOfFiles, treeOfFolder } from './trees.js'
+import {
+  chat,
+  drawing,
+  type Files,
+  filesOf,
+  png,
+  put,
+  putDatastore,
+  song,
+  uidOf,
+} from '../../../support/backup/datastore.js'
+import { treeOf, treeOfFiles, treeOfFolder } from '../../../support/backup/memory-tree.js'
+import { runs } from '../../../support/rounds.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-journals-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -297,6 +308,6 @@ t.test('no tree, however weird, stops the index or the search', async () => {
       }
       return asked.text.trim() !== '' || seen.size === index.entries.length
     }),
-    { numRuns: 500 },
+    runs(500),
   )
 })

@@ -3,6 +3,7 @@ import t from 'tap'
 import { RequestError } from '../../../../core/api.js'
 import { markerFile, serverArguments } from '../../../../plugins/backup/rsync/arguments.js'
 import { parseCommand, type RsyncCommand } from '../../../../plugins/backup/rsync/command.js'
+import { runs } from '../../../support/rounds.js'
 
 const parsed = (text: string): RsyncCommand | RequestError => {
   try {
@@ -298,7 +299,7 @@ t.test('whatever comes is refused, or each of its words is one that was allowed'
     taken += 1
     const args = serverArguments(got, { temporary: '/t', log: '/l' })
     const own =
-      /^(--server|--sender|--munge-links|--msgs2stderr|--no-super|--chmod=Du\+rx,Fu\+r|--copy-dirlinks|--temp-dir=\/t|--log-file=\/l|--log-file-format=%i %l|--no-sparse|--max-size=4096|--timeout=\d{1,3})$/
+      /^(--server|--sender|--munge-links|--msgs2stderr|--no-super|--chmod=Du\+rx,Fu\+r|--copy-dirlinks|--temp-dir=\/t|--log-file=\/l|--log-file-format=%i %l|--partial-dir=\.rsync-partial|--filter=-p \.rsync-partial\/|--no-sparse|--max-size=4096|--timeout=\d{1,3})$/
     const dot = args.lastIndexOf('.')
     const last = args[dot + 1] ?? ''
     return (
@@ -308,7 +309,7 @@ t.test('whatever comes is refused, or each of its words is one that was allowed'
       !last.split('/').includes('..')
     )
   }
-  fc.assert(fc.property(command, holds), { numRuns: 3000 })
-  fc.assert(fc.property(fc.string({ unit: 'binary' }), holds), { numRuns: 1000 })
-  t.ok(taken > 50, `${taken} commands were taken`)
+  fc.assert(fc.property(command, holds), runs(3000))
+  fc.assert(fc.property(fc.string({ unit: 'binary' }), holds), runs(1000))
+  t.ok(taken > runs(3000).numRuns / 60, `${taken} commands were taken`)
 })

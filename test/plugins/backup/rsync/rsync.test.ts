@@ -18,7 +18,9 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { needs } from '../../../support/needs.js'
 
-const remote = fileURLToPath(new URL('remote.js', import.meta.url))
+t.setTimeout(300_000)
+
+const remote = fileURLToPath(new URL('../../../support/backup/remote-shell.js', import.meta.url))
 
 /** A learner's directory on the server, a Journal on the laptop, and rsync between them. */
 function place(t: Test) {

@@ -20,6 +20,8 @@ t.test('what a clock that was ahead has written keeps nobody waiting until then'
   const nobody = {} as unknown as Users
   const facts = factsOf({
     ...{ users: nobody, ledger, marks: new Marks(path), path, reserve: 0 },
+    away: () => undefined,
+    isKept: () => true,
     overall: () => undefined,
     draining: () => false,
   })

@@ -16,7 +16,7 @@ import type { RequestError } from '../../../../core/api.js'
 import { Changes } from '../../../../plugins/backup/session/changes.js'
 import { type Bounds, guard } from '../../../../plugins/backup/session/guard.js'
 import { sizeOf } from '../../../../plugins/backup/session/size.js'
-import { until } from '../../../system/server.js'
+import { until } from '../../../support/core/server-process.js'
 
 interface Watched {
   reasons: RequestError[]

@@ -1,30 +1,67 @@
+import { spawnSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseOpening } from '../../../../plugins/backup/transport/ssh2/opening.js'
-import { Laptop } from './laptop.js'
-import { until } from './sessions.js'
-import { serving, tools } from './ssh2-server.js'
+import { until } from '../../../support/backup/plain-sessions.js'
+import { Laptop, run } from '../../../support/backup/ssh-laptop.js'
+import { serving, tools } from '../../../support/backup/ssh2-server.js'
+import { needs } from '../../../support/needs.js'
+import { runs } from '../../../support/rounds.js'
 
 const identification = 'SSH-2.0-sugar-server\r\n'
 const gcm = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com']
 const everything = [...gcm, 'aes128-ctr', 'aes192-ctr', 'aes256-ctr', 'aes128-cbc', '3des-cbc']
 
 /** What a client says first. */
-function opening(line: string, sending: readonly string[], getting = sending): Buffer {
-  const [keyExchange, hostKey, hash, none] = [['curve25519-sha256'], ['ssh-ed25519'], ['hmac-sha1'], ['none']]
+function opening(
+  line: string,
+  sending: readonly string[],
+  getting = sending,
+  { guess = false, hostKey = ['ssh-ed25519'] } = {},
+): Buffer {
+  const [keyExchange, hash, none] = [['curve25519-sha256'], ['hmac-sha1'], ['none']]
   const names = [keyExchange, hostKey, sending, getting, hash, hash, none, none, [], []].flatMap((list) => {
     const length = Buffer.alloc(4)
     length.writeUInt32BE(list.join(',').length)
     return [length, Buffer.from(list.join(','))]
   })
-  const content = Buffer.concat([Buffer.from([20]), Buffer.alloc(16, 'c'), ...names, Buffer.alloc(5)])
+  const content = Buffer.concat([
+    Buffer.from([20]),
+    Buffer.alloc(16, 'c'),
+    ...names,
+    Buffer.from([Number(guess), 0, 0, 0, 0]),
+  ])
+  return Buffer.concat([Buffer.from(`${line}\r\n`), packet(content)])
+}
+
+/** A packet in the clear. */
+function packet(content: Buffer): Buffer {
   const padding = 4 + ((8 - ((content.length + 9) % 8)) % 8)
   const head = Buffer.alloc(5)
   head.writeUInt32BE(1 + content.length + padding)
   head.writeUInt8(padding, 4)
-  return Buffer.concat([Buffer.from(`${line}\r\n`), head, content, Buffer.alloc(padding)])
+  return Buffer.concat([head, content, Buffer.alloc(padding)])
+}
+
+/** The client's part of a key exchange by curve25519. */
+function ownPart(): Buffer {
+  const key = generateKeyPairSync('x25519').publicKey.export({ format: 'der', type: 'spki' }).subarray(-32)
+  return packet(Buffer.concat([Buffer.from([30, 0, 0, 0, 32]), key]))
+}
+
+/** The kinds of the packets in the clear that a server has sent behind its line. */
+function kinds(heard: Buffer): number[] {
+  const found: number[] = []
+  for (let at = heard.indexOf('\n') + 1; at > 0 && at + 6 <= heard.length; at += 4 + heard.readUInt32BE(at)) {
+    found.push(heard.readUInt8(at + 5))
+    // New keys: what follows is encrypted.
+    if (found.at(-1) === 21) break
+  }
+  return found
 }
 
 /** A client that is no ssh. */
@@ -63,14 +100,18 @@ t.test('the ciphers of a client are read from whatever pieces they come in', asy
       names,
       names,
       fc.nat(),
-      (line, sending, getting, at) => {
-        const whole = opening(line, sending, getting)
+      fc.boolean(),
+      (line, sending, getting, at, guess) => {
+        const whole = opening(line, sending, getting, { guess })
         const part = whole.subarray(0, at % whole.length)
         t.equal(parseOpening(part), undefined)
-        t.same(parseOpening(Buffer.concat([whole, Buffer.from('and more')])), { sending, getting })
+        t.same(parseOpening(Buffer.concat([whole, Buffer.from('and more')])), {
+          software: line.slice(4).trimEnd(),
+          ...{ kex: ['curve25519-sha256'], hostKeys: ['ssh-ed25519'], sending, getting, hasGuessed: guess },
+        })
       },
     ),
-    { numRuns: 50 },
+    runs(50),
   )
 })
 
@@ -168,4 +209,40 @@ t.test('those who say nothing, no line, or hang up in the middle of it leave not
   t.equal(silent.heard.toString(), identification)
   t.equal(loud.heard.toString(), identification)
   t.ok(await until(() => transport.connections === 0))
+})
+
+t.test(
+  'a client that goes on with its key exchange on a guess is answered, whether or not it is right',
+  async (t) => {
+    const { port } = await serving(t, [])
+    const right = new Stranger(port)
+    right.socket.write(
+      Buffer.concat([opening('SSH-2.0-x', ['aes128-ctr'], undefined, { guess: true }), ownPart()]),
+    )
+    t.ok(await until(() => kinds(right.heard).includes(21)))
+    t.same(kinds(right.heard), [20, 31, 21], 'names, the part of the server, new keys')
+    const wrong = new Stranger(port)
+    const hostKey = ['ecdsa-sha2-nistp256', 'ssh-ed25519']
+    wrong.socket.write(
+      Buffer.concat([opening('SSH-2.0-x', ['aes128-ctr'], undefined, { guess: true, hostKey }), ownPart()]),
+    )
+    t.ok(await until(() => kinds(wrong.heard).includes(20)))
+    wrong.socket.write(ownPart())
+    t.ok(await until(() => kinds(wrong.heard).includes(21)))
+    t.same(kinds(wrong.heard), [20, 31, 21], 'what it sent on its guess is left out')
+    for (const { socket } of [right, wrong]) socket.destroy()
+  },
+)
+
+t.test('dropbear, which guesses, gets in', async (t) => {
+  if (!tools(t) || !needs(t, 'dbclient', 'dropbear-bin')) return
+  const laptop = new Laptop(t)
+  const { sessions } = await serving(t, [laptop])
+  const key = join(laptop.folder, 'dropbear.key')
+  t.equal(spawnSync('dropbearconvert', ['openssh', 'dropbear', laptop.key, key]).status, 0)
+  const options = ['-y', '-y', '-p', String(laptop.port), '-i', key]
+  const env = { ...process.env, HOME: laptop.folder }
+  const { code, stderr } = await run('dbclient', [...options, 'x@127.0.0.1', 'id'], { env })
+  t.equal(code, 77, stderr)
+  t.equal(sessions.callers.length, 1)
 })

@@ -16,10 +16,12 @@ import { join } from 'node:path'
 import ssh2 from 'ssh2'
 import t from 'tap'
 import { hostKeys } from '../../../../plugins/backup/transport/ssh2/host-keys.js'
-import { fileReaders } from './hostile.js'
-import { type KeyType, Laptop, run } from './laptop.js'
-import { runs, until } from './sessions.js'
-import { serving, tools } from './ssh2-server.js'
+import { fileReaders } from '../../../support/backup/hostile-rsync.js'
+import { runs, until } from '../../../support/backup/plain-sessions.js'
+import { type KeyType, Laptop, run } from '../../../support/backup/ssh-laptop.js'
+import { serving, tools } from '../../../support/backup/ssh2-server.js'
+
+t.setTimeout(300_000)
 
 t.test('a Journal goes there and comes back byte for byte, with every kind of key', async (t) => {
   if (!tools(t)) return
@@ -54,23 +56,27 @@ t.test('a Journal goes there and comes back byte for byte, with every kind of ke
 
 t.test('what old laptops have to offer is enough', async (t) => {
   if (!tools(t)) return
-  const laptop = new Laptop(t, 'dsa')
-  await serving(t, [laptop])
   const old = [
     ['KexAlgorithms', 'diffie-hellman-group14-sha1'],
     ['HostKeyAlgorithms', 'ssh-rsa'],
     ['Ciphers', 'aes128-cbc'],
     ['MACs', 'hmac-sha1'],
-    ['RekeyLimit', '16K'],
   ].flatMap(([name, value]) => ['-o', `${name}=${value}`])
-  const sent = await laptop.rsyncVia(
-    ['-p', String(laptop.port), ...old],
-    '-rlt',
-    `${laptop.journal}/`,
-    'x@127.0.0.1:datastore-current',
-  )
-  t.equal(sent.code, 0, sent.stderr)
-  for (const hash of ['ssh-rsa', 'rsa-sha2-256', 'rsa-sha2-512']) {
+  // OpenSSH with DSA where there is one, a client in code with DSA elsewhere; and OpenSSH with RSA everywhere.
+  for (const type of ['dsa', 'rsa'] satisfies KeyType[]) {
+    const laptop = new Laptop(t, type)
+    await serving(t, [laptop])
+    const sent = await laptop.rsyncVia(
+      ['-p', String(laptop.port), ...old, ...(laptop.client.length > 1 ? [] : ['-o', 'RekeyLimit=16K'])],
+      '-rlt',
+      `${laptop.journal}/`,
+      'x@127.0.0.1:datastore-current',
+    )
+    t.equal(sent.code, 0, `${type}: ${sent.stderr}`)
+  }
+  // ssh2 1.17 leaves out a comma where it lists what it takes: a client that reads the list, as OpenSSH 10, does not find
+  // rsa-sha2-512 there, and uses rsa-sha2-256 unless it is kept from it.
+  for (const hash of ['ssh-rsa', 'rsa-sha2-256', 'rsa-sha2-512,rsa-sha2-256']) {
     const rsa = new Laptop(t, 'rsa')
     const { sessions } = await serving(t, [rsa])
     const shown = await rsa.ssh('-o', `PubkeyAcceptedAlgorithms=${hash}`, 'x@127.0.0.1', 'id')
@@ -220,7 +226,11 @@ t.test('a client that minds no window is cut off before it fills the memory', as
 t.test('sixty-four laptops at once are all served, few at a time', async (t) => {
   if (!tools(t)) return
   const laptop = new Laptop(t)
-  const { sessions, transport } = await serving(t, [laptop], { connections: 12, perAddress: 8 })
+  const { sessions, transport } = await serving(t, [laptop], {
+    connections: 12,
+    perNetwork: 8,
+    silence: 60_000,
+  })
   const codes = await Promise.all(Array.from({ length: 64 }, () => laptop.ssh('x@127.0.0.1', 'id')))
   t.same([...new Set(codes.map(({ code }) => code))], [77])
   t.equal(sessions.callers.length, 64)
@@ -348,9 +358,7 @@ t.test('those who say nothing, or too much, are shown out', async (t) => {
   const { transport, port } = await serving(t, [laptop], {
     handshake: 300,
     idle: 300,
-    connections: 4,
-    waiting: 8,
-    patience: 400,
+    newcomers: 8,
   })
   const silent = Array.from({ length: 14 }, () => connect(port, '127.0.0.1'))
   const ends = silent.map(
@@ -362,8 +370,8 @@ t.test('those who say nothing, or too much, are shown out', async (t) => {
           .resume(),
       ),
   )
-  t.ok(await until(() => transport.connections === 4), 'no more than four are let in')
   await Promise.all(ends)
+  t.equal(transport.connections, 0)
   const garbage = connect(port, '127.0.0.1').on('error', () => {})
   const closed = new Promise((resolve) => garbage.once('close', resolve).resume())
   garbage.write(Buffer.alloc(200_000, 'x'))

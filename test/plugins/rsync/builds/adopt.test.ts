@@ -3,13 +3,14 @@ import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { cli, startServer, until, written } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { cli, startServer, temporaryDirectory, until, written } from '../../../system/server.js'
-import { openHouse } from '../house.js'
-import { adopter } from './adopting.js'
-import { contents, succeed } from './packing.js'
-import { reopen } from './reopening.js'
-import { shadow } from './shadow.js'
+import { adopter } from '../../../support/rsync/build-adopter.js'
+import { contents, succeed } from '../../../support/rsync/packed-builds.js'
+import { reopen } from '../../../support/rsync/reopen-server.js'
+import { openHouse } from '../../../support/rsync/rsync-server.js'
+import { shadow } from '../../../support/shadow-program.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

@@ -4,11 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Incoming } from '../../../../plugins/rsync/builds/arrivals.js'
 import { Layout } from '../../../../plugins/rsync/builds/layout.js'
+import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { temporaryDirectory, until } from '../../../system/server.js'
-import { openHouse } from '../house.js'
-import { adopter } from './adopting.js'
-import { contents, succeed } from './packing.js'
+import { adopter } from '../../../support/rsync/build-adopter.js'
+import { contents, succeed } from '../../../support/rsync/packed-builds.js'
+import { openHouse } from '../../../support/rsync/rsync-server.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
 async function arriving(t: Test) {
   const layout = new Layout(await temporaryDirectory(t))

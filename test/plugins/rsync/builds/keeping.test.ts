@@ -1,16 +1,16 @@
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { makeFolder } from '../../../../core/api.js'
 import { report } from '../../../../core/report.js'
-import { makeFolder } from '../../../../plugins/rsync/builds/disk.js'
 import { keepingIn } from '../../../../plugins/rsync/builds/keeping.js'
 import { Layout } from '../../../../plugins/rsync/builds/layout.js'
 import { joinStates, tidyStates } from '../../../../plugins/rsync/builds/states.js'
 import { needs } from '../../../support/needs.js'
-import { temporaryDirectory } from '../../../system/server.js'
-import { openHouse } from '../house.js'
-import { adopter } from './adopting.js'
-import { pack } from './packing.js'
+import { adopter } from '../../../support/rsync/build-adopter.js'
+import { pack } from '../../../support/rsync/packed-builds.js'
+import { openHouse } from '../../../support/rsync/rsync-server.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
 /** Leaves only these programs to be found, while a test runs. */
 async function only(t: Pick<Test, 'teardown'>, folder: string, names: readonly string[]): Promise<void> {

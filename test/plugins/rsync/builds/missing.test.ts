@@ -3,12 +3,13 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { report } from '../../../../core/report.js'
+import { cli, startServer, until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { cli, startServer, temporaryDirectory, until } from '../../../system/server.js'
-import { openHouse, type RsyncHouse } from '../house.js'
-import { adopter } from './adopting.js'
-import { contents, pack } from './packing.js'
-import { reopen } from './reopening.js'
+import { adopter } from '../../../support/rsync/build-adopter.js'
+import { contents, pack } from '../../../support/rsync/packed-builds.js'
+import { reopen } from '../../../support/rsync/reopen-server.js'
+import { openHouse, type RsyncHouse } from '../../../support/rsync/rsync-server.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 

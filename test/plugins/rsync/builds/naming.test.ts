@@ -4,11 +4,11 @@ import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { report } from '../../../../core/report.js'
 import { needs } from '../../../support/needs.js'
-import { openHouse } from '../house.js'
-import { adopter } from './adopting.js'
-import { contents, pack, smallTree } from './packing.js'
-import { reopen } from './reopening.js'
-import { tarOf } from './tars.js'
+import { adopter } from '../../../support/rsync/build-adopter.js'
+import { tarOf } from '../../../support/rsync/handmade-tar.js'
+import { contents, pack, smallTree } from '../../../support/rsync/packed-builds.js'
+import { reopen } from '../../../support/rsync/reopen-server.js'
+import { openHouse } from '../../../support/rsync/rsync-server.js'
 
 const has = (t: Test): boolean => needs(t, 'rsync', 'rsync') && needs(t, 'setfattr', 'attr')
 

@@ -3,7 +3,9 @@ import { chmod, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { remove } from '../../../../plugins/rsync/builds/removal.js'
-import { temporaryDirectory } from '../../../system/server.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 t.test('a tree goes with all it holds, and what its links lead to stays', async (t) => {
   const home = await temporaryDirectory(t)

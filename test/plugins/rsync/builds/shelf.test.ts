@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { report } from '../../../../core/report.js'
+import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { until } from '../../../system/server.js'
-import { openHouse, type RsyncHouse } from '../house.js'
-import { contents, pack, packByBuilder, succeed } from './packing.js'
-import { directory, type Entry, tarOf } from './tars.js'
-import { makeRichTree } from './tree.js'
+import { directory, type Entry, tarOf } from '../../../support/rsync/handmade-tar.js'
+import { contents, pack, packByBuilder, succeed } from '../../../support/rsync/packed-builds.js'
+import { makeRichTree } from '../../../support/rsync/rich-tree.js'
+import { openHouse, type RsyncHouse } from '../../../support/rsync/rsync-server.js'
 
 t.setTimeout(300_000)
 

@@ -4,10 +4,13 @@ import { join } from 'node:path'
 import t from 'tap'
 import { definePlugin } from '../../../../core/api.js'
 import { Builds } from '../../../../plugins/rsync/public.js'
+import { cli, startServer } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { cli, startServer, temporaryDirectory } from '../../../system/server.js'
-import { openHouse } from '../house.js'
-import { pack } from './packing.js'
+import { pack } from '../../../support/rsync/packed-builds.js'
+import { openHouse } from '../../../support/rsync/rsync-server.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 /** Keeps what it is told to keep. */
 const keeping = (kept: Map<string, string>, release: { release?: () => void }) =>

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import t from 'tap'
 import { definePlugin } from '../../../../core/api.js'
 import { Builds } from '../../../../plugins/rsync/public.js'
+import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { until } from '../../../system/server.js'
-import { pack, smallTree } from '../builds/packing.js'
-import { fill, openHouse, RawClient, type RsyncHouse } from '../house.js'
+import { pack, smallTree } from '../../../support/rsync/packed-builds.js'
+import { fill, openHouse, RawClient, type RsyncHouse } from '../../../support/rsync/rsync-server.js'
 
 /** Keeps the build 885 until it is told otherwise. */
 function keeper() {

@@ -2,11 +2,18 @@ import { join } from 'node:path'
 import t from 'tap'
 import { definePlugin } from '../../../../core/api.js'
 import { Modules } from '../../../../plugins/rsync/public.js'
+import { cli, until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { cli, until } from '../../../system/server.js'
-import { fill, openHouse, openServer, RawClient, rsyncsOf, wants } from '../house.js'
+import {
+  fill,
+  openHouse,
+  openServer,
+  RawClient,
+  rsyncsOf,
+  wants,
+} from '../../../support/rsync/rsync-server.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const greeting = /^@RSYNCD: \d\d\.\d+[^\n]*\n/
 

@@ -2,9 +2,12 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { startServer, until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { startServer, temporaryDirectory, until } from '../../../system/server.js'
-import { fill, openHouse, RawClient, rsyncsOf } from '../house.js'
+import { fill, openHouse, RawClient, rsyncsOf } from '../../../support/rsync/rsync-server.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 const greeting = /^@RSYNCD: \d\d\.\d+[^\n]*\n/
 const all = 'builds         \tall builds\nfilms          \t\n'

@@ -6,9 +6,11 @@ import { join } from 'node:path'
 import t from 'tap'
 import { definePlugin } from '../../../../core/api.js'
 import { type Asked, type Module, Modules, type Pulled, Rsync } from '../../../../plugins/rsync/public.js'
+import { run, until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { run, until } from '../../../system/server.js'
-import { fill, openHouse, openServer, slowly } from '../house.js'
+import { fill, openHouse, openServer, slowly } from '../../../support/rsync/rsync-server.js'
+
+t.setTimeout(300_000)
 
 const megabyte = 1 << 20
 

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { definePlugin, RequestError } from '../../../../core/api.js'
 import { type Client, Modules } from '../../../../plugins/rsync/public.js'
+import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { until } from '../../../system/server.js'
-import { fill, openHouse, RawClient, rsyncsOf } from '../house.js'
+import { fill, openHouse, RawClient, rsyncsOf } from '../../../support/rsync/rsync-server.js'
 
 /** Makes modules when it is told to. */
 function maker() {

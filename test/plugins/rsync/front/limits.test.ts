@@ -1,12 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import t from 'tap'
-import { network } from '../../../../plugins/rsync/front/network.js'
-import { Newcomers } from '../../../../plugins/rsync/front/newcomers.js'
 import { Seats } from '../../../../plugins/rsync/front/seats.js'
+import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { until } from '../../../system/server.js'
-import { fill, openHouse, RawClient } from '../house.js'
+import { fill, openHouse, RawClient } from '../../../support/rsync/rsync-server.js'
 
 t.test('who finds no place is told to come again, in the words that clients know', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
@@ -59,26 +57,4 @@ t.test('a place is given back once', async (t) => {
   t.equal(seats.take('2001:db8::2'), 1, 'the same network is one address')
   second()
   t.equal(seats.count, 0)
-})
-
-t.test('a laptop of IPv6 has no more places than others', async (t) => {
-  t.equal(network('2001:db8:1:2:3:4:5:6'), network('2001:db8:1:2::'))
-  t.not(network('2001:db8:1:2::'), network('2001:db8:1:3::'))
-  t.equal(network('10.0.0.1'), '10.0.0.1')
-  t.equal(network('fe80::1%eth0'), network('fe80::2'))
-})
-
-t.test('of those who say nothing, the oldest of the greediest goes first', async (t) => {
-  const newcomers = new Newcomers(3)
-  const gone: string[] = []
-  const socket = (name: string) => ({ destroy: () => gone.push(name) }) as never
-  newcomers.add(socket('one of many'), '10.0.0.1')
-  const leave = newcomers.add(socket('alone'), '10.0.0.2')
-  newcomers.add(socket('another of many'), '10.0.0.1')
-  newcomers.add(socket('new'), '10.0.0.3')
-  t.same(gone, ['one of many'])
-  t.equal(newcomers.count, 3)
-  leave()
-  leave()
-  t.equal(newcomers.count, 2)
 })

@@ -8,11 +8,19 @@ import { serve } from '../../../../plugins/rsync/front/serve.js'
 import { type Times, usual } from '../../../../plugins/rsync/front/transfer.js'
 import { Registry } from '../../../../plugins/rsync/modules/registry.js'
 import { options } from '../../../../plugins/rsync/options.js'
+import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { until } from '../../../system/server.js'
-import { fill, openHouse, openServer, RawClient, rsyncsOf, slowly, wants } from '../house.js'
+import {
+  fill,
+  openHouse,
+  openServer,
+  RawClient,
+  rsyncsOf,
+  slowly,
+  wants,
+} from '../../../support/rsync/rsync-server.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const megabyte = 1 << 20
 

@@ -1,14 +1,14 @@
 import { spawn } from 'node:child_process'
 import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { definePlugin } from '../../../../core/api.js'
 import { boot } from '../../../../core/testing.js'
 import { type Module, Modules } from '../../../../plugins/rsync/public.js'
+import { run, until } from '../../../support/core/server-process.js'
+import { freePort } from '../../../support/free-port.js'
 import { lacks, needs } from '../../../support/needs.js'
-import { run, until } from '../../../system/server.js'
-import { fill, openHouse, type RsyncHouse } from '../house.js'
+import { fill, openHouse, type RsyncHouse } from '../../../support/rsync/rsync-server.js'
 
 /** Other code that publishes. */
 function publisher() {
@@ -260,12 +260,3 @@ t.test('what cannot be read below the root of all keeps nothing else from being 
   await fill(join(house.pub, 'films'), { film: 'film' })
   t.match((await house.rsync('::films/')).out, 'film')
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}

@@ -2,9 +2,10 @@ import { rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { waysOut } from '../../../../plugins/rsync/modules/ways-out.js'
+import { cli } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { cli, temporaryDirectory } from '../../../system/server.js'
-import { fill, openHouse } from '../house.js'
+import { fill, openHouse } from '../../../support/rsync/rsync-server.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
 const { signal } = new AbortController()
 

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import type { TestReply } from '../../../../core/testing.js'
+import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
-import { until } from '../../../system/server.js'
-import { pack, packByBuilder, smallTree } from '../builds/packing.js'
-import { tarOf } from '../builds/tars.js'
-import { openHouse, type RsyncHouse } from '../house.js'
+import { tarOf } from '../../../support/rsync/handmade-tar.js'
+import { pack, packByBuilder, smallTree } from '../../../support/rsync/packed-builds.js'
+import { openHouse, type RsyncHouse } from '../../../support/rsync/rsync-server.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const packedOf = ({ root }: Pick<RsyncHouse, 'root'>): string => join(root, 'rsync', 'xobuilds-packed')
 

@@ -3,14 +3,15 @@ import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
-import { sha1sum } from '../../../medium/sticks.js'
+import { cli } from '../../../support/core/server-process.js'
+import { sha1sum } from '../../../support/core/signed-stick.js'
 import { needs } from '../../../support/needs.js'
-import { cli, temporaryDirectory } from '../../../system/server.js'
-import { pack, packByBuilder } from '../builds/packing.js'
-import { tarOf } from '../builds/tars.js'
-import { openHouse, type RsyncHouse } from '../house.js'
+import { tarOf } from '../../../support/rsync/handmade-tar.js'
+import { pack, packByBuilder } from '../../../support/rsync/packed-builds.js'
+import { openHouse, type RsyncHouse } from '../../../support/rsync/rsync-server.js'
+import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const has = (t: Test): boolean => needs(t, 'rsync', 'rsync') && needs(t, 'setfattr', 'attr')
 

@@ -5,8 +5,17 @@ import { RequestError } from '../../../../core/errors.js'
 import { modeOf } from '../../../../plugins/rsync/unpack/entry.js'
 import type { FilterSpec } from '../../../../plugins/rsync/unpack/filter.js'
 import { limitsOf } from '../../../../plugins/rsync/unpack/limits.js'
-import { directory, type Entry, end, entry, extended, long, tarOf } from '../builds/tars.js'
-import { filtered } from './filtering.js'
+import { runs } from '../../../support/rounds.js'
+import {
+  directory,
+  type Entry,
+  end,
+  entry,
+  extended,
+  long,
+  tarOf,
+} from '../../../support/rsync/handmade-tar.js'
+import { filtered } from '../../../support/rsync/tar-filter.js'
 
 t.setTimeout(300_000)
 
@@ -410,9 +419,9 @@ t.test('whatever bytes come, they are refused or harmless', async () => {
     }
   }
   // Each run starts a program: making a counterexample smaller would take longer than the test may.
-  fc.assert(fc.property(anything, check), { numRuns: 300, endOnFailure: true })
+  fc.assert(fc.property(anything, check), { ...runs(300), endOnFailure: true })
   fc.assert(
     fc.property(headers, (entries) => check(tarOf(...entries))),
-    { numRuns: 1500, endOnFailure: true },
+    { ...runs(1500), endOnFailure: true },
   )
 })

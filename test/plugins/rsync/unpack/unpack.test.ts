@@ -10,7 +10,7 @@ import { limitsOf } from '../../../../plugins/rsync/unpack/limits.js'
 import { giveAttributes } from '../../../../plugins/rsync/unpack/own.js'
 import { type Unpacked, type Unpacking, unpackTree } from '../../../../plugins/rsync/unpack/unpack.js'
 import { needs } from '../../../support/needs.js'
-import { directory, type Entry, extended, tarOf } from '../builds/tars.js'
+import { directory, type Entry, extended, tarOf } from '../../../support/rsync/handmade-tar.js'
 
 t.setTimeout(300_000)
 
