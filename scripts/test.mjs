@@ -17,6 +17,7 @@ const programs = {
   'systemd-notify': 'systemd',
   'glib-compile-schemas': 'libglib2.0-bin',
   script: 'bsdutils',
+  bwrap: 'bubblewrap',
   rsync: 'rsync',
   sshd: 'openssh-server',
   ssh: 'openssh-client',

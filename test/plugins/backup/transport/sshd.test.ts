@@ -411,8 +411,16 @@ t.test('rules that a client sends do not read files of the server to it', async 
   const secret = join(laptop.folder, 'secret')
   writeFileSync(secret, 'very-secret\nvery-secret too\n')
   const replies = fileReaders(secret).map((client) => client.talk(door(root, laptop.uid, client.command)))
-  for (const { told, client } of await Promise.all(replies)) t.notMatch(told, /very-secret/, client)
-  t.equal(sessions.codes.length, fileReaders(secret).length)
+  for (const { told, client } of await Promise.all(replies)) {
+    t.notMatch(told, /very-secret/, client)
+    t.match(
+      told,
+      /sugar-server: the filter rule ".+ is refused: it has the server read a file of rules/,
+      client,
+    )
+  }
+  t.equal(sessions.codes.length, replies.length)
+  t.equal(sessions.refused.length, replies.length)
 })
 
 t.test('lines are read whole, or not at all', async (t) => {
