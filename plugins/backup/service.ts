@@ -151,10 +151,9 @@ export class Service {
       rules,
       log,
       quota,
-      tell: (kept) => {
-        share.grew(kept.added)
-        ctx.tell(Backup.kept, kept)
-      },
+      live: (uid) => layout.live(uid),
+      grew: (added) => share.grew(added),
+      tell: (kept) => ctx.tell(Backup.kept, kept),
     })
     const journals = new KeptJournals({
       users,
