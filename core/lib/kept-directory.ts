@@ -179,6 +179,8 @@ export class DirectoryGuard {
       if (before.id === marker.id) return { is: 'known', identity: before }
       return wrong(this.#stranger(before, 'another identity'))
     }
+    if (before !== undefined && marker === 'damaged')
+      return wrong(this.#stranger(before, 'a damaged identity'))
     const entries = this.#entries()
     const isEmpty = entries === undefined || entries.every((entry) => unused.has(entry))
     if (before !== undefined)
@@ -218,7 +220,7 @@ export class DirectoryGuard {
     try {
       return readdirSync(this.path)
     } catch (error) {
-      if (systemCode(error) === 'ENOENT') return undefined
+      if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
       throw error
     }
   }

@@ -214,7 +214,7 @@ export class Service {
       })
     })
     ctx.health('archive', () =>
-      archive.isPrepared || archive.isAway ? undefined : archive.problem()?.message,
+      archive.isAway || archive.isPrepared ? undefined : archive.problem()?.message,
     )
     ctx.health('space', () => (archive.problem() === undefined ? facts.space() : undefined))
     ctx.health('room soon', () => share.warning())

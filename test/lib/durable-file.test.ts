@@ -3,10 +3,10 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, 
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { makeFolder, makeFolderSync, writeFileAtomic } from '../../core/api.js'
-import { isDiskFull } from '../../core/lib/durable-file.js'
+import { isFull } from '../../core/lib/disk-fault.js'
 import { syncFileSystem, syncFileSystemSync } from '../../core/lib/sync-file-system.js'
 import { needs } from '../support/needs.js'
-import { temporaryDirectory } from '../system/server.js'
+import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const library = new URL('../../core/lib/durable-file.js', import.meta.url).href
 
@@ -90,8 +90,8 @@ t.test('of a file that cannot be written whole nothing is left, and the old one 
   t.equal(statSync(path).mode & 0o777, 0o600, 'what a crash left lends it nothing')
   await writeFileAtomic(path, 'newer', { mode: 0o640, part: join(folder, '.part') })
   t.same([readFileSync(path, 'utf8'), readdirSync(folder)], ['newer', ['file']])
-  t.ok(isDiskFull(Object.assign(new Error('full'), { code: 'EDQUOT' })))
-  t.notOk(isDiskFull(new Error('ENOSPC')))
+  t.ok(isFull(Object.assign(new Error('full'), { code: 'EDQUOT' })))
+  t.notOk(isFull(new Error('ENOSPC')))
 })
 
 t.test('a file system is flushed, and what goes wrong is told with the words of the system', async (t) => {
