@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
 import type { Output } from '../../control/output.js'
 import { exit } from '../../errors.js'
 import { greeting } from '../../greeting.js'
@@ -17,11 +18,16 @@ export const run: HouseCommand = {
     if (plan.problems.length > 0) return reportProblems(plan.problems, output)
     process.umask(0o077)
     // Imported only now: no other command needs the whole house.
-    const [{ openLog, lastWord }, { House }] = await Promise.all([
+    const [{ openLog, lastWord }, { House }, { watchOver }] = await Promise.all([
       import('../../log/log.js'),
       import('../../house.js'),
+      import('../../watchdog/watchdog.js'),
     ])
     const log = openLog(String(plan.settings.get('log-level')))
+    const homes = plan.members.flatMap(({ name, file }) =>
+      file === undefined ? [] : [{ plugin: name, url: pathToFileURL(file).href }],
+    )
+    watchOver(homes, log.logger)
     const house = new House(plan, log)
     // A plugin that calls process.exit() must not make it look like an end in order.
     const cutShort = () => {
