@@ -17,6 +17,8 @@ export type Source = 'bundled' | 'package' | 'path'
 export interface Loaded {
   plugin: Plugin
   source: Source
+  /** Its main module. */
+  file: string
 }
 
 /** Names of the plugins that come with the server. */
@@ -46,7 +48,7 @@ export async function loadPlugin(word: string, base: string): Promise<Loaded> {
       cause,
     })
   }
-  return { plugin: checkShape(exported.default, file), source }
+  return { plugin: checkShape(exported.default, file), source, file }
 }
 
 function find(word: string, base: string): { file: string; source: Source } {

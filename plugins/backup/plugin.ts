@@ -5,7 +5,9 @@ import {
   explain,
   flag,
   greeting,
+  keepsLinks,
   list,
+  owned,
   path as pathOption,
   program,
   report,
@@ -20,6 +22,8 @@ import { Journals } from './public.js'
 import { collections } from './session/ledger.js'
 import { rsyncTrial } from './session/runner.js'
 import { dsaKeys } from './transport/sshd/openssh.js'
+
+const place = { option: 'backup-path', inRoot: 'backup' }
 
 const commands = () => import('./commands/commands.js')
 
@@ -40,6 +44,8 @@ export default definePlugin({
   provides: { journals: Journals },
   collections,
   system: [
+    keepsLinks(place),
+    owned(place),
     program('rsync', { package: 'rsync' }),
     program('tar', { package: 'tar' }),
     program('find', { package: 'findutils' }),
@@ -138,12 +144,6 @@ export default definePlugin({
     'authorized-keys': {
       summary: 'Print the lines of authorized_keys for an OpenSSH that cannot ask this server.',
     },
-  },
-
-  prepare({ config }) {
-    const problem = backupDirectory.guard(config).claim()
-    // Otherwise it runs, tells laptops to come again, and goes on when the disk is there.
-    if (problem !== undefined && config.strict) throw problem
   },
 
   async start(ctx) {

@@ -11,7 +11,7 @@ import {
   removeTree,
   type Story,
 } from '../../core/api.js'
-import type { Enrolment, Learner, Users } from '../id/public.js'
+import { adviceOn, type Enrolment, type Learner, type Users } from '../id/public.js'
 import { Admission } from './admission/admission.js'
 import { serveAdmission } from './admission/routes.js'
 import { Slots } from './admission/slots.js'
@@ -92,8 +92,8 @@ export class Service {
   static async open(ctx: BackupContext): Promise<Service> {
     const guard = backupDirectory.guard(ctx.config)
     const layout = new Layout(guard.path)
-    const processes = new Processes(layout.root)
-    const marks = new Marks(layout.root)
+    const processes = new Processes(layout.root, { make: false })
+    const marks = new Marks(layout.root, { make: false })
     const ledger = await Ledger.open(ctx.store.ledger)
     const archive = new ArchiveDirectory(guard, async () => {
       const left = await processes.endAll()
@@ -152,6 +152,10 @@ export class Service {
       rules,
       log,
       quota,
+      sharing: async (uid) => {
+        const learner = await users.byUid(uid)
+        return learner?.flags.includes('shared-key') === true ? adviceOn('shared-key', learner) : undefined
+      },
       tell: (kept) => {
         share.grew(kept.added)
         ctx.tell(Backup.kept, kept)
@@ -209,7 +213,9 @@ export class Service {
         keeper.catchUp()
       })
     })
-    ctx.health('directory', () => archive.problem())
+    ctx.health('archive', () =>
+      archive.isAway || archive.isPrepared ? undefined : archive.problem()?.message,
+    )
     ctx.health('space', () => (archive.problem() === undefined ? facts.space() : undefined))
     ctx.health('room soon', () => share.warning())
     ctx.health('flush', () => this.#flusher.problem)

@@ -16,11 +16,19 @@ export interface Learner {
   /** ISO 8601, UTC. */
   readonly registeredAt: string
   readonly lastSeen: string
-  /** `alias`: joined to another learner; `serial-conflict`: a serial came with two keys; `demo`: a demonstration's. */
   readonly flags: readonly Flag[]
 }
 
-export type Flag = 'alias' | 'serial-conflict' | 'demo'
+/**
+ * - alias: joined to another learner
+ * - serial-conflict: a serial came with two keys
+ * - shared-key: the key came from two XOs, as when a disk or stick was copied with the key on it
+ * - no-backup-address: its laptop registered while backup did not run, and must register again
+ * - demo: a demonstration's
+ */
+export type Flag = 'alias' | 'serial-conflict' | 'shared-key' | 'no-backup-address' | 'demo'
+
+export { adviceOn, separately } from './flags.js'
 
 /**
  * Who is registered. A learner whose laptop was replaced has several keys; an operator joined the newer ones to the

@@ -50,6 +50,15 @@ export class Registry {
     return this.#turns.take(candidate.uid, () => this.#register(candidate, key))
   }
 
+  /** Notes what the reply to a learner's laptop had to leave out; undefined when it lacked nothing. */
+  async lacks(uid: string, what: UserDoc['lacks']): Promise<void> {
+    const look = () => this.#shelves.users.get(uid)
+    await insistently(await look(), look, async (user) => {
+      if (user !== undefined && user.lacks !== what)
+        await this.#shelves.users.update(uid, user.rev, { lacks: what })
+    })
+  }
+
   async #register(candidate: Candidate, key: PublicKey): Promise<Registered> {
     const { uid, serial } = candidate
     const look = () => this.#shelves.users.get(uid)

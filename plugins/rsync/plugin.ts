@@ -1,4 +1,5 @@
-import { definePlugin, flag, greeting, program, report, rsyncHere, text } from '../../core/api.js'
+import { definePlugin, flag, greeting, keepsLinks, program, report, rsyncHere, text } from '../../core/api.js'
+import { rsyncDirectory } from './directory.js'
 import { collections } from './documents.js'
 import { options } from './options.js'
 import { Builds, Modules } from './public.js'
@@ -13,7 +14,14 @@ export default definePlugin({
   options,
   provides: { modules: Modules, builds: Builds },
   collections,
-  system: [program('rsync', { package: 'rsync' }), program('tar', { package: 'tar' }), rsyncHere],
+  system: [
+    keepsLinks({ option: 'rsync-root', inRoot: 'rsync' }),
+    program('rsync', { package: 'rsync' }),
+    rsyncHere,
+    program('tar', { package: 'tar' }),
+    program('prlimit', { package: 'util-linux' }),
+    rsyncDirectory,
+  ],
   commands: {
     refresh: {
       summary: 'Publish what is in "rsync-packed", and withdraw what is no longer there.',

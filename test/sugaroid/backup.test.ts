@@ -22,9 +22,12 @@ import {
 } from '../../sugaroid/index.js'
 import { needs } from '../support/needs.js'
 import { opensshHasDsa } from '../support/openssh.js'
+import { runs } from '../support/rounds.js'
 import { canned, reply, struct, sugaroid } from '../support/sugaroid/fake-servers.js'
 import { close, enrol, school, user } from '../support/sugaroid/sshd-school.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 const go = 'HTTP/1.1 200 OK'
 const unchanged = 'HTTP/1.1 204 No Content'
@@ -322,7 +325,7 @@ t.test('no URL of a server becomes more than one harmless argument', async (t) =
       )
       return plain && !path.startsWith('/') && !path.split('/').includes('..') && ssh.port > 0
     }),
-    { numRuns: 3000 },
+    runs(3000),
   )
   t.pass('3000 URLs')
 })

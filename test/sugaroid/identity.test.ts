@@ -9,6 +9,8 @@ import { opensshHasDsa } from '../support/openssh.js'
 import { noSshKeygen } from '../support/sugaroid/fake-servers.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 const made = (home: string) => join(home, 'default', 'owner.key')
 
 t.test('a new home gets the key Sugar would make, readable by its owner alone', async (t) => {

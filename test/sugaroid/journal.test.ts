@@ -16,6 +16,7 @@ import {
   takeInventory,
   wipeJournal,
 } from '../../sugaroid/index.js'
+import { runs } from '../support/rounds.js'
 import { noPython, python, sugaroid } from '../support/sugaroid/fake-servers.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
@@ -167,6 +168,8 @@ t.test('a reflash loses the Journal and not the key', async (t) => {
 
 const digestInPython = `
 import hashlib, json, os, sys
+
+t.setTimeout(300_000)
 top = os.fsencode(sys.argv[1])
 rows = []
 for folder, _, names in os.walk(top):
@@ -225,7 +228,7 @@ t.test('the digest tells apart what rsync tells apart, and nothing else', async 
       const digest = await put(rows)
       return (known.get(digest) ?? sorted) === sorted && Boolean(known.set(digest, sorted))
     }),
-    { numRuns: 100 },
+    runs(100),
   )
   t.equal(await put([]), createHash('sha256').digest('hex'), 'an empty one has a digest, too')
 })

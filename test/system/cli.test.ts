@@ -111,7 +111,9 @@ t.test('the log is a JSON object a line when nobody watches', async (t) => {
   const lines = err.trimEnd().split('\n')
   t.equal(logLines(err).length, lines.length, 'each line is one')
   for (const line of logLines(err)) t.match(line, { level: Number, time: Number, msg: String })
-  t.match(logLines(err), [{ msg: 'request', method: 'POST', status: 200 }, {}, {}])
+  // A busy machine adds a warning that the start takes long.
+  const usual = logLines(err).filter(({ msg }) => !msg.includes(' has been in start for '))
+  t.match(usual, [{ msg: 'request', method: 'POST', status: 200 }, {}, {}])
   t.notMatch(err, /00000000-0000-4000-8000/, "and holds no laptop's uuid")
 })
 

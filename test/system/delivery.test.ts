@@ -11,6 +11,8 @@ import { temporaryDirectory } from '../support/temporary-directory.js'
 const courier = `
 import { spawnSync } from 'node:child_process'
 import { definePlugin, path, text } from 'sugar-server'
+
+t.setTimeout(300_000)
 const pieces = async function* (mode, note) {
   for (let piece = 0; piece < 3; piece += 1) {
     note('piece ' + piece)

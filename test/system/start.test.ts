@@ -9,6 +9,7 @@ import {
   freePorts,
   launch,
   pluginSource,
+  type Server,
   startServer,
   until,
   written,
@@ -60,18 +61,22 @@ const slowRoute = (seconds: number): string =>
   pluginSource(
     'slow',
     '',
-    `ctx.http.router.get('/slow', async (ctx) => {
+    `ctx.http.router.get('/slow', async (asked) => {
+       ctx.log.info('the slow route is asked')
        await new Promise((done) => setTimeout(done, ${seconds * 1000}))
-       ctx.body = 'done'
+       asked.body = 'done'
      })`,
   )
+
+const slowIsAsked = (server: Server) =>
+  until(() => server.said.err.includes('the slow route is asked'), 'the request to arrive')
 
 t.test('on SIGTERM what was begun is finished and nothing new is taken, then it ends with 0', async (t) => {
   const plugin = await written(t, 'slow.mjs', slowRoute(1.5))
   const server = await startServer(t, { args: [...freePorts, '--plugins', `id,${plugin}`] })
   const url = await server.url('httpd')
   const begun = fetch(`${url}/slow`).then((answer) => answer.text())
-  await sleep(300)
+  await slowIsAsked(server)
   const ended = server.stop()
   await until(() => server.said.err.includes('SIGTERM: stopping'), 'the signal to arrive')
   const late = await fetch(`${url}/health`).then(
@@ -90,7 +95,7 @@ t.test('a second SIGTERM gives up what hangs', async (t) => {
   const server = await startServer(t, { args })
   const hung = fetch(`${await server.url('httpd')}/slow`)
   const lost = t.rejects(hung)
-  await sleep(300)
+  await slowIsAsked(server)
   server.child.kill('SIGTERM')
   await until(() => server.said.err.includes('SIGTERM: stopping'), 'the signal to arrive')
   // Sooner it would be taken for the same gesture, as one Ctrl-C on "npm start" is.
@@ -105,7 +110,7 @@ t.test('one Ctrl-C that arrives twice, from the terminal and from npm, is no imp
   const args = [...freePorts, '--plugins', `id,${plugin}`]
   const server = await startServer(t, { args })
   const begun = fetch(`${await server.url('httpd')}/slow`).then((answer) => answer.text())
-  await sleep(300)
+  await slowIsAsked(server)
   server.child.kill('SIGINT')
   server.child.kill('SIGINT')
   t.equal(await begun, 'done', 'what was begun is finished')
@@ -185,7 +190,7 @@ t.test('work that never ends is given up after drain-seconds', async (t) => {
   const args = [...freePorts, '--plugins', `id,${plugin}`, '--drain-seconds', '1']
   const server = await startServer(t, { args })
   const lost = t.rejects(fetch(`${await server.url('httpd')}/slow`))
-  await sleep(300)
+  await slowIsAsked(server)
   t.match(await server.stop(), { code: 0, signal: null })
   await lost
 })

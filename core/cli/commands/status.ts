@@ -49,7 +49,10 @@ function show(
         { title: 'PLUGIN', text: ({ name }) => name },
         { title: 'STATE', text: ({ state }) => state },
         { title: 'MS', text: ({ ms }) => String(ms) },
-        { title: 'WHY', text: ({ message, hint }) => withTypedCommands([message, hint].filter(Boolean).join('; ')) },
+        {
+          title: 'WHY',
+          text: ({ message, hint }) => withTypedCommands([message, hint].filter(Boolean).join('; ')),
+        },
       ],
       false,
     ),

@@ -16,6 +16,7 @@ import { syncDisk } from './flush.js'
 import { type Holding, holdingsOf, type SnapshotFacts, snapshotsOf } from './holdings.js'
 import type { Transfer } from './incomplete.js'
 import type { KeepRules } from './keeping.js'
+import { boundHolds } from './kinds.js'
 import { datastore, documents, type Layout } from './layout.js'
 import { list } from './listing.js'
 import { Objects } from './objects.js'
@@ -192,7 +193,11 @@ export function jobsOf(layout: Layout): Jobs {
         { ...liveOf(layout, uid), unconfirmed },
         transfer,
       )
-      if (taken.fresh && taken.held === undefined && !unconfirmed) recover(layout, uid, taken.header.id)
+      if (!taken.fresh) return taken
+      if (taken.held === undefined) {
+        if (!unconfirmed) recover(layout, uid, taken.header.id)
+      } else if (boundHolds(layout, uid, taken.held.id, taken.header.id))
+        return { ...taken, held: { ...taken.held, inTurns: true } }
       return taken
     },
     async adopt({ uid, folder, directory, at, isNewest }, progress) {

@@ -1,11 +1,8 @@
-import { Brake, isUpheaval } from './brake.js'
 import { Bundles } from './bundles.js'
-import { datastore, type Layout } from './layout.js'
+import { hasMostOf } from './kinds.js'
+import type { Layout } from './layout.js'
 import { Objects } from './objects.js'
-import { rowsOf } from './rows.js'
 import { Shelf } from './shelf.js'
-
-const prefix = `${datastore}/`
 
 /**
  * Takes the brake off where a Journal has most of what it lost again, as after a restore: held on, the old snapshot
@@ -17,16 +14,6 @@ export function recover(layout: Layout, uid: string, now: string): void {
   const braked = shelf.ids().filter((id) => id !== now && shelf.held(id).some(({ by }) => by === 'brake'))
   const bundles = new Bundles(new Objects(layout.objects))
   for (const id of braked) {
-    const before = shelf.read(id)
-    const brake = new Brake()
-    for (const row of rowsOf(bundles, before)) {
-      if (row.path.startsWith(prefix)) brake.was(row.path.slice(prefix.length), row)
-    }
-    for (const row of rowsOf(bundles, shelf.read(now))) {
-      if (!row.path.startsWith(prefix)) continue
-      brake.here(row.path.slice(prefix.length))
-      brake.is(row.path.slice(prefix.length), row)
-    }
-    if (!isUpheaval(brake.upheaval(before.header.entries))) shelf.release(id, 'brake')
+    if (hasMostOf(bundles, shelf.read(now), shelf.read(id))) shelf.release(id, 'brake')
   }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { makeFolderSync } from '../../../core/api.js'
 import { below } from '../journal/path.js'
 import type { BytePath, Row } from '../tree.js'
-import { Brake, isUpheaval, type Upheaval } from './brake.js'
+import { Brake, type Upheaval } from './brake.js'
 import { Bundle, Bundles, pack } from './bundles.js'
 import { Digest } from './digest.js'
 import { archiveFault, syncDisk } from './flush.js'
@@ -23,7 +23,12 @@ export interface Taken {
   /** Whether it is new: a Journal that is as it was needs none. */
   readonly fresh: boolean
   /** What was held because this one lacks most of it. */
-  readonly held?: { readonly id: string; readonly upheaval: Upheaval }
+  readonly held?: {
+    readonly id: string
+    readonly upheaval: Upheaval
+    /** The Journal goes back and forth between two states. */
+    readonly inTurns?: true
+  }
   /** What the session left out, in words. */
   readonly incomplete?: string
 }
@@ -110,16 +115,13 @@ async function take(
   let bytes = 0
   for (const { path, type, size, seconds } of listed) {
     const inside = inJournal(path)
-    if (inside !== undefined) brake.here(inside)
+    brake.here(path, type === 'file')
     if (type !== 'file') continue
     files += 1
     bytes += size
     if (inside !== undefined) digest.file(inside, size, seconds)
   }
-  past.recall((row) => {
-    const inside = inJournal(row.path)
-    if (inside !== undefined) brake.was(inside, row)
-  })
+  past.recall((row) => brake.was(row.path, row))
   const bundle = new Bundle()
   const pieces: (Piece | Omit<Piece, 'bundle'>)[] = []
   for (const { rows: group, piece, check } of groups) {
@@ -132,8 +134,7 @@ async function take(
       progress.step(here.size)
       const row = past.carriedOver(here) ?? (await readIn(folder, here, intake))
       rows.push(row)
-      const inside = inJournal(row.path)
-      if (inside !== undefined) brake.is(inside, row)
+      brake.is(row.path, row)
     }
     const packed = pack(rows)
     // Looked at anew, and the same after all.
@@ -158,7 +159,7 @@ async function take(
     at: at.toISOString(),
     // After the objects are in place: to link and to rename is a change, by the kernel's clock.
     seen: foreign === undefined ? settled() : [0, 0],
-    entries: brake.entries,
+    entries: brake.counts.entries,
     files,
     bytes,
     added: intake.added,
@@ -166,14 +167,13 @@ async function take(
     ...(unconfirmed && { unconfirmed: true }),
     ...words,
   }
-  const upheaval = brake.upheaval(before?.header.entries ?? 0)
-  const held =
-    before !== undefined && foreign === undefined && isUpheaval(upheaval) ? before.header.id : undefined
+  const upheaval = foreign === undefined ? brake.upheaval(before?.header.entries) : undefined
+  const held = before === undefined || upheaval === undefined ? undefined : { id: before.header.id, upheaval }
   // First, so that whatever stops us now cannot leave the new one without the hold on the old one.
-  if (held !== undefined) shelf.hold(held, { by: 'brake', why: tell(upheaval, at) })
+  if (held !== undefined) shelf.hold(held.id, { by: 'brake', why: tell(held.upheaval, at) })
   const placed = pieces.map((piece) => ({ bundle: name, ...piece }))
   writeManifest(shelf.path(id), { header, pieces: placed }, `${intake.folder}.manifest`)
-  return { header, fresh: true, ...words, ...(held !== undefined && { held: { id: held, upheaval } }) }
+  return { header, fresh: true, ...words, ...(held && { held }) }
 }
 
 const isPartial = (path: BytePath): boolean => path.endsWith(`/${partialDirectory}`)
@@ -226,8 +226,8 @@ function lastOf(shelf: Shelf, then: Date | undefined): Manifest | undefined {
   return undefined
 }
 
-const tell = ({ before, removed, rewritten }: Upheaval, at: Date): string =>
-  `on ${at.toISOString()} ${removed} of ${before} entries were gone and ${rewritten} rewritten`
+const tell = ({ kind, before, removed, rewritten }: Upheaval, at: Date): string =>
+  `on ${at.toISOString()} ${removed} of ${before} ${kind} were gone and ${rewritten} rewritten`
 
 async function readIn(
   folder: string,

@@ -9,6 +9,7 @@ import {
 
 export type FlagName =
   | 'mass-change'
+  | 'shared-key'
   | 'near-quota'
   | 'over-quota'
   | 'snapshot-failed'

@@ -9,6 +9,9 @@ export const linkOptions = ['copy-links', 'copy-unsafe-links', 'copy-dirlinks'] 
 // Newer rsyncs refuse the last one by themselves.
 const refuse = `refuse options = ${linkOptions.join(' ')} copy-devices`
 
+/** What reads files of the server by name, as rules. */
+const readsRules = 'cvs-exclude filter exclude-from include-from'
+
 /** Seconds without a byte in either direction after which a transfer ends. */
 export const idleSeconds = 600
 
@@ -44,8 +47,7 @@ function connectionStanza({ name, path, owners }: Module): string[] {
     `path = ${path}`,
     // Under fakeroot it takes itself for root, and would become `nobody`. Links there lead nowhere on the disk.
     ...(typeof owners === 'object' ? ['uid = 0', 'gid = 0', 'munge symlinks = yes'] : []),
-    ...(owners === 'attributes' ? ['fake super = yes'] : []),
-    refuse,
+    ...(owners === 'attributes' ? ['fake super = yes', refuse] : [`${refuse} ${readsRules}`]),
   ]
 }
 

@@ -13,6 +13,8 @@ import { Registration } from '../../../plugins/id/public.js'
 import { lacks, needs } from '../../support/needs.js'
 import { makeKeyFile } from '../../support/openssh.js'
 
+t.setTimeout(300_000)
+
 const run = promisify(execFile)
 const driver = fileURLToPath(new URL('../../../../test/support/id/register_laptop.py', import.meta.url))
 // Debian's own: python3-gi is built for it and for no other.

@@ -9,6 +9,8 @@ import { sugaroid } from '../../support/sugaroid/fake-servers.js'
 import { build, program, saying, served } from '../../support/sugaroid/served-build.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 t.test('a build comes with its manifest, its owners and its links, and is compared', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
   const path = await build(t)

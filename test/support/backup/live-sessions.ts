@@ -47,7 +47,6 @@ export async function school(
   const ledger = await Ledger.open(await store.open('backup/ledger', collections.ledger))
   const archivist = archivistOf(t, layout)
   const marks = new Marks(root)
-  marks.prepare()
   const turns = new Turns()
   const slots = new Slots(1)
   const keeper = new Keeper({ archivist, ledger, marks, turns, rules, log, quota, tell: () => undefined })

@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { temporaryOfLive } from '../../../plugins/backup/archive/layout.js'
 import { remoteShell } from '../../../sugaroid/backup/transfer.js'
 import { backUp, differences, entryPath, listEntries, takeInventory } from '../../../sugaroid/index.js'
 import {
@@ -161,16 +162,7 @@ t.test('files that go while they are sent make an incomplete snapshot of what st
   writeFileSync(join(learner.datastore, '0 first'), randomBytes(400_000))
   for (let count = 0; count < 5; count += 1) writeFileSync(join(learner.datastore, `1 later ${count}`), 'x')
   const slow = pushAsUser(learner, '-rlt', '--bwlimit=100')
-  const scratch = join(school.archive, 'scratch')
-  await until(
-    () =>
-      readdirSync(scratch).some(
-        (one) =>
-          existsSync(join(scratch, one, 'temporary')) &&
-          readdirSync(join(scratch, one, 'temporary')).length > 0,
-      ),
-    'the first file to come',
-  )
+  await until(() => coming(school, learner).length > 0, 'the first file to come')
   rmSync(join(learner.datastore, '1 later 3'))
   t.equal((await slow).code, 24)
   t.match(await listed(school, learner), { snapshots: 1, lastGood: null, flags: ['incomplete'] })
@@ -195,19 +187,19 @@ t.test('a crash before the incomplete snapshot is taken does not make it a compl
   t.match(await listed(school, learner), { flags: ['incomplete'] })
 })
 
+/** Bytes of each file that is not whole yet. */
+function coming({ archive }: School, { uid }: Learner): number[] {
+  const folder = join(archive, 'live', uid, temporaryOfLive)
+  if (!existsSync(folder)) return []
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((one) => one.isFile())
+    .map(({ parentPath, name }) => statSync(join(parentPath, name), { throwIfNoEntry: false })?.size ?? 0)
+}
+
 /** Sends slowly, and is killed when so much of a file has come. */
 async function breakOff(school: School, learner: Learner, bytes: number): Promise<void> {
   const sending = pushAsUser(learner, ...xs, '-p', '--bwlimit=2000')
-  const scratch = join(school.archive, 'scratch')
-  const come = () =>
-    readdirSync(scratch).flatMap((one) => {
-      const folder = join(scratch, one, 'temporary')
-      if (!existsSync(folder)) return []
-      return readdirSync(folder).map(
-        (name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0,
-      )
-    })
-  await until(() => come().some((size) => size >= bytes), 'enough to come')
+  await until(() => coming(school, learner).some((size) => size >= bytes), 'enough to come')
   const { pid } = sending.child
   if (pid !== undefined) process.kill(-pid, 'SIGKILL')
   await sending

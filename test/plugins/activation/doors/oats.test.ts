@@ -13,6 +13,8 @@ import {
 } from '../../../support/activation/activation-school.js'
 import { run } from '../../../support/activation/import-files.js'
 
+t.setTimeout(300_000)
+
 const one = laptop(1)
 const stolen = laptop(2)
 const changes = [

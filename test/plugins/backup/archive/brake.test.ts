@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { existsSync, readdirSync, renameSync, rmSync, truncateSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import t from 'tap'
 import { choose } from '../../../../plugins/backup/archive/choice.js'
 import { prune } from '../../../../plugins/backup/archive/prune.js'
@@ -43,9 +44,8 @@ t.test('a Journal whose contents were all rewritten is held, though all entries 
   const journal = await sentJournal(layout, ana, 50)
   const { header } = await snapshot(layout, ana)
   for (const uid of await listEntries(journal)) {
-    const data = execFileSync('head', ['-c', '3000', '/dev/urandom'])
-    if (execFileSync('find', [entryPath(journal, uid), '-name', 'data']).length > 0)
-      put(entryPath(journal, uid), 'data', data)
+    const entry = entryPath(journal, uid)
+    if (existsSync(join(entry, 'data'))) put(entry, 'data', randomBytes(3000))
   }
   const { held } = await snapshot(layout, ana)
   t.match(held, { id: header.id, upheaval: { before: 50, removed: 0 } })
@@ -55,7 +55,10 @@ t.test('contents put aside under other names count as rewritten', async (t) => {
   const layout = newArchive(t)
   const journal = await sentJournal(layout, ana, 50)
   await snapshot(layout, ana)
-  execFileSync('find', [journal, '-name', 'data', '-exec', 'mv', '{}', '{}.locked', ';'])
+  for (const path of readdirSync(journal, { recursive: true, encoding: 'utf8' }).filter(
+    (one) => basename(one) === 'data',
+  ))
+    renameSync(join(journal, path), join(journal, `${path}.locked`))
   t.ok((await snapshot(layout, ana)).held)
 })
 
@@ -89,7 +92,7 @@ t.test('a snapshot that cannot be read does not let the brake off', async (t) =>
   const { header: second } = await snapshot(layout, ana)
   const shelf = new Shelf(layout, ana)
   rmSync(shelf.path(second.id))
-  execFileSync('truncate', ['-s', '100', join(layout.snapshots(ana), `${second.id}.snapshot`)])
+  truncateSync(join(layout.snapshots(ana), `${second.id}.snapshot`), 100)
   await wipeJournal(journal)
   t.match((await snapshot(layout, ana)).held, { id: first.id })
 })
@@ -116,4 +119,59 @@ t.test('the brake comes off when a Journal has again most of what it had, and no
   await next()
   t.notOk(isBraked(), 'it was restored')
   t.match(shelf.held(full.id), [{ by: 'operator' }], 'what an operator holds stays')
+})
+
+/** A tree that is no Journal of Sugar's. */
+function foreign(layout: Parameters<typeof snapshot>[0], place: string, count: number): string {
+  const folder = join(layout.live(ana), place)
+  for (let file = 0; file < count; file += 1)
+    put(join(folder, `work ${file % 7}`), `essay ${file}`, `text ${file}`)
+  return folder
+}
+
+for (const place of ['datastore-current', 'documents']) {
+  t.test(`in any layout what is removed or rewritten is seen: ${place}`, async (t) => {
+    const layout = newArchive(t)
+    await sentJournal(layout, ana, 5)
+    // Of Sugar's entries there are few, and nothing becomes of them.
+    const folder = foreign(layout, place, 100)
+    await snapshot(layout, ana)
+    const names = execFileSync('find', [folder, '-name', 'essay *'], { encoding: 'utf8' }).trim().split('\n')
+    for (const name of names.slice(0, 20)) rmSync(name)
+    t.notOk((await snapshot(layout, ana)).held, 'a fifth was removed')
+    execFileSync('mv', [join(folder, 'work 0'), join(folder, 'work of last year')])
+    const { header: before, held: moved } = await snapshot(layout, ana)
+    t.notOk(moved, 'what has another name is not lost')
+    for (const name of execFileSync('find', [folder, '-name', 'essay *'], { encoding: 'utf8' })
+      .trim()
+      .split('\n')
+      .slice(0, 76))
+      rmSync(name)
+    const { held } = await snapshot(layout, ana)
+    const kind = place === 'documents' ? 'documents' : 'files'
+    t.match(held, { id: before.id, upheaval: { kind, before: 80, removed: 76, rewritten: 0 } })
+    prune(layout, { rules, dryRun: false }, () => false)
+    const shelf = new Shelf(layout, ana)
+    t.ok(shelf.ids().includes(before.id), 'it is not pruned')
+    t.match(shelf.held(before.id), [{ why: new RegExp(`76 of 80 ${kind} were gone and 0 rewritten`) }])
+    foreign(layout, place, 100)
+    const { header: again } = await snapshot(layout, ana)
+    recover(layout, ana, again.id)
+    t.same(shelf.held(before.id), [], 'they are back')
+    for (let file = 0; file < 100; file += 1)
+      put(join(folder, `work ${file % 7}`), `essay ${file}`, `encrypted ${file}`)
+    t.match((await snapshot(layout, ana)).held, {
+      id: again.id,
+      upheaval: { kind, removed: 0, rewritten: 100 },
+    })
+  })
+}
+
+t.test('what Sugar makes anew by itself holds nothing', async (t) => {
+  const layout = newArchive(t)
+  const journal = await sentJournal(layout, ana, 10)
+  for (let file = 0; file < 20; file += 1) put(join(journal, 'index'), `${file}`, `a ${file}`)
+  await snapshot(layout, ana)
+  for (let file = 0; file < 20; file += 1) put(join(journal, 'index'), `${file}`, `b ${file}`)
+  t.match(await snapshot(layout, ana), { fresh: true, held: undefined })
 })

@@ -21,6 +21,8 @@ import { runs, until } from '../../../support/backup/plain-sessions.js'
 import { type KeyType, Laptop, run } from '../../../support/backup/ssh-laptop.js'
 import { serving, tools } from '../../../support/backup/ssh2-server.js'
 
+t.setTimeout(300_000)
+
 t.test('a Journal goes there and comes back byte for byte, with every kind of key', async (t) => {
   if (!tools(t)) return
   for (const type of ['ed25519', 'rsa', 'ecdsa', 'dsa'] satisfies KeyType[]) {
@@ -186,7 +188,15 @@ t.test('rules that a client sends do not read files of the server to it', async 
   t.equal((await laptop.rsync('-r', `${laptop.journal}/`, 'x@127.0.0.1:datastore-current')).code, 0)
   const args = [...laptop.options('-p', String(port)), 'x@127.0.0.1']
   const replies = fileReaders(secret).map((client) => client.talk(spawn('ssh', [...args, client.command])))
-  for (const { told, client } of await Promise.all(replies)) t.notMatch(told, /very-secret/, client)
+  for (const { told, client } of await Promise.all(replies)) {
+    t.notMatch(told, /very-secret/, client)
+    t.match(
+      told,
+      /sugar-server: the filter rule ".+ is refused: it has the server read a file of rules/,
+      client,
+    )
+  }
+  t.equal(sessions.refused.length, replies.length)
   t.equal(sessions.opened, 0)
 })
 

@@ -34,6 +34,8 @@ import { freePort } from '../../../support/free-port.js'
 import { lacks, needs } from '../../../support/needs.js'
 import { dsaSettings, opensshHasDsa } from '../../../support/openssh.js'
 
+t.setTimeout(300_000)
+
 const program = fileURLToPath(new URL('../../../../core/bin/sugar-server.js', import.meta.url))
 
 /** A server's end of the door, without sshd. */
@@ -409,8 +411,16 @@ t.test('rules that a client sends do not read files of the server to it', async 
   const secret = join(laptop.folder, 'secret')
   writeFileSync(secret, 'very-secret\nvery-secret too\n')
   const replies = fileReaders(secret).map((client) => client.talk(door(root, laptop.uid, client.command)))
-  for (const { told, client } of await Promise.all(replies)) t.notMatch(told, /very-secret/, client)
-  t.equal(sessions.codes.length, fileReaders(secret).length)
+  for (const { told, client } of await Promise.all(replies)) {
+    t.notMatch(told, /very-secret/, client)
+    t.match(
+      told,
+      /sugar-server: the filter rule ".+ is refused: it has the server read a file of rules/,
+      client,
+    )
+  }
+  t.equal(sessions.codes.length, replies.length)
+  t.equal(sessions.refused.length, replies.length)
 })
 
 t.test('lines are read whole, or not at all', async (t) => {
@@ -480,11 +490,24 @@ t.test('the settings for sshd that come with the package are ones that sshd take
     return void lacks(t, 'needs /run/sshd', 'the service of sshd makes it')
   if (separation) mkdirSync('/run/sshd', { mode: 0o755 })
   t.teardown(() => separation && rmSync('/run/sshd', { recursive: true, force: true }))
+  const penalties = readFileSync(
+    fileURLToPath(new URL('../../../../../config/sshd/sugar-server-penalties.conf', import.meta.url)),
+    'utf8',
+  )
+  const withPenalties = join(folder, 'with-penalties')
+  writeFileSync(withPenalties, `HostKey ${hostKey}\n${penalties}`)
+  const newer = await run('/usr/sbin/sshd', ['-T', '-f', withPenalties])
+  const [, major = 0, minor = 0] = /OpenSSH_(\d+)\.(\d+)/.exec((await run('ssh', ['-V'])).stderr) ?? []
+  if (Number(major) * 100 + Number(minor) >= 908) t.match(newer.stdout, /^persourcepenalties no$/m)
+  else t.match(newer.stderr, /Bad configuration option: PerSourcePenalties/, 'an older one says so')
   const about = ['-C', 'user=sugar-server,host=laptop,addr=10.0.0.9']
   const { stdout } = await promisify(execFile)('/usr/sbin/sshd', ['-T', '-f', config, ...about])
   t.match(stdout, /^permittty no$/m)
   t.match(stdout, /^disableforwarding yes$/m)
   t.match(stdout, /^maxstartups 100:30:300$/m)
+  t.match(stdout, /^persourcemaxstartups 64$/m)
+  t.match(stdout, /^persourcenetblocksize 32:64$/m)
+  t.match(stdout, /^logingracetime 30$/m)
   t.match(
     stdout,
     /^authorizedkeyscommand \/usr\/bin\/sugar-server backup keys --root \/var\/lib\/sugar-server %t %k$/m,

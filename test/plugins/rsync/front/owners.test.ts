@@ -9,6 +9,8 @@ import { run, until } from '../../../support/core/server-process.js'
 import { lacks, needs } from '../../../support/needs.js'
 import { openHouse, RawClient, wants } from '../../../support/rsync/rsync-server.js'
 
+t.setTimeout(300_000)
+
 /** Publishes for a test. */
 function publisher() {
   let modules: Modules | undefined

@@ -5,7 +5,7 @@ import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
 import { fill, openHouse, rsyncsOf } from '../../../support/rsync/rsync-server.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 /** An rsync speaks to its client itself, or through the server. */
 const ways: readonly Record<string, string>[] = [{}, { 'rsync-bandwidth': '20000' }]
