@@ -7,7 +7,6 @@ import { randomInt } from 'node:crypto'
 import { installPackages } from './packages.mjs'
 import { home, setUp, tool } from './setup.mjs'
 import { rememberSeconds, testFiles } from './tests/order.mjs'
-import { close, runFiles } from './tests/run.mjs'
 
 /** Programs that tests need, and the Debian packages that bring them. */
 const programs = {
@@ -60,6 +59,8 @@ function guard() {
 }
 
 setUp()
+// Not before: it uses packages that a fresh clone does not have yet.
+const { close, runFiles } = await import('./tests/run.mjs')
 installPackages('some tests will be skipped; to run them too', programs, libraries)
 const modes = process.argv.slice(2).filter((word) => word.startsWith('--'))
 const parts = process.argv.slice(2).filter((word) => !word.startsWith('--'))
