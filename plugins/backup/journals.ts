@@ -8,7 +8,7 @@ import { streamObject } from './archive/snapshot-tree.js'
 import type { Query } from './journal/search.js'
 import type { JournalStatus, Journals, OpenedEntry } from './public.js'
 import type { Keeper } from './session/keeper.js'
-import type { Ledger, LedgerDoc } from './session/ledger.js'
+import { type Ledger, type LedgerDoc, shareOf } from './session/ledger.js'
 
 interface Parts {
   users: Users
@@ -42,7 +42,7 @@ export class KeptJournals implements Journals {
         // What the archive does not have was lost with its disk.
         lastGood: (holding && (doc?.lastGood ?? holding.lastGood?.at)) ?? null,
         snapshots: holding?.snapshots ?? 0,
-        bytes: holding?.newest?.bytes ?? 0,
+        bytes: doc?.history === undefined ? (holding?.newest?.bytes ?? 0) : shareOf(doc),
         flags: flagsOf(doc, holding, flags),
       }
     }

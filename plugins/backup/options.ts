@@ -33,7 +33,7 @@ export const options = {
     default: '',
   }),
   'backup-quota': integer({
-    help: 'Megabytes that one learner may have here; a warning comes at four fifths. 0: no limit.',
+    help: 'Megabytes of the disk that one learner may take, history included; a warning comes at four fifths. 0: no limit.',
     default: 0,
     min: 0,
     max: 10_000_000,

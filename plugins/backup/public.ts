@@ -18,7 +18,7 @@ export interface JournalStatus {
   readonly lastGood: string | null
   /** How many there are. */
   readonly snapshots: number
-  /** Of the newest snapshot. */
+  /** Of the disk, in all: what the laptop sent last, its logs, and the history. Quotas bound it. */
   readonly bytes: number
   /** `shared-key` and `no-backup-address` as registration says; `mass-change`, `over-quota`, `near-quota`, `snapshot-failed`, `damaged`, `unconfirmed`, `incomplete`; why, tell `flagged` and the log. */
   readonly flags: readonly string[]

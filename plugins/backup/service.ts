@@ -156,10 +156,9 @@ export class Service {
         const learner = await users.byUid(uid)
         return learner?.flags.includes('shared-key') === true ? adviceOn('shared-key', learner) : undefined
       },
-      tell: (kept) => {
-        share.grew(kept.added)
-        ctx.tell(Backup.kept, kept)
-      },
+      live: (uid) => layout.live(uid),
+      grew: (added) => share.grew(added),
+      tell: (kept) => ctx.tell(Backup.kept, kept),
     })
     const journals = new KeptJournals({
       users,

@@ -1,6 +1,6 @@
 import type { Chapter } from '../../core/api.js'
 import type { Admission } from './admission/admission.js'
-import type { Ledger } from './session/ledger.js'
+import { type Ledger, shareOf } from './session/ledger.js'
 import type { LiveSessions } from './session/sessions.js'
 import type { Transport } from './transport/transport.js'
 
@@ -66,7 +66,9 @@ export function statusOf(
 
 /** Backup's part of `sugar-server explain`. */
 export function chapterOf(uid: string, admission: Admission, ledger: Ledger): Chapter {
-  const { lastGood, bytes = 0, files = 0, flags = [] } = ledger.get(uid) ?? {}
+  const doc = ledger.get(uid)
+  const { lastGood, files = 0, flags = [] } = doc ?? {}
+  const bytes = doc === undefined ? 0 : shareOf(doc)
   return {
     lines: [
       `backup     last good ${lastGood ?? 'never'}, ${files} files, ${Math.round(bytes / 1e6)} MB`,

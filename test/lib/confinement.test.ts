@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { confinedWords, findConfinement } from '../../core/api.js'
+import { until } from '../support/core/server-process.js'
 import { needs } from '../support/needs.js'
-import { until } from '../system/server.js'
 
 const trial = ['rsync', '--version']
 const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']

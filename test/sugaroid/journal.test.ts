@@ -20,6 +20,8 @@ import { runs } from '../support/rounds.js'
 import { noPython, python, sugaroid } from '../support/sugaroid/fake-servers.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 const property = (datastore: string, uid: string, name: string) =>
   readFile(join(entryPath(datastore, uid), 'metadata', name))
 
@@ -168,8 +170,6 @@ t.test('a reflash loses the Journal and not the key', async (t) => {
 
 const digestInPython = `
 import hashlib, json, os, sys
-
-t.setTimeout(300_000)
 top = os.fsencode(sys.argv[1])
 rows = []
 for folder, _, names in os.walk(top):

@@ -28,6 +28,8 @@ import {
   welcome,
 } from '../support/sugaroid/fake-servers.js'
 
+t.setTimeout(300_000)
+
 const ana: Registrant = {
   serial: 'SHC00000001',
   nickname: 'Ana <& "María" 🦉',
@@ -274,8 +276,6 @@ t.test('the outcomes above are what Python makes of the same replies', { skip: n
   const letters = await python(
     `
 import json, sys, xmlrpc.client
-
-t.setTimeout(300_000)
 def attempt(port):
     try: data = xmlrpc.client.ServerProxy('http://127.0.0.1:%d/' % port).register('a', 'b', 'c', 'd')
     except (xmlrpc.client.Error, TypeError, OSError): return 'u'

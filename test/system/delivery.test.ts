@@ -7,12 +7,12 @@ import t, { type Test } from 'tap'
 import { cli, freePorts, program, startServer, until, written } from '../support/core/server-process.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 /** Delivers 3 MB of text to `--to`, an archive to `--into`, or something to a path of its own choice. */
 const courier = `
 import { spawnSync } from 'node:child_process'
 import { definePlugin, path, text } from 'sugar-server'
-
-t.setTimeout(300_000)
 const pieces = async function* (mode, note) {
   for (let piece = 0; piece < 3; piece += 1) {
     note('piece ' + piece)

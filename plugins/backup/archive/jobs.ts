@@ -13,6 +13,7 @@ import { discard, type Rotten } from './discard.js'
 import { type Distrusted, distrust } from './distrust.js'
 import { type Drilled, drill } from './drill.js'
 import { syncDisk } from './flush.js'
+import { type History, weighHistory } from './history.js'
 import { type Holding, holdingsOf, type SnapshotFacts, snapshotsOf } from './holdings.js'
 import type { Transfer } from './incomplete.js'
 import type { KeepRules } from './keeping.js'
@@ -55,6 +56,8 @@ export interface Jobs {
   prune: Job<{ rules: KeepRules; uids?: readonly string[]; dryRun: boolean }, Pruned[]>
   sweep: Job<Record<never, never>, Swept>
   size: Job<Record<never, never>, number>
+  /** What a learner's history takes; with a limit, what is too old for it goes. */
+  history: Job<{ uid: string; limit?: number | undefined }, History>
   verify: Job<{ uids?: readonly string[]; repair: boolean }, Verified>
   /** Removes all that is kept of a learner. The caller has the learner's turn. */
   forget: Job<{ uid: string }, void>
@@ -83,6 +86,7 @@ export const exclusive: ReadonlySet<JobName> = new Set([
   'adopt',
   'prune',
   'sweep',
+  'history',
   'hold',
   'release',
   'discard',
@@ -114,6 +118,7 @@ export const roomless: ReadonlySet<JobName> = new Set([
   'prune',
   'sweep',
   'size',
+  'history',
   'holdings',
   'snapshots',
   'entries',
@@ -231,6 +236,7 @@ export function jobsOf(layout: Layout): Jobs {
     prune: (given) => prune(layout, given, (uid, id) => pins.has(`${uid}/${id}`)),
     sweep: (_, progress) => sweep(layout, progress),
     size: () => sizeOfObjects(layout),
+    history: ({ uid, limit }) => weighHistory(layout, uid, limit, (id) => pins.has(`${uid}/${id}`)),
     verify: ({ uids, repair }, progress) => verify(layout, progress, { repair, ...(uids && { uids }) }),
     async forget({ uid }) {
       // Out of everybody's way in one step each: a start after a crash removes the rest.

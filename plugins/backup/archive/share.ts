@@ -1,4 +1,4 @@
-import type { Ledger } from '../session/ledger.js'
+import { type Ledger, shareOf } from '../session/ledger.js'
 import type { Archivist } from './archivist.js'
 
 /** Share of what all may have from which an operator is warned. */
@@ -39,7 +39,9 @@ export class Share {
   }
 
   get #used(): number {
-    return (this.#objects ?? 0) + this.#ledger.all().reduce((sum, { bytes }) => sum + bytes, 0)
+    return (
+      (this.#objects ?? 0) + this.#ledger.all().reduce((sum, doc) => sum + shareOf({ ...doc, history: 0 }), 0)
+    )
   }
 
   get #words(): string {

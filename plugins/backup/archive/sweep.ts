@@ -8,6 +8,7 @@ import { aside, deflated, Objects, objectForm } from './objects.js'
 import type { Progress } from './progress.js'
 import { References } from './references.js'
 import { Shelf, shelved } from './shelf.js'
+import { weightOf } from './weight.js'
 
 export interface Swept {
   /** Objects there are now. */
@@ -48,12 +49,15 @@ export function sweep(layout: Layout, progress: Progress): Swept {
   return { objects: count, bytes, removed, freed }
 }
 
-/** Bytes that all objects take besides the live trees, with which they share inodes. */
+/** Bytes of an object's name. */
+const objectName = 66
+
+/** Bytes of the disk that all objects take besides the live trees, with which they share inodes. */
 export function sizeOfObjects(layout: Layout): number {
   let bytes = 0
   for (const { path } of objectFiles(layout.objects)) {
     const { size, nlink } = statSync(path)
-    if (nlink === 1) bytes += size
+    if (nlink === 1) bytes += weightOf('file', size, objectName)
   }
   return bytes
 }

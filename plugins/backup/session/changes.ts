@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { systemCode } from '../../../core/api.js'
+import { blocksOf, weightOf } from '../archive/weight.js'
 
 // `DATE TIME [PID] ITEM LENGTH`, perhaps with a name, as --log-file-format='%i %l' makes it (rsync(1), --itemize-changes).
 const item = /^\S+ \S+ \[\d+\] ([<>ch.][fdLDS]\S{9,}|\*deleting) +(\d+)(?: .*)?$/
@@ -15,6 +16,8 @@ export class Changes {
   newFiles = 0
   /** Bytes of files that were sent, whether they were there before or not. */
   bytes = 0
+  /** Bytes of the disk for what came, at most; what was there before under these names is not taken off. */
+  weight = 0
   /** Whether the last line is rsync's conclusion: only then are no lines missing, for want of room. */
   isComplete = false
   /** Bytes of all files and links of the laptop, by its list; undefined before the conclusion. */
@@ -58,7 +61,11 @@ export class Changes {
     const [, what, length] = item.exec(line) ?? []
     if (what === undefined) return
     this.count += 1
-    if (what.endsWith('+')) this.newFiles += 1
-    if (what.startsWith('>f')) this.bytes += Number(length)
+    const isNew = what.endsWith('+')
+    if (isNew) this.newFiles += 1
+    if (what.startsWith('>f')) {
+      this.bytes += Number(length)
+      this.weight += isNew ? weightOf('file', Number(length)) : blocksOf(Number(length))
+    } else if (isNew) this.weight += weightOf(what[1] === 'L' ? 'link' : 'directory', Number(length))
   }
 }

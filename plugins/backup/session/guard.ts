@@ -6,9 +6,11 @@ import { hasRoom } from './room.js'
 import { type Size, sizeOf } from './size.js'
 
 export interface Bounds {
-  /** What the learner has in all places when the transfer begins. */
+  /** What the learner has in all live places when the transfer begins. */
   readonly had: Size
-  /** Bytes of the last backup that ended well: what others left behind gives no right to more. */
+  /** Bytes of the learner's history, besides. */
+  readonly history: number
+  /** Bytes of the last backup that ended well, with the history: what others left behind gives no right to more. */
   readonly kept: number
   /** Bytes that the learner may have; 0: any number. */
   readonly quota: number
@@ -44,12 +46,12 @@ export function guard(
   bounds: Bounds,
   stop: (reason: RequestError) => void,
 ): Guard {
-  const { quota } = bounds
+  const { quota, history } = bounds
   const most = mostOf(bounds)
   let { had } = bounds
   // Somebody may be above it by what a transfer left behind that was stopped. A file must come before the one that it
   // takes the place of goes, so that less can be sent.
-  const begun = Math.min(had.bytes, far * most)
+  const begun = Math.min(had.bytes + history, far * most)
   const limit = Math.max(most, begun)
   const spare = begun > most ? quota : 0
   /** What the log had told when that was counted. */
@@ -58,15 +60,15 @@ export function guard(
   let hasEnded = false
 
   const excess = (limit: number, spare: number): RequestError | undefined => {
-    const here = had.bytes + changes.bytes - told.bytes
-    if (quota > 0 && (here > limit || here + bytesIn(temporary) > limit + spare)) return overQuota(quota)
+    const here = history + had.bytes + changes.weight - told.bytes
+    if (quota > 0 && (here > limit || here + bytesIn(temporary) > limit + spare)) return new OverQuota(quota)
     return had.files + changes.newFiles - told.files > mostFiles ? tooManyFiles() : undefined
   }
   const measured = async (limit: number, spare: number) => {
     changes.read()
     if (excess(limit, spare) === undefined) return undefined
     // The log says neither what was deleted nor how long the files were that are longer now.
-    told = { bytes: changes.bytes, files: changes.newFiles }
+    told = { bytes: changes.weight, files: changes.newFiles }
     had = await sizeOf(live)
     return excess(limit, spare)
   }
@@ -95,11 +97,11 @@ export function guard(
 
 /** Whether somebody has far more than was ever kept, as one does who tries again and again. */
 export const isFarAbove = (bounds: Bounds): boolean =>
-  bounds.quota > 0 && bounds.had.bytes > far * mostOf(bounds)
+  bounds.quota > 0 && bounds.had.bytes + bounds.history > far * mostOf(bounds)
 
 // Who has too much must be able to send that something was deleted, and what else was done that day.
-function mostOf({ had, kept, quota }: Bounds): number {
-  const right = Math.min(kept, had.bytes)
+function mostOf({ had, history, kept, quota }: Bounds): number {
+  const right = Math.min(kept, had.bytes + history)
   return Math.max(quota, right, Math.min(right + exchanged * quota, far * quota))
 }
 
@@ -126,10 +128,15 @@ export function refusalFor(error: unknown): RequestError {
 const tooManyFiles = (): RequestError =>
   new RequestError('NO_SPACE', `a Journal may have ${mostFiles} files`, { hint: 'delete some' })
 
-const overQuota = (quota: number): RequestError =>
-  new RequestError('NO_SPACE', `your share of the school server, ${Math.round(quota / 1e6)} MB, is used up`, {
-    hint: 'delete what you no longer need, or ask your teacher',
-  })
+/** A transfer that would take more than the learner's share. */
+export class OverQuota extends RequestError {
+  /** @param quota bytes */
+  constructor(quota: number) {
+    super('NO_SPACE', `your share of the school server, ${Math.round(quota / 1e6)} MB, is used up`, {
+      hint: 'delete what you no longer need, or ask your teacher',
+    })
+  }
+}
 
 const bytesIn = (folder: string): number =>
   readdirSync(folder).reduce((sum, name) => sum + lstatSync(join(folder, name)).size, 0)

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { asError, diskFault, type Logger, SugarError } from '../../../core/api.js'
 import { separately } from '../../id/public.js'
 import type { Archivist } from '../archive/archivist.js'
@@ -6,6 +7,7 @@ import type { KeepRules } from '../archive/keeping.js'
 import type { Taken } from '../archive/snapshot.js'
 import type { Ledger } from './ledger.js'
 import type { Marks } from './marks.js'
+import { sizeOf } from './size.js'
 import type { Turns } from './turns.js'
 
 /** A learner's work is safe: a session ended well, and the archive has what it brought. */
@@ -30,11 +32,18 @@ interface Parts {
   quota: number
   /** What makes it likely that two laptops back up as this learner, and what to do. */
   sharing?(uid: string): Promise<string | undefined>
+  /** Of a learner's live tree. */
+  live(uid: string): string
+  /** A snapshot added so many bytes to the disk. */
+  grew(bytes: number): void
   tell(kept: Kept): void
 }
 
 /** Snapshots of one learner after which those that no rule keeps go at once. */
 const mostFresh = 50
+
+/** Milliseconds between two sweeps for quotas. */
+const betweenSweeps = 3_600_000
 
 /** Share of a quota from which the learner is warned. */
 const near = 0.8
@@ -48,6 +57,7 @@ export class Keeper {
   readonly #pending = new Map<string, Promise<unknown>>()
   /** Snapshots since the last pruning. */
   readonly #fresh = new Map<string, number>()
+  #swept = 0
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -152,8 +162,8 @@ export class Keeper {
   }
 
   async #note(uid: string, { header, fresh, held, incomplete }: Taken): Promise<void> {
-    const { ledger, marks, log, quota, tell } = this.#parts
-    const { id, digest, bytes, files, entries, added } = header
+    const { ledger, marks, log, grew, tell } = this.#parts
+    const { id, digest, entries, files, bytes, added } = header
     if (fresh) log.info({ uid, snapshot: id, entries, files, bytes, added }, `snapshot ${id} of ${uid}`)
     await this.#alarm(uid, id, held)
     if (incomplete === undefined) {
@@ -161,21 +171,20 @@ export class Keeper {
         lastGood: new Date().toISOString(),
         snapshot: id,
         digest,
-        bytes,
-        files,
       }))
       await ledger.lower(uid, 'incomplete')
     } else {
       log.warn({ uid, snapshot: id }, `the backup of ${uid} is incomplete: ${incomplete}`)
       // Without a digest the laptop is not told that its Journal is here.
-      await ledger.note(uid, () => ({ digest: '', bytes, files }))
+      await ledger.note(uid, () => ({ digest: '' }))
       await ledger.raise(uid, 'incomplete', incomplete)
     }
+    await this.#weigh(uid)
     // Not before: a crash in between must find that there is something left to do.
     await marks.taken(uid)
     await ledger.lower(uid, 'snapshot-failed', 'unconfirmed')
-    await this.#weigh(uid, bytes, quota)
     if (fresh) this.#thin(uid)
+    if (fresh) grew(added)
     if (incomplete === undefined) tell({ uid, snapshot: id, fresh, added: fresh ? added : 0 })
   }
 
@@ -193,7 +202,7 @@ export class Keeper {
     const why = `snapshot ${id} was taken after the machine had stopped: it is certain when the laptop has backed up again`
     if (fresh) log.warn({ uid, snapshot: id, files, bytes, added }, why)
     await ledger.raise(uid, 'unconfirmed', why)
-    await ledger.note(uid, () => ({ bytes, files }))
+    await this.#weigh(uid)
     await marks.taken(uid)
     await ledger.lower(uid, 'snapshot-failed')
   }
@@ -232,13 +241,45 @@ export class Keeper {
     )
   }
 
-  async #weigh(uid: string, bytes: number, quota: number): Promise<void> {
-    const { ledger } = this.#parts
+  /**
+   * Counts what a learner takes of the disk, and flags it where that is near the quota or above. Where the history makes
+   * it too much, the oldest of that goes.
+   */
+  async #weigh(uid: string): Promise<void> {
+    const { archivist, ledger, live, log, quota } = this.#parts
+    const logs = await sizeOf(join(live(uid), 'power-logs'))
+    const all = await sizeOf(live(uid))
+    const limit = quota > 0 && all.bytes <= quota ? quota - all.bytes : undefined
+    const { bytes: history, removed } = await archivist.run('history', { uid, limit })
+    if (removed.length > 0) {
+      log.warn(
+        { uid, removed },
+        `removed the ${removed.length} oldest snapshots of ${uid}: the quota is used up`,
+      )
+      this.#sweepSoon(uid)
+    }
+    await ledger.note(uid, () => ({
+      bytes: all.bytes - logs.bytes,
+      files: all.files - logs.files,
+      logs: logs.bytes,
+      history,
+    }))
+    const bytes = all.bytes + history
     const share = quota === 0 ? 0 : bytes / quota
     const why = `${Math.round(bytes / 1e6)} of ${Math.round(quota / 1e6)} MB`
     if (share > 1) await ledger.raise(uid, 'over-quota', why)
     else await ledger.lower(uid, 'over-quota')
     if (share > near && share <= 1) await ledger.raise(uid, 'near-quota', why)
     else await ledger.lower(uid, 'near-quota')
+  }
+
+  /** What removed snapshots needed is on the disk until a sweep: a laptop must not fill it in one day by that. */
+  #sweepSoon(uid: string): void {
+    if (Date.now() - this.#swept < betweenSweeps) return
+    this.#swept = Date.now()
+    this.follow(
+      uid,
+      this.#parts.archivist.run('sweep', {}).catch(() => undefined),
+    )
   }
 }

@@ -36,8 +36,14 @@ export interface LedgerDoc {
   snapshot?: string
   /** Digest of the Journal as it was then. */
   digest?: string
+  /** Bytes of the disk for what the laptop sent last, but for its logs: see weightOf(). */
   bytes: number
+  /** Files, directories and links of that. */
   files: number
+  /** Bytes of the disk for logs, which have no history. */
+  logs?: number
+  /** Bytes of the disk for the history, besides. */
+  history?: number
   flags: Flag[]
 }
 
@@ -113,3 +119,10 @@ export class Ledger {
     }
   }
 }
+
+/** Bytes of the disk that a learner takes in all: the figure that quotas bound and that operators see. */
+export const shareOf = ({
+  bytes,
+  logs = 0,
+  history = 0,
+}: Pick<LedgerDoc, 'bytes' | 'logs' | 'history'>): number => bytes + logs + history

@@ -225,8 +225,11 @@ export class LiveSessions implements Sessions {
   async #boundsOf(uid: string): Promise<Bounds> {
     const { ledger, archivist, quota } = this.#parts
     const had = await this.#had(uid)
+    if (quota === 0) return { had, quota, history: 0, kept: 0 }
+    const doc = ledger.get(uid)
+    const history = doc?.history ?? (await archivist.run('history', { uid })).bytes
     const kept = async () => (await archivist.run('holdings', { uids: [uid] }))[0]?.newest?.bytes
-    return { had, quota, kept: quota === 0 ? 0 : (ledger.get(uid)?.bytes ?? (await kept()) ?? 0) }
+    return { had, quota, history, kept: history + (doc?.bytes ?? (await kept()) ?? 0) }
   }
 
   /** What a learner has: as the last snapshot counted it where nothing has changed since, for to count takes a while. */
@@ -234,7 +237,8 @@ export class LiveSessions implements Sessions {
     const { layout, ledger, marks } = this.#parts
     const live = layout.live(uid)
     const doc = ledger.get(uid)
-    if (marks.get(uid) !== undefined || doc?.lastGood === undefined) return sizeOf(live)
+    const isCounted = doc?.lastGood !== undefined && doc.history !== undefined
+    if (marks.get(uid) !== undefined || !isCounted) return sizeOf(live)
     // Snapshots have no logs.
     const logs = join(live, 'power-logs')
     const { bytes, files } = existsSync(logs) ? await sizeOf(logs) : { bytes: 0, files: 0 }

@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { temporaryOfLive } from '../archive/layout.js'
+import { type Kind, weightOf } from '../archive/weight.js'
 
 /** How much there is in a folder. */
 export interface Size {
-  /** Of all files together, as long as they say they are. */
+  /** Of the disk: see weightOf(). */
   readonly bytes: number
   /** Files, directories and links. */
   readonly files: number
@@ -17,7 +18,7 @@ export interface Size {
  */
 export async function sizeOf(folder: string): Promise<Size> {
   const unfinished = ['-path', join(folder, temporaryOfLive), '-prune']
-  const find = spawn('find', [folder, ...unfinished, '-o', '-mindepth', '1', '-printf', '%y %s\\n'], {
+  const find = spawn('find', [folder, ...unfinished, '-o', '-mindepth', '1', '-printf', '%y %s %P\\0'], {
     env: { PATH: process.env.PATH, LC_ALL: 'C' },
     stdio: ['ignore', 'pipe', 'ignore'],
   })
@@ -28,11 +29,20 @@ export async function sizeOf(folder: string): Promise<Size> {
   let rest = ''
   find.stdout.setEncoding('latin1')
   for await (const text of find.stdout) {
-    const lines = (rest + String(text)).split('\n')
-    rest = lines.pop() ?? ''
-    files += lines.length
-    for (const line of lines) if (line.startsWith('f ')) bytes += Number(line.slice(2))
+    const rows = (rest + String(text)).split('\0')
+    rest = rows.pop() ?? ''
+    files += rows.length
+    for (const row of rows) bytes += weightOfRow(row)
   }
   await ended
   return { bytes, files }
+}
+
+const kinds: Readonly<Record<string, Kind>> = { f: 'file', d: 'directory', l: 'link' }
+
+/** @param row `TYPE SIZE PATH` */
+function weightOfRow(row: string): number {
+  const end = row.indexOf(' ', 2)
+  const name = row.length - Math.max(end, row.lastIndexOf('/')) - 1
+  return weightOf(kinds[row[0] ?? ''] ?? 'other', Number(row.slice(2, end)), name)
 }

@@ -7,7 +7,7 @@ import { deletes, takesAll, tellsOfErrors } from '../rsync/options.js'
 import { Changes } from './changes.js'
 import { watchPace } from './deadline.js'
 import type { Flusher } from './flusher.js'
-import { type Bounds, DiskFull, type Guard, guard, refusalFor } from './guard.js'
+import { type Bounds, DiskFull, type Guard, guard, OverQuota, refusalFor } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Mark, Marks } from './marks.js'
@@ -163,6 +163,7 @@ export class Visit implements Session {
         after().finally(() => this.#leave()),
       )
     }
+    await this.#noteOverQuota()
     const seconds = Math.round((Date.now() - this.since.getTime()) / 1000)
     const { uid, address, transport } = caller
     log.info(
@@ -173,6 +174,17 @@ export class Visit implements Session {
       finished(caller.uid, isWell || isPartial, Date.now() - this.since.getTime())
     if (this.#isRefused) return notPermitted
     return this.signal.aborted || this.#refusal !== undefined ? tryAgain : (code ?? tryAgain)
+  }
+
+  /** Who is refused for the quota may never come to a snapshot that would show it: an operator is to see it all the same. */
+  async #noteOverQuota(): Promise<void> {
+    const { bounds, caller, ledger, logger: log } = this.#parts
+    const isOver = this.signal.reason instanceof OverQuota || this.#refusal instanceof OverQuota
+    if (!isOver || bounds === undefined) return
+    const why = `the laptop has more than ${Math.round(bounds.quota / 1e6)} MB, and its last backup was refused for that`
+    await ledger
+      .raise(caller.uid, 'over-quota', why)
+      .catch((error) => log.error({ err: error, uid: caller.uid }, 'a flag could not be kept'))
   }
 
   /** Has what came written to the disk, where anything did. @returns why it is not there */

@@ -22,6 +22,8 @@ import { needs } from '../../support/needs.js'
 import { runs } from '../../support/rounds.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 t.teardown(hangUp)
 
 interface Imported {
@@ -75,8 +77,6 @@ async function idmgr(t: Test, rows: readonly Row[], columns = xsColumns): Promis
   const file = join(t.testdir(), `identity${Math.random()}.db`)
   const script = `
 import json, sqlite3, sys
-
-t.setTimeout(300_000)
 columns, rows = json.load(sys.stdin)
 db = sqlite3.connect(sys.argv[1])
 db.execute('CREATE TABLE laptops (' + ', '.join(columns) + ')')

@@ -9,6 +9,8 @@ import { runs } from '../../support/rounds.js'
 import { python } from '../../support/sugaroid/fake-servers.js'
 import { markup, oddities } from '../../support/xmlrpc-markup.js'
 
+t.setTimeout(300_000)
+
 const call = (params: string, head = "<?xml version='1.0'?>\n"): string =>
   `${head}<methodCall>\n<methodName>register</methodName>\n<params>\n${params}</params>\n</methodCall>\n`
 
@@ -134,8 +136,6 @@ t.test('whatever Python sends is heard to the letter', async (t) => {
   const calls = (await python(
     `
 import json, sys, xmlrpc.client
-
-t.setTimeout(300_000)
 print(json.dumps([xmlrpc.client.dumps(('SHC00000001', text, text, 'key'), 'register') for text in json.load(sys.stdin)]))
 `,
     [],

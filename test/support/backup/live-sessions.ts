@@ -49,7 +49,12 @@ export async function school(
   const marks = new Marks(root)
   const turns = new Turns()
   const slots = new Slots(1)
-  const keeper = new Keeper({ archivist, ledger, marks, turns, rules, log, quota, tell: () => undefined })
+  const keeper = new Keeper({
+    ...{ archivist, ledger, marks, turns, rules, log, quota },
+    live: (one) => layout.live(one),
+    grew: () => undefined,
+    tell: () => undefined,
+  })
   const flusher = new Flusher(root, {
     ...{ log, longest, failed: () => marks.doubtAll() },
     ...(sync && { sync }),

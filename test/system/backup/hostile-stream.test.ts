@@ -3,10 +3,19 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { remoteShell } from '../../../sugaroid/backup/transfer.js'
-import { fileReaders } from '../../plugins/backup/transport/hostile.js'
+import {
+  canBackUp,
+  enrolLearner,
+  openSchool,
+  pull,
+  push,
+  quiet,
+  remote,
+  rsync,
+} from '../../support/backup/backup-school.js'
+import { fileReaders } from '../../support/backup/hostile-rsync.js'
+import { until } from '../../support/core/server-process.js'
 import { needs } from '../../support/needs.js'
-import { until } from '../server.js'
-import { canBackUp, enrolLearner, openSchool, pull, push, quiet, remote, rsync } from './school.js'
 
 t.setTimeout(300_000)
 

@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { sizeOf } from '../../../plugins/backup/session/size.js'
@@ -48,7 +49,7 @@ t.test('a learner is warned before a share is used up, and stopped with words wh
   write(learner, 'film', 7.5)
   t.equal((await push(learner)).code, 0)
   t.same(await flagsOf(school, learner), ['near-quota'])
-  t.match(await school.status(), { flagged: [{ flag: 'near-quota', why: '9 of 10 MB' }] })
+  t.match(await school.status(), { flagged: [{ flag: 'near-quota', why: /^(9|10) of 10 MB$/ }] })
   const good = await takeInventory(learner.datastore)
 
   write(learner, 'another', 20)
@@ -105,7 +106,7 @@ t.test(
   async (t) => {
     if (!canBackUp(t)) return
     const school = await openSchool(t)
-    const learner = await enrolLearner(t, school, { entries: 200, megabytes: 1 })
+    const learner = await enrolLearner(t, school, { entries: 8, megabytes: 0.3 })
     for (const film of ['one', 'two', 'three']) write(learner, film, 4)
     t.equal((await push(learner)).code, 0)
     await quiet(school)
@@ -125,3 +126,39 @@ t.test(
     t.match(await backUp(learner.home), { outcome: 'unchanged' })
   },
 )
+
+t.test('links and names count as what they take of the disk, and an operator sees the same', async (t) => {
+  if (!canBackUp(t)) return
+  const school = await openSchool(t, { args: ['--backup-quota', '20'] })
+  const learner = await enrolLearner(t, school, { entries: 2 })
+  const links = join(learner.datastore, 'links')
+  mkdirSync(links)
+  const make = (from: number, to: number) => {
+    for (let link = from; link < to; link += 1)
+      symlinkSync(randomBytes(1500).toString('hex'), join(links, `${link} `.padEnd(250, 'n')))
+  }
+  make(0, 1000)
+  t.equal((await push(learner)).code, 0)
+  await quiet(school)
+  const [listed] = await school.list()
+  const disk = Number(
+    spawnSync('du', ['-s', '--block-size=1', 'live', 'objects', 'snapshots', '-c'], {
+      cwd: school.archive,
+      encoding: 'utf8',
+    })
+      .stdout.trim()
+      .split('\n')
+      .at(-1)
+      ?.split('\t')[0],
+  )
+  t.ok(listed !== undefined && Math.abs(listed.bytes - disk) < 0.2 * disk, `${listed?.bytes} for ${disk}`)
+  make(1000, 6000)
+  const over = await push(learner)
+  t.not(over.code, 0)
+  t.match(over.said, /your share of the school server, 20 MB, is used up/)
+  t.match(await flagsOf(school, learner), ['over-quota'], 'who is refused is shown')
+  t.match(await school.status(), { flagged: [{ flag: 'over-quota', why: /was refused/ }] })
+  rmSync(links, { recursive: true })
+  t.equal((await push(learner)).code, 0)
+  t.same(await flagsOf(school, learner), [])
+})

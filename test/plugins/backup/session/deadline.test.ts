@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import type { PaceLimits, RequestError } from '../../../../core/api.js'
 import { limitWords } from '../../../../core/api.js'
 import { watchPace } from '../../../../plugins/backup/session/deadline.js'
-import { until } from '../../../system/server.js'
+import { until } from '../../../support/core/server-process.js'
 
 const long = 3_600_000
 const patient: PaceLimits = { idle: long, start: long, rate: 1, total: long }

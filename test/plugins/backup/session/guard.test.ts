@@ -28,7 +28,12 @@ interface Watched {
 }
 
 /** @param lies bytes of a file that lies there, once the log is not believed */
-function watched(t: Test, bounds: Bounds, lies = 0): Watched {
+function watched(
+  t: Test,
+  { history = 0, ...rest }: Omit<Bounds, 'history'> & { history?: number },
+  lies = 0,
+): Watched {
+  const bounds = { history, ...rest }
   const folder = mkdtempSync(join(tmpdir(), 'sugar-guard-'))
   const temporary = join(folder, 'temporary')
   const live = join(folder, 'live')
@@ -118,6 +123,8 @@ t.test('a Journal of too many files is stopped, with or without a quota', async 
   mkdirSync(join(folder, 'a\nf 5'))
   symlinkSync('x'.repeat(100), join(folder, 'a\nf 5', 'link'))
   writeFileSync(join(folder, 'file'), '12345')
-  t.same(await sizeOf(folder), { bytes: 5, files: 3 })
+  const names = 'a\nf 5'.length + 'link'.length + 'file'.length
+  const bytes = names + 3 * (256 + 8) + 4096 + 4096 + 4096
+  t.same(await sizeOf(folder), { bytes, files: 3 }, 'a directory, a link that needs a block, a file')
   t.same(await sizeOf(join(folder, 'none')), { bytes: 0, files: 0 })
 })
