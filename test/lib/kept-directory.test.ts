@@ -15,6 +15,7 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { KeptDirectory } from '../../core/lib/kept-directory.js'
 import { markerName, parseIdentity, readIdentity } from '../../core/lib/marker.js'
+import { runs } from '../support/rounds.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const works = new KeptDirectory({
@@ -234,7 +235,7 @@ t.test('a text is an identity whole and exact, or damaged', async (t) => {
     fc.property(identity, (one) => {
       t.strictSame(parseIdentity(JSON.stringify(one)), { ...one })
     }),
-    { numRuns: 50 },
+    runs(50),
   )
   t.pass('all of them')
 })

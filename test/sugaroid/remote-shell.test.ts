@@ -18,6 +18,7 @@ import {
 import { parseShellCall } from '../../sugaroid/ssh/command-line.js'
 import { isKnownHost } from '../../sugaroid/ssh/known-hosts.js'
 import { needs } from '../support/needs.js'
+import { runs } from '../support/rounds.js'
 import { blobOf } from '../support/ssh-keys.js'
 import { codeSchool } from '../support/sugaroid/code-school.js'
 import { enrol } from '../support/sugaroid/sshd-school.js'
@@ -182,7 +183,7 @@ t.test('no arguments make it run anything but what they name', async (t) => {
         return error instanceof Error && error.name === 'UsageError'
       }
     }),
-    { numRuns: 3000 },
+    runs(3000),
   )
   t.pass('3000 command lines')
 })

@@ -30,7 +30,11 @@ t.test('stop comes back when the server has stopped, and then nobody answers', a
   t.match(await cli(t, ['stop', '--root', root]), { code: 0, out: 'stopped\n', err: '' })
 
   const status = await cli(t, ['status', '--root', root])
-  t.match(status, { code: 69, out: '', err: /no sugar-server runs on .*\n {2}start it with ".*sugar-server"/ })
+  t.match(status, {
+    code: 69,
+    out: '',
+    err: /no sugar-server runs on .*\n {2}start it with ".*sugar-server"/,
+  })
   const json = await cli(t, ['status', '--json', '--root', root])
   t.equal(json.code, 69)
   t.match(JSON.parse(json.out), { phase: 'stopped', plugins: [], listeners: [] })

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { isTornTail } from '../../../plugins/keyring/audit/torn-tail.js'
 import { entry, filled, head, log, opened, verdictOf } from '../../support/keyring/filled-audit.js'
+import { runs } from '../../support/rounds.js'
 
 t.setTimeout(200_000)
 
@@ -63,7 +64,7 @@ t.test(
           later.broken === undefined
         )
       }),
-      { numRuns: 100 },
+      runs(100),
     )
   },
 )
@@ -114,7 +115,7 @@ t.test('whatever lies there, it is looked at without a fault', (t) => {
       const is = isTornTail(tail, from, { n: 3, hash: 'x' })
       return !is || tail.includes(0)
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
   t.end()
 })

@@ -7,6 +7,7 @@ import { fileNameOf } from '../../../../plugins/backup/journal/file-name.js'
 import { chat, drawing, filesOf, png, song, uidOf } from '../../../support/backup/datastore.js'
 import { treeOfFiles } from '../../../support/backup/memory-tree.js'
 import { restore } from '../../../support/backup/test-archive.js'
+import { runs } from '../../../support/rounds.js'
 
 function newStick(t: Test): string {
   const stick = mkdtempSync(join(tmpdir(), 'sugar-stick-'))
@@ -118,7 +119,7 @@ t.test('titles of any bytes become names that FAT, ext4 and Windows take', async
         !/[\u{10000}-\u{10ffff}]/u.test(name)
       )
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
 })
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { LinkOptionFilter, withoutLinkOptions } from '../../../../plugins/rsync/front/link-options.js'
+import { runs } from '../../../support/rounds.js'
 
 /** What comes out of it, for bytes that come in pieces of these sizes. */
 async function filtered(
@@ -78,7 +79,7 @@ t.test('whatever comes, in whatever pieces, is passed on but for those options',
         if (!/L|k|copy/.test(words.join(''))) t.equal(whole, bytes.toString('latin1'))
       },
     ),
-    { numRuns: 300 },
+    runs(300),
   )
   const endless = Buffer.alloc(300_000, 'L')
   t.equal((await filtered(32, endless, [7000])).length, endless.length, 'what never ends is not held back')

@@ -35,7 +35,7 @@ t.test('who asks for what is refused reads what that is, and gives up his place'
         t.match(err, words, `${options.join(' ')} in protocol ${protocol}`)
       }
     }
-    await until(async () => (await fetching()).length === 0, 'all places to be free', 5000)
+    await until(async () => (await fetching()).length === 0, 'all places to be free')
     t.same(await rsyncsOf(root), [])
   }
 })
