@@ -4,7 +4,7 @@ import { fold } from './kernel/hook.js'
 export interface Reachable {
   /** `http://127.0.0.1:8080` for a listener's name; undefined when it is not there. */
   url(listener: string): string | undefined
-  /** How one of this package's programs is typed where the server was started: `npx sugaroid` in a clone. */
+  /** How one of this package's programs is typed, in any directory: by its path where it is not installed. */
   program(name: string): string
 }
 

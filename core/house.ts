@@ -2,18 +2,17 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type Router from 'koa-router'
-import { execute, type Surroundings } from './control/execute.js'
+import { execute, failure, type Surroundings } from './control/execute.js'
 import type { CommandReply, CommandRequest } from './control/frames.js'
 import { takeLock } from './control/lock.js'
 import { openControl } from './control/server.js'
-import { asError, type Problem, SugarError } from './errors.js'
+import { asError, SugarError } from './errors.js'
 import { explain, type Story } from './explain.js'
 import { type ListenerStatus, Listeners } from './http/listeners.js'
 import { Kernel } from './kernel/kernel.js'
 import type { Member, PluginStatus } from './kernel/member.js'
 import { UndoStack } from './kernel/undo.js'
-import { type Accepted, acceptDirectory, hasOwnStore, storeDirectory } from './lib/directories.js'
-import type { DirectoryGuard } from './lib/kept-directory.js'
+import { type Accepted, acceptDirectory, Directories } from './lib/directories.js'
 import type { Plan } from './loading/plan.js'
 import type { Log } from './log/log.js'
 import { notify } from './notify.js'
@@ -35,7 +34,7 @@ export interface HouseStatus {
   listeners: ListenerStatus[]
   store?: StoreStatus
   /** What the plugins' own checks found wrong. */
-  health: { plugin: string; what: string; problem: string; hint?: string }[]
+  health: { plugin: string; what: string; problem: string }[]
   /** What the plugins tell of their work. */
   reports?: Story
 }
@@ -50,14 +49,14 @@ export class House {
   readonly #plan: Plan
   readonly #log: Log
   readonly #listeners: Listeners
-  readonly #storeDirectory: DirectoryGuard
+  readonly #directories: Directories
   readonly #undo = new UndoStack()
   readonly #hurry = new AbortController()
   #phase: Phase = 'prepare'
   /** Whether it is the service, and not a command's house with its doors shut. */
   #listening = false
   #opening: Promise<void> | undefined
-  #checking: Promise<Finding[]> | undefined
+  #checking: Promise<HouseStatus['health']> | undefined
   #stopping: Promise<Error[]> | undefined
   /** Called when somebody asks for the end over the control socket. */
   onStopRequest: () => void = () => undefined
@@ -66,13 +65,13 @@ export class House {
     this.#plan = plan
     this.#log = log
     this.#listeners = new Listeners(plan.settings, log.logger, () => this.#lacksPlugin)
-    this.#storeDirectory = storeDirectory.guardOf(plan.settings)
+    this.#directories = new Directories(plan)
     this.kernel = new Kernel({
       members: plan.members,
       settings: plan.settings,
       log: log.logger,
       listeners: this.#listeners,
-      store: () => new NedbStore(this.#storeDirectory.path, log.logger, this.#storeDirectory),
+      store: () => new NedbStore(join(this.root, 'store'), log.logger, this.#directories.store),
       failed: (member, thrown) => this.#tell(member, thrown),
     })
   }
@@ -120,17 +119,13 @@ export class House {
 
   async status(): Promise<HouseStatus> {
     const store = this.kernel.store?.status()
-    const found = await this.#health()
     return {
       phase: this.#phase,
       version,
-      plugins: this.kernel.status().map((plugin) => withObstacle(plugin, found)),
+      plugins: this.kernel.status().map((plugin) => this.#withObstacle(plugin)),
       listeners: this.#phase === 'ready' ? this.#listeners.status() : [],
       ...(store && { store }),
-      health: found.map(({ plugin, what, problem: { message, hint } }) => ({
-        ...{ plugin, what, problem: message },
-        ...(hint && { hint }),
-      })),
+      health: await this.#health(),
     }
   }
 
@@ -146,8 +141,9 @@ export class House {
     return accepted
   }
 
-  command(request: CommandRequest, around: Surroundings): Promise<CommandReply & { exit: number }> {
-    return execute(this.kernel, request, around)
+  async command(request: CommandRequest, around: Surroundings): Promise<CommandReply & { exit: number }> {
+    const problem = this.#directories.problemOf(request.plugin)
+    return problem === undefined ? execute(this.kernel, request, around) : failure(problem)
   }
 
   async #prepare(listen: boolean): Promise<void> {
@@ -156,7 +152,7 @@ export class House {
     mkdirSync(run, { recursive: true, mode: 0o700 })
     const unlock = takeLock(run)
     this.#undo.add(unlock)
-    this.#claimStore()
+    this.#claimDirectories()
     if (!listen) return
     const close = await openControl(run, {
       status: async () => ({
@@ -172,14 +168,14 @@ export class House {
     this.#serveHealth()
   }
 
-  /** Without its documents no plugin must start: it would begin anew. */
-  #claimStore(): void {
-    if (!hasOwnStore(this.#plan)) return
-    const problem = this.#storeDirectory.claim()
-    if (problem === undefined) return
-    for (const member of this.kernel.members) {
-      if (member.state === 'waiting' && Object.keys(member.plugin?.collections ?? {}).length > 0)
-        member.fail('unavailable', problem)
+  /** A plugin that cannot use its directory must not start: it would begin anew. */
+  #claimDirectories(): void {
+    for (const { plugin, problem, canRun } of this.#directories.claim()) {
+      const member = this.kernel.members.find(({ name }) => name === plugin)
+      if (member?.state !== 'waiting') continue
+      const isAway = problem instanceof SugarError && problem.code === 'WRONG_DIRECTORY'
+      if (!canRun || this.#strict) member.fail(isAway ? 'unavailable' : 'failed', problem)
+      else if (isAway) member.log.error({ code: problem.code, hint: problem.hint }, problem.message)
     }
   }
 
@@ -202,9 +198,17 @@ export class House {
     log.error({ code, hint, err }, `${name} is ${state}: ${message}`)
   }
 
-  /** Whether an enabled plugin does not run: nobody else knows its addresses. */
+  /** A plugin that runs and whose directory is away cannot work: it counts as unavailable until that is back. */
+  #withObstacle(status: PluginStatus): PluginStatus {
+    const problem = status.state === 'running' ? this.#directories.problemOf(status.name) : undefined
+    if (problem === undefined) return status
+    const { code, message, hint } = problem
+    return { ...status, state: 'unavailable', code, message, ...(hint && { hint }) }
+  }
+
+  /** Whether a plugin does not run until its disk is mounted: nothing else here knows its addresses. */
   get #lacksPlugin(): boolean {
-    return this.kernel.members.some(({ state }) => state !== 'running')
+    return this.kernel.members.some(({ problem }) => problem?.code === 'WRONG_DIRECTORY')
   }
 
   get #strict(): boolean {
@@ -263,14 +267,14 @@ export class House {
   }
 
   /** Anybody may ask for /health as often as he likes: those who ask at once share one answer. */
-  #health(): Promise<Finding[]> {
+  #health(): Promise<HouseStatus['health']> {
     this.#checking ??= this.#check().finally(() => {
       this.#checking = undefined
     })
     return this.#checking
   }
 
-  async #check(): Promise<Finding[]> {
+  async #check(): Promise<HouseStatus['health']> {
     const checks = this.kernel.running().flatMap((member) =>
       member.health.map(async ({ what, check }) => {
         try {
@@ -284,30 +288,8 @@ export class House {
       }),
     )
     const found = await Promise.all(checks)
-    return found.flatMap(({ plugin, what, problem }) => {
-      if (problem === undefined) return []
-      return [{ plugin, what, problem: typeof problem === 'string' ? { message: problem } : problem }]
-    })
+    return found.flatMap(({ plugin, what, problem }) =>
+      problem === undefined ? [] : [{ plugin, what, problem }],
+    )
   }
-
-  /** Writes what is left of the log. */
-  flush(): void {
-    this.#log.flush()
-  }
-}
-
-/** What a health check found. */
-interface Finding {
-  plugin: string
-  what: string
-  /** With a code, the plugin cannot work. */
-  problem: Pick<Problem, 'message' | 'hint'> & { code?: Problem['code'] }
-}
-
-/** A plugin that runs and cannot work counts as unavailable. */
-function withObstacle(status: PluginStatus, found: readonly Finding[]): PluginStatus {
-  const obstacle = found.find(({ plugin, problem }) => plugin === status.name && problem.code !== undefined)
-  if (status.state !== 'running' || obstacle === undefined) return status
-  const { code, message, hint } = obstacle.problem
-  return { ...status, state: 'unavailable', ...(code && { code }), message, ...(hint && { hint }) }
 }

@@ -12,6 +12,8 @@ export interface Probe {
   readonly advice?: true
   /** @returns what is wrong, or undefined when all is well */
   look(settings: Settings): Promise<SugarError | undefined>
+  /** @returns what is here, for `check` to say: "rsync 3.5.0" */
+  tell?(): Promise<string | undefined>
 }
 
 /**

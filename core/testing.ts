@@ -95,6 +95,7 @@ async function start(
   claim(members)
   const texts = {
     root,
+    plugins: names.join(','),
     'log-level': 'silent',
     'drain-seconds': '2',
     host: '127.0.0.1',

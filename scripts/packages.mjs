@@ -4,7 +4,8 @@ import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 
 function has(program) {
-  for (const folder of (process.env.PATH ?? '').split(':')) {
+  // Daemons lie where the PATH of a user often does not lead.
+  for (const folder of [...(process.env.PATH ?? '').split(':'), '/usr/sbin']) {
     try {
       accessSync(join(folder, program), constants.X_OK)
       return true
@@ -17,6 +18,11 @@ function has(program) {
 
 const installed = (name) => spawnSync('dpkg', ['-s', name], { stdio: 'ignore' }).status === 0
 
+/** The Debian packages of those programs that are missing. @param programs the packages that bring them, by name */
+export const missingPackages = (programs) => [
+  ...new Set(Object.entries(programs).flatMap(([program, debian]) => (has(program) ? [] : [debian]))),
+]
+
 /**
  * Installs what is missing, as root on a Debian.
  * @param otherwise what to say in front of the line to type, where it cannot be done
@@ -25,7 +31,7 @@ const installed = (name) => spawnSync('dpkg', ['-s', name], { stdio: 'ignore' })
  */
 export function installPackages(otherwise, programs, libraries = []) {
   const missing = new Set([
-    ...Object.entries(programs).flatMap(([program, debian]) => (has(program) ? [] : [debian])),
+    ...missingPackages(programs),
     ...(has('dpkg') ? libraries.filter((library) => !installed(library)) : []),
   ])
   if (missing.size === 0) return

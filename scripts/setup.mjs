@@ -3,15 +3,17 @@ import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const home = fileURLToPath(new URL('..', import.meta.url))
@@ -44,9 +46,8 @@ export function setUp(what = 'everything') {
   const installed = join(home, 'node_modules', '.package-lock.json')
   if (newer(join(home, 'package-lock.json'), installed)) {
     console.error('installing dependencies ...')
-    // Not "npm ci": it wants packages for every platform in the lock file, and a mirror may lack those of others.
     // On standard error: standard output is the server's.
-    must('npm', ['install', '--no-save', '--no-audit', '--no-fund'], { stdio: ['ignore', 2, 2] })
+    must('npm', ['ci', '--no-audit', '--no-fund'], { stdio: ['ignore', 2, 2] })
     utimesSync(installed, new Date(), new Date())
   }
   const { project, sources } = builds[what]
@@ -57,9 +58,9 @@ export function setUp(what = 'everything') {
     console.error('building ...')
     forgetRemovedPlugins()
     must(tool('tsc'), ['-p', project], { stdio: ['ignore', 2, 2] })
-    offerPrograms()
     writeFileSync(built, '')
   }
+  offerPrograms()
 }
 
 /** A plugin whose source is gone must not be found among the built ones. */
@@ -70,13 +71,18 @@ function forgetRemovedPlugins() {
   }
 }
 
-/** Makes the built programs what `npx` finds in this folder, as it would in one where the package is installed. */
+/** Offers the built programs by the names under which they are installed, in dist/bin. */
 function offerPrograms() {
   const { bin } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'))
+  const folder = join(home, 'dist', 'bin')
+  mkdirSync(folder, { recursive: true })
   for (const [name, program] of Object.entries(bin)) {
     chmodSync(join(home, program), 0o755)
-    rmSync(tool(name), { force: true })
-    symlinkSync(join('..', '..', program), tool(name))
+    const link = join(folder, name)
+    const target = relative(folder, join(home, program))
+    if (existsSync(link) && readlinkSync(link) === target) continue
+    rmSync(link, { force: true })
+    symlinkSync(target, link)
   }
 }
 

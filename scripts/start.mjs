@@ -4,11 +4,11 @@ import { setUp } from './setup.mjs'
 
 const plugins = ['--plugins', 'id,backup']
 
-/** What backups need, and a laptop in software to try them with. */
-const programs = { rsync: 'rsync', ssh: 'openssh-client' }
+/** What backups need, what confines them, and a laptop in software to try them with. */
+const programs = { rsync: 'rsync', bwrap: 'bubblewrap', ssh: 'openssh-client' }
 
 setUp('product')
-installPackages('without these there are no backups; to have them', programs)
+installPackages('backups need these, or are less safe without; to have them', programs)
 const typed = process.argv.slice(2)
 const chosen = typed.some((word) => word === '--plugins' || word.startsWith('--plugins='))
 process.argv.splice(2, typed.length, ...(chosen ? [] : plugins), ...typed)

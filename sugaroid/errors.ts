@@ -4,7 +4,7 @@ export class UsageError extends Error {
 
   constructor(
     message: string,
-    readonly hint = 'see `sugaroid --help`',
+    readonly hint = 'see "sugaroid --help"',
   ) {
     super(message)
   }

@@ -4,7 +4,7 @@ import { authority, type Server } from './server.js'
 
 export interface Request {
   readonly server: Server
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'HEAD' | 'POST'
   readonly path: string
   /** Sent in this order, after Host; nothing is added but Content-Length. */
   readonly headers: Readonly<Record<string, string>>

@@ -4,6 +4,7 @@ import { HomeError } from './errors.js'
 import { createFile, readIfThere, replaceFile } from './files.js'
 import { generateKey, type KeyType, keyTypeOf, type PublicKey, publicHalf, publicLine } from './keys.js'
 import { type Identifiers, identifiers, type MachineOptions } from './machine.js'
+import { keyTypesOfSsh } from './ssh/key-types.js'
 
 /** The four strings of a registration, as they go over the wire. */
 export interface Registrant extends Identifiers {
@@ -25,7 +26,10 @@ export interface Identity extends Registrant {
 export interface IdentityOptions extends MachineOptions {
   /** The nickname, kept for the next time. */
   readonly nick?: string | undefined
-  /** The type of key to make when there is none yet; `dsa`, as Sugar, when not given. */
+  /**
+   * The type of key to make when there is none yet. Not given, it is `dsa`, as Sugar makes to this day, where the ssh of
+   * this machine can use it; else `rsa`, as Sugar's next version makes.
+   */
   readonly key?: KeyType | undefined
 }
 
@@ -81,9 +85,13 @@ async function makeKey(file: string, type: KeyType): Promise<PublicKey | undefin
   return publicKey
 }
 
+const usualType = async (): Promise<KeyType> => ((await keyTypesOfSsh()).has('ssh-dss') ? 'dsa' : 'rsa')
+
 async function ownerKey(file: string, wanted: KeyType | undefined): Promise<PublicKey> {
   const key =
-    (await readKey(file, wanted)) ?? (await makeKey(file, wanted ?? 'dsa')) ?? (await readKey(file, wanted))
+    (await readKey(file, wanted)) ??
+    (await makeKey(file, wanted ?? (await usualType()))) ??
+    (await readKey(file, wanted))
   if (!key) throw new HomeError(`${file} comes and goes`, 'let one program at a time change the home')
   return key
 }

@@ -18,7 +18,7 @@ export { type Backup, type BackupOptions, backUp, type Sent } from './backup/bac
 export { type Place, parseBackupUrl, placeOf } from './backup/place.js'
 export { parseRetryAfter } from './backup/question.js'
 export { type Restore, type RestoreOptions, restoreJournal } from './backup/restore.js'
-export { type DemoOptions, laptopsDay, type Step, StepFailed } from './demo.js'
+export { type DemoOptions, farewell, laptopsDay, type Step, StepFailed } from './demo.js'
 export { BrokenReply, HomeError, MissingProgram, UsageError } from './errors.js'
 export { defaultTimeout, type Patience, TimedOut } from './http.js'
 export { type Identity, type IdentityOptions, openIdentity, type Registrant, uidOf } from './identity.js'
@@ -29,6 +29,7 @@ export { type JournalOptions, type MadeJournal, makeJournal, wipeJournal } from 
 export { datastoreOf, entryPath, listEntries } from './journal/layout.js'
 export { generateKey, type KeyType, keyTypes, type PublicKey, publicHalf } from './keys.js'
 export { type Attempt, ports, type RegisterOptions, registerLaptop } from './laptop.js'
+export { type Leave, leaveServer } from './leave.js'
 export { type Identifiers, identifiers, type MachineOptions } from './machine.js'
 export {
   type Broken,

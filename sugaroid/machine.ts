@@ -15,6 +15,9 @@ export interface MachineOptions {
   readonly uuid?: string | undefined
 }
 
+/** A serial for a demonstration: no laptop has one of this form, and a server lets its learner leave again. */
+export const demoSerial = (): string => `DEMO${randomBytes(4).toString('hex').toUpperCase()}`
+
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
 
 /** As Sugar makes up a serial: three random capitals and the last 8 digits of the time in seconds. */

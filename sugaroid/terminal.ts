@@ -1,3 +1,5 @@
+import { withTypedCommands } from './typed-program.js'
+
 /** Where a command writes, whole lines without their ends. */
 export interface Terminal {
   /** Results. */
@@ -43,7 +45,7 @@ export function openTerminal(
   }
   return {
     print: (line) => say('print', line),
-    warn: (line) => say('warn', line),
+    warn: (line) => say('warn', withTypedCommands(line)),
     passing(line, beside) {
       const stream = streams[beside]
       if (stream.isTTY === true) {

@@ -75,6 +75,9 @@ async function share(from: string, to: string, pupil: number): Promise<void> {
   }
 }
 
+/** The Debian packages of the peers. */
+const packageOf = { restic: 'restic', borg: 'borgbackup' } as const
+
 /** Those of the peers that are installed, with a repository each. */
 async function repositories(root: string): Promise<Map<string, Repository>> {
   const found = new Map<string, Repository>()
@@ -83,7 +86,7 @@ async function repositories(root: string): Promise<Map<string, Repository>> {
     ['borg', borg],
   ] as const) {
     if (await isThere(name)) found.set(name, await open(join(root, name)))
-    else say('class', `${name} is not installed, and skipped`)
+    else say('class', `${name} is not installed, and skipped: apt-get install ${packageOf[name]}`)
   }
   return found
 }

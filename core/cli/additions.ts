@@ -178,7 +178,9 @@ function explain(error: unknown, to: string, making: string): unknown {
         cause: error,
       })
     if (error.code !== 'NOT_WRITABLE') return error
-    return new SystemError(error.code, error.message, { hint: `${error.hint ?? ''}${left}`, cause: error })
+    // Of a stick that was pulled out, tar says a line for each file.
+    const message = error.message.length > 200 ? `${to} cannot be written; nothing was added` : error.message
+    return new SystemError(error.code, message, { hint: `${error.hint ?? ''}${left}`, cause: error })
   }
   const code = systemCode(error)
   if (code === undefined || !/^E[A-Z]+$/.test(code)) return error

@@ -21,7 +21,7 @@ export function parseArguments(
   known: () => Iterable<string>,
 ): Typed {
   const typed: Typed = { words: [], options: [], problems: [] }
-  const wrong = (message: string, hint = 'see sugar-server --help') => {
+  const wrong = (message: string, hint = 'see "sugar-server --help"') => {
     typed.problems.push({ code: 'USAGE', message, hint })
   }
   const rest = [...argv]

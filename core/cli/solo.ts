@@ -48,7 +48,7 @@ export async function withServer<R>(
   } finally {
     clearInterval(alive)
     await house.stop()
-    log.flush()
+    await log.flush()
   }
 }
 

@@ -94,7 +94,7 @@ export async function settle(
     } else if (!Object.hasOwn(await asleep(), one.name)) {
       const near = didYouMean(one.name, settings.keys())
       const message = `${originText(one.origin)}: unknown option ${one.name}${near}`
-      const hint = 'sugar-server config lists the options'
+      const hint = '"sugar-server config" lists the options'
       const owner = ownerOf(one, owned)
       const strange = owner === undefined && near === ''
       problems.push({ code: 'CONFIG_INVALID', message, hint, owner, strange })

@@ -1,4 +1,5 @@
 import type { Column } from '../command.js'
+import { withTypedCommands } from '../lib/typed-program.js'
 import { printable, printableJson } from '../log/printable.js'
 
 /** Where a command's words go. */
@@ -10,7 +11,7 @@ export interface Output {
 /** The terminal, or whatever stands in its place. */
 export const standardOutput: Output = {
   out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
+  err: (text) => void process.stderr.write(withTypedCommands(text)),
 }
 
 /** Rows as JSON, or as a table whose columns are as wide as their widest cell. */

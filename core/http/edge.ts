@@ -35,7 +35,7 @@ export const requestId = (ctx: Context): string => String(ctx.state.id)
 /**
  * The outermost middleware: request id, security headers, refusal while draining, access log, and the one place
  * where errors become answers.
- * @param lacks whether a plugin does not run: then an address that nobody knows is no reason to give up
+ * @param lacks whether a plugin waits for its disk: an unknown address may be one of its, and gets 503 instead of 404
  */
 export function edge(log: Logger, draining: () => boolean, lacks = () => false): Middleware {
   return async (ctx, next) => {

@@ -31,7 +31,7 @@ export class Listeners {
   readonly #connections: Connections
   readonly #byPort = new Map<string, Listener>()
 
-  /** @param lacks whether a plugin does not run, whose addresses nobody knows */
+  /** @param lacks whether a plugin waits for its disk: unknown addresses may be its */
   constructor(settings: Settings, log: Logger, lacks: () => boolean = () => false) {
     this.#settings = settings
     this.#log = log

@@ -3,7 +3,6 @@ import type { Logger } from 'pino'
 import type { CommandRun, Commands, GivenCommands } from '../command.js'
 import type { CoreConfig } from '../config/core-options.js'
 import type { Config, Options } from '../config/option.js'
-import type { SugarError } from '../errors.js'
 import type { Bindable } from '../http/bind.js'
 import type { Collection, CollectionSpec, Collections, Doc } from '../store/contract.js'
 import type { AnyHook, Awaitable, Fold, Gate, News, TapFunction, TapOptions } from './hook.js'
@@ -67,11 +66,8 @@ export interface Context<
   every(seconds: number, job: () => Awaitable<void>): void
   /** Undone when the plugin stops or its start fails: last in, first out. */
   defer(undo: () => unknown): void
-  /**
-   * Asked by status and /health.
-   * @param check says what is wrong, or undefined; an error says that the plugin is *unavailable* until it is mended
-   */
-  health(what: string, check: () => Awaitable<string | SugarError | undefined>): void
+  /** Asked by status and /health. @param check says what is wrong, or undefined */
+  health(what: string, check: () => Awaitable<string | undefined>): void
   /** Says what a declared command does; not one with `here`, which says so itself. */
   command<K extends GivenCommands<M>>(name: K, run: CommandRun<M[K]>): void
 }

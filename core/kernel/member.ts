@@ -29,7 +29,7 @@ export interface PluginStatus {
 
 export interface HealthCheck {
   what: string
-  check: () => Awaitable<string | SugarError | undefined>
+  check: () => Awaitable<string | undefined>
 }
 
 /** An enabled plugin on its way through the lifecycle. */

@@ -106,11 +106,12 @@ export async function writeFileAtomic(
   }
 }
 
-/** The same for a small file, for code that cannot wait. @throws Error with the system's code */
+/** The same for a short text, for code that cannot wait. @throws Error with the system's code */
 export function writeFileAtomicSync(path: string, content: string): void {
   const part = `${path}.new`
   try {
-    writeFileSync(part, content, { mode: 0o600, flush: true })
+    rmSync(part, { force: true })
+    writeFileSync(part, content, { mode: 0o600, flag: 'wx', flush: true })
     renameSync(part, path)
     fsyncDirSync(dirname(path))
   } catch (error) {

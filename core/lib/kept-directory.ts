@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Settings } from '../config/settings.js'
 import { asError, SystemError, systemCode } from '../errors.js'
 import type { Probe } from '../probe.js'
+import { isFull } from './disk-fault.js'
 import { makeFolderSync } from './durable-file.js'
 import {
   type Identity,
@@ -178,6 +179,8 @@ export class DirectoryGuard {
       if (before.id === marker.id) return { is: 'known', identity: before }
       return wrong(this.#stranger(before, 'another identity'))
     }
+    if (before !== undefined && marker === 'damaged')
+      return wrong(this.#stranger(before, 'a damaged identity'))
     const entries = this.#entries()
     const isEmpty = entries === undefined || entries.every((entry) => unused.has(entry))
     if (before !== undefined)
@@ -217,7 +220,7 @@ export class DirectoryGuard {
     try {
       return readdirSync(this.path)
     } catch (error) {
-      if (systemCode(error) === 'ENOENT') return undefined
+      if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
       throw error
     }
   }
@@ -279,6 +282,3 @@ const isIdentity = (found: Identity | 'damaged' | undefined): found is Identity 
   found !== undefined && found !== 'damaged'
 
 const codeOf = (error: unknown): string => systemCode(error) ?? asError(error).message
-
-/** Out of room: what is there serves as before, and the next start tries again. */
-const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')

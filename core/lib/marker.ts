@@ -33,7 +33,7 @@ export const newId = (): string => randomBytes(16).toString('hex')
 /**
  * Reads an identity.
  * @returns undefined when the file does not exist; `damaged` when its content is not an identity
- * @throws Error of the system, but for ENOENT
+ * @throws Error of the system, but for ENOENT and ENOTDIR
  */
 export function readIdentity(path: string): Identity | 'damaged' | undefined {
   let file: number
@@ -41,7 +41,7 @@ export function readIdentity(path: string): Identity | 'damaged' | undefined {
     // A link could lead to the marker of another directory.
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
     if (systemCode(error) === 'ELOOP') return 'damaged'
     throw error
   }
@@ -76,8 +76,13 @@ export function writeIdentity(path: string, { directory, id, path: where }: Iden
 
 /** The stamp of a directory's marker; undefined when there is no marker. @throws Error of the system */
 export function stampOf(folder: string): Stamp | undefined {
-  const found = statSync(join(folder, markerName), { throwIfNoEntry: false })
-  return found && { dev: found.dev, ino: found.ino, ctimeMs: found.ctimeMs }
+  try {
+    const { dev, ino, ctimeMs } = statSync(join(folder, markerName))
+    return { dev, ino, ctimeMs }
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
+    throw error
+  }
 }
 
 export const isSameStamp = (a: Stamp | undefined, b: Stamp | undefined): boolean =>

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { createRequire, register } from 'node:module'
+import { createRequire, isBuiltin, register } from 'node:module'
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { isPath } from '../config/option.js'
@@ -17,6 +17,8 @@ export type Source = 'bundled' | 'package' | 'path'
 export interface Loaded {
   plugin: Plugin
   source: Source
+  /** Its main module. */
+  file: string
 }
 
 /** Names of the plugins that come with the server. */
@@ -46,7 +48,7 @@ export async function loadPlugin(word: string, base: string): Promise<Loaded> {
       cause,
     })
   }
-  return { plugin: checkShape(exported.default, file), source }
+  return { plugin: checkShape(exported.default, file), source, file }
 }
 
 function find(word: string, base: string): { file: string; source: Source } {
@@ -58,7 +60,9 @@ function find(word: string, base: string): { file: string; source: Source } {
     const file = join(bundle, word, 'plugin.js')
     tried.push(file)
     if (/^[a-z][a-z0-9-]*$/.test(word) && existsSync(file)) return { file, source: 'bundled' }
-    for (const folder of new Set([...modulesAbove(base), ...modulesAbove(house)])) {
+    // Debian has packages by the names of some of Node's own modules, where every program finds them.
+    const folders = isBuiltin(word) ? [] : [...modulesAbove(base), ...modulesAbove(house)]
+    for (const folder of new Set(folders)) {
       const path = join(folder, word)
       tried.push(path)
       const module = moduleAt(path)

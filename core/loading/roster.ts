@@ -10,6 +10,8 @@ import { bundledNames, type Loaded, loadPlugin, type Source } from './load.js'
 export interface Enlisted {
   name: string
   source: Source
+  /** Its main module, if it could be loaded. */
+  file?: string
   /** Absent when its module is no plugin. */
   plugin?: Plugin
   /** Why it cannot run. */
@@ -71,7 +73,7 @@ async function add(word: string, base: string, { members, problems }: Roster): P
     else members.push({ name: word, source: 'path', problem: problemOf(error) })
     return
   }
-  const { plugin, source } = loaded
+  const { plugin, source, file } = loaded
   const namesake = members.find(({ name }) => name === plugin.name)
   if (namesake?.source === source) {
     problems.push(listedTwice(plugin.name))
@@ -88,7 +90,7 @@ async function add(word: string, base: string, { members, problems }: Roster): P
     members.push({ name: word, source, problem: problemOf(error) })
     return
   }
-  members.push({ name: plugin.name, source, plugin })
+  members.push({ name: plugin.name, source, file, plugin })
 }
 
 export const listedTwice = (name: string): Problem =>

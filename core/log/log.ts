@@ -1,85 +1,67 @@
 import { writeSync } from 'node:fs'
 import { type Logger, pino } from 'pino'
+import { Destination } from './destination.js'
+import { Flood, type LeftOut } from './flood.js'
+import { type Kind, kindOf, pluginOf } from './kind.js'
 import { readable } from './readable.js'
+import { shorten } from './shorten.js'
 
 export type { Logger } from 'pino'
 
-/** Lines a second that get through; a flood says how much it was, and no more. */
-const linesPerSecond = 500
-const backlog = 1 << 20
-
 export interface Log {
   logger: Logger
-  /** Writes what is still waiting. Before the process ends. */
-  flush(): void
+  /** Writes what is still waiting, before the process ends. @returns when that is done, or after a second */
+  flush(): Promise<void>
 }
 
 /** The log on standard error: JSON lines, or readable ones for a terminal. */
 export function openLog(level: string, { tty } = { tty: process.stderr.isTTY === true }): Log {
-  const allow = limiter((count) => destination.write(`${lost(count)}\n`))
-  // Never waits for the reader: a stuck terminal or journal must not stop a school.
-  const stream = pino.destination({ fd: 2, sync: false, maxLength: backlog })
-  // A log that cannot be written, as on a full disk, must not either.
-  stream.on('error', () => undefined)
-  const destination = { write: (line: string) => void stream.write(tty ? readable(line) : line) }
+  const format = (line: string): string => (tty ? readable(line) : line)
+  // Node has opened it by now, so that it does not block where it is a pipe or a terminal.
+  const destination = new Destination(process.stderr.fd, (lost, code) => format(unwritten(lost, code)))
+  const flood = new Flood((left) => destination.write(format(leftOut(left))))
+  let current: Kind | undefined
   const logger = pino(
     {
       level,
       base: null,
       hooks: {
-        logMethod(args, method) {
-          if (allow()) method.apply(this, args)
+        logMethod(words, method, number) {
+          const kind = kindOf(pluginOf(this), number, pino.levels.labels[number] ?? '', words)
+          if (!flood.admit(kind)) return
+          current = kind
+          method.apply(this, words)
         },
       },
     },
-    destination,
+    {
+      write: (line: string) => {
+        if (current !== undefined) flood.charge(current, line.length)
+        destination.write(format(shorten(line)))
+      },
+    },
   )
   const flush = () => {
-    try {
-      stream.flushSync()
-    } catch {
-      // The reader has gone: there is nobody left to tell.
-    }
+    flood.tellNow()
+    return destination.flush()
   }
   return { logger, flush }
 }
 
-const lost = (count: number): string =>
-  JSON.stringify({
-    level: 40,
-    time: Date.now(),
-    msg: `${count} log lines were left out: too many in one second`,
-  })
+const warning = (facts: object, msg: string): string =>
+  `${JSON.stringify({ level: 40, time: Date.now(), ...facts, msg })}\n`
 
-/** @returns whether one more line may go out; tells how many did not, in the next second that has room */
-export function limiter(
-  tell: (lost: number) => void,
-  now = () => Date.now(),
-  most = linesPerSecond,
-): () => boolean {
-  let second = 0
-  let lines = 0
-  let left = 0
-  return () => {
-    const current = Math.floor(now() / 1000)
-    if (current !== second) {
-      second = current
-      lines = 0
-      if (left > 0) tell(left)
-      left = 0
-    }
-    lines += 1
-    if (lines <= most) return true
-    left += 1
-    return false
-  }
-}
+const leftOut = ({ lines, seconds, kinds }: LeftOut): string =>
+  warning({ kinds }, `${lines} log lines were left out in ${seconds} s: too many in one second`)
+
+const unwritten = (lost: number, code: string): string =>
+  warning({}, `${lost} log lines were left out: the log could not be written (${code})`)
 
 /** A last word when the log itself may not work. */
 export function lastWord(message: string): void {
   try {
     writeSync(2, `sugar-server: ${message}\n`)
   } catch {
-    // Nobody listens.
+    // Standard error takes nothing.
   }
 }

@@ -125,6 +125,12 @@ const verdicts = [
 function judge({ code, status, said }: Answer, path: string): void {
   const facts = status.split('\n').map((line) => /^\[GNUPG:\] ([A-Z_]+)(?: ([0-9A-F]+))?/.exec(line) ?? [])
   const words = new Map(facts.map(([, word = '', id = '']) => [word, id]))
+  // From GnuPG 2.4 on it says so, too, of a key that it has and may not use, as one that is made tomorrow by this clock.
+  const unknown = words.get('NO_PUBKEY')
+  const isKept = facts.some(
+    ([, word, id]) => word === 'KEY_CONSIDERED' && id?.endsWith(unknown ?? '') === true,
+  )
+  if (unknown !== undefined && isKept) words.delete('NO_PUBKEY')
   const [word, reason] = verdicts.find(([bad]) => words.has(bad)) ?? [
     undefined,
     'is not a detached signature',

@@ -32,10 +32,19 @@ export class ArchiveDirectory {
     return this.#guard.path
   }
 
+  get isAway(): boolean {
+    return this.#guard.problem() !== undefined
+  }
+
+  /** Whether what is there now was made ready. */
+  get isPrepared(): boolean {
+    return this.#prepared === this.#id
+  }
+
   /** Why nothing can be read or written now, if so. Costs one stat(). */
   problem(): SystemError | undefined {
     const away = this.#guard.problem()
-    if (away !== undefined || this.#prepared === this.#id) return away
+    if (away !== undefined || this.isPrepared) return away
     return new SystemError('UNAVAILABLE', `the backups in ${this.path} are being made ready`, {
       hint: 'wait a few seconds; if it stays so, see the log',
     })

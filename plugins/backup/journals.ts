@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import type { Users } from '../id/public.js'
+import type { Flag, Learner, Users } from '../id/public.js'
 import type { Archivist, Asking } from './archive/archivist.js'
 import type { Holding, SnapshotFacts } from './archive/holdings.js'
 import type { Result } from './archive/jobs.js'
@@ -31,7 +31,7 @@ export class KeptJournals implements Journals {
     await keeper.settled()
     const holdings = new Map((await archivist.run('holdings', {})).map((one) => [one.uid, one]))
     const rows: JournalStatus[] = []
-    const rowOf = (uid: string, nickname: string, serials: readonly string[]) => {
+    const rowOf = ({ uid, nickname, serials, flags }: Listed) => {
       const holding = holdings.get(uid)
       holdings.delete(uid)
       const doc = ledger.get(uid)
@@ -43,12 +43,13 @@ export class KeptJournals implements Journals {
         lastGood: (holding && (doc?.lastGood ?? holding.lastGood?.at)) ?? null,
         snapshots: holding?.snapshots ?? 0,
         bytes: doc?.history === undefined ? (holding?.newest?.bytes ?? 0) : shareOf(doc),
-        flags: flagsOf(doc, holding),
+        flags: flagsOf(doc, holding, flags),
       }
     }
-    for await (const { uid, nickname, serials } of users.all()) rows.push(rowOf(uid, nickname, serials))
+    for await (const learner of users.all()) rows.push(rowOf(learner))
     // Their registrations are gone, or joined to another learner's; their work is here.
-    for (const uid of [...holdings.keys()]) rows.push(rowOf(uid, ledger.get(uid)?.nickname ?? '', []))
+    for (const uid of [...holdings.keys()])
+      rows.push(rowOf({ uid, nickname: ledger.get(uid)?.nickname ?? '', serials: [], flags: [] }))
     return rows
   }
 
@@ -82,10 +83,20 @@ export class KeptJournals implements Journals {
   }
 }
 
+type Listed = Pick<Learner, 'uid' | 'nickname' | 'serials' | 'flags'>
+
+/** Flags of a registration that say something of backups. */
+const concerning: ReadonlySet<string> = new Set<Flag>(['shared-key', 'no-backup-address'])
+
 /** What the archive says counts more than notes that somebody may have lost with the store. */
-function flagsOf(doc: LedgerDoc | undefined, holding: Holding | undefined): string[] {
+function flagsOf(
+  doc: LedgerDoc | undefined,
+  holding: Holding | undefined,
+  registered: Learner['flags'],
+): string[] {
   const flags = new Set<string>(doc?.flags.map(({ flag }) => flag))
   if ((holding?.braked.length ?? 0) > 0) flags.add('mass-change')
+  for (const flag of registered) if (concerning.has(flag)) flags.add(flag)
   if (holding?.damaged !== undefined) flags.add('damaged')
   if (holding?.newest?.unconfirmed === true) flags.add('unconfirmed')
   if (holding?.newest?.incomplete !== undefined) flags.add('incomplete')

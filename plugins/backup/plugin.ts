@@ -11,6 +11,7 @@ import {
   path as pathOption,
   program,
   report,
+  rsyncHere,
   text,
 } from '../../core/api.js'
 import { Registration, Users } from '../id/public.js'
@@ -20,6 +21,7 @@ import { options } from './options.js'
 import { Journals } from './public.js'
 import { collections } from './session/ledger.js'
 import { rsyncTrial } from './session/runner.js'
+import { dsaKeys } from './transport/sshd/openssh.js'
 
 const place = { option: 'backup-path', inRoot: 'backup' }
 
@@ -48,6 +50,8 @@ export default definePlugin({
     program('tar', { package: 'tar' }),
     program('find', { package: 'findutils' }),
     program('sync', { package: 'coreutils' }),
+    rsyncHere,
+    dsaKeys,
     backupDirectory,
     program('prlimit', { package: 'util-linux' }),
     confinement(rsyncTrial),
@@ -142,18 +146,13 @@ export default definePlugin({
     },
   },
 
-  prepare({ config }) {
-    const problem = backupDirectory.guard(config).claim()
-    // Otherwise it runs, tells laptops to come again, and goes on when the disk is there.
-    if (problem !== undefined && config.strict) throw problem
-  },
-
   async start(ctx) {
     const { Service } = await import('./service.js')
     const service = await Service.open(ctx)
     const { desk } = service
 
     ctx.tap(Registration.enrol, (_, learner) => service.enrolment(learner), { required: true })
+    ctx.tap(Registration.leave, ({ uid }) => service.forget(uid))
     ctx.tap(report, () => ({ backup: service.status() }))
     ctx.tap(explain, (_, wanted) => service.explain(wanted))
     ctx.tap(greeting, (_, { program }) => ({

@@ -20,7 +20,7 @@ export interface JournalStatus {
   readonly snapshots: number
   /** Of the disk, in all: what the laptop sent last, its logs, and the history. Quotas bound it. */
   readonly bytes: number
-  /** `mass-change`, `over-quota`, `near-quota`, `snapshot-failed`, `damaged`, `unconfirmed`, `incomplete`; why, tell `flagged` and the log. */
+  /** `shared-key` and `no-backup-address` as registration says; `mass-change`, `over-quota`, `near-quota`, `snapshot-failed`, `damaged`, `unconfirmed`, `incomplete`; why, tell `flagged` and the log. */
   readonly flags: readonly string[]
 }
 

@@ -11,7 +11,7 @@ import {
   removeTree,
   type Story,
 } from '../../core/api.js'
-import type { Enrolment, Learner, Users } from '../id/public.js'
+import { adviceOn, type Enrolment, type Learner, type Users } from '../id/public.js'
 import { Admission } from './admission/admission.js'
 import { serveAdmission } from './admission/routes.js'
 import { Slots } from './admission/slots.js'
@@ -28,6 +28,7 @@ import type { options } from './options.js'
 import { Backup } from './public.js'
 import { Flusher } from './session/flusher.js'
 import { Keeper } from './session/keeper.js'
+import { forgetLearner } from './session/leave.js'
 import { type collections, Ledger } from './session/ledger.js'
 import { Marks } from './session/marks.js'
 import { Processes } from './session/processes.js'
@@ -91,8 +92,8 @@ export class Service {
   static async open(ctx: BackupContext): Promise<Service> {
     const guard = backupDirectory.guard(ctx.config)
     const layout = new Layout(guard.path)
-    const processes = new Processes(layout.root)
-    const marks = new Marks(layout.root)
+    const processes = new Processes(layout.root, { make: false })
+    const marks = new Marks(layout.root, { make: false })
     const ledger = await Ledger.open(ctx.store.ledger)
     const archive = new ArchiveDirectory(guard, async () => {
       const left = await processes.endAll()
@@ -151,6 +152,10 @@ export class Service {
       rules,
       log,
       quota,
+      sharing: async (uid) => {
+        const learner = await users.byUid(uid)
+        return learner?.flags.includes('shared-key') === true ? adviceOn('shared-key', learner) : undefined
+      },
       live: (uid) => layout.live(uid),
       grew: (added) => share.grew(added),
       tell: (kept) => ctx.tell(Backup.kept, kept),
@@ -207,7 +212,9 @@ export class Service {
         keeper.catchUp()
       })
     })
-    ctx.health('directory', () => archive.problem())
+    ctx.health('archive', () =>
+      archive.isAway || archive.isPrepared ? undefined : archive.problem()?.message,
+    )
     ctx.health('space', () => (archive.problem() === undefined ? facts.space() : undefined))
     ctx.health('room soon', () => share.warning())
     ctx.health('flush', () => this.#flusher.problem)
@@ -226,6 +233,11 @@ export class Service {
         'backup-port': String(this.#ctx.boundPort('httpd-port')),
       },
     }
+  }
+
+  /** Takes away all that is kept of a learner. */
+  forget(uid: string): Promise<void> {
+    return forgetLearner(uid, this.desk)
   }
 
   status(): Chapter {
@@ -288,7 +300,10 @@ export class Service {
   }
 
   async #openSshd(): Promise<void> {
-    const { openSshd } = await import('./transport/sshd/server.js')
+    const [{ openSshd }, { noDsa, takesDsa }] = await Promise.all([
+      import('./transport/sshd/server.js'),
+      import('./transport/sshd/openssh.js'),
+    ])
     const { config, log, on, every } = this.#ctx
     // A command with its doors shut serves no laptop.
     on('ready', async () => {
@@ -298,6 +313,7 @@ export class Service {
         sessions: this.#sessions,
         laptops: this.desk.users,
         log,
+        remark: (await takesDsa()) === false ? noDsa : undefined,
       })
       const file = config['backup-authorized-keys']
       if (file === '') return

@@ -1,6 +1,7 @@
 import type { Chapter } from '../../core/api.js'
 import { learnerOf } from './directory.js'
 import type { Shelves } from './documents.js'
+import { adviceOn } from './flags.js'
 import { isClaimedBy, keysOf, machinesOf } from './machines.js'
 import type { Learner } from './public.js'
 
@@ -27,6 +28,10 @@ export async function chapterOf(shelves: Shelves, learner: Learner): Promise<Cha
   }
   for (const { serial, uid } of claimed) {
     lines.push(`dispute    ${serial}  belongs to ${uid}; the same child? id alias ${learner.uid} ${uid}`)
+  }
+  for (const flag of ['shared-key', 'no-backup-address'] as const) {
+    for (const key of keys.filter(({ flags }) => flags.includes(flag)))
+      lines.push(`${flag === 'shared-key' ? 'shared key' : 'no backup'}  ${adviceOn(flag, key)}`)
   }
   const facts = {
     ...learner,

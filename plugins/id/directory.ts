@@ -1,8 +1,9 @@
 import { each } from '../../core/api.js'
 import type { Shelves, UserDoc } from './documents.js'
+import { flagsOf } from './flags.js'
 import { isSerialOfOne, isUuid, isUuidOfOne } from './identity.js'
 import { uidOf } from './key.js'
-import type { Flag, Key, Learner, Users } from './public.js'
+import type { Key, Learner, Users } from './public.js'
 
 const wholeUid = /^[0-9a-f]{40}$/
 const partOfUid = /^[0-9a-f]{6,39}$/
@@ -75,8 +76,5 @@ const present = (user: UserDoc | undefined): UserDoc[] => (user === undefined ? 
 /** A record as others see it. */
 export function learnerOf(user: UserDoc): Learner {
   const { uid, nickname, serials, uuids, keyType, pubkey, registeredAt, lastSeen } = user
-  const flags: Flag[] = []
-  if (user.aliasOf !== undefined) flags.push('alias')
-  if (user.conflicts.length > 0) flags.push('serial-conflict')
-  return { uid, nickname, serials, uuids, keyType, pubkey, registeredAt, lastSeen, flags }
+  return { uid, nickname, serials, uuids, keyType, pubkey, registeredAt, lastSeen, flags: flagsOf(user) }
 }

@@ -14,8 +14,12 @@ export interface UserDoc {
   lastSeen: string
   /** Serials that came with another key as well. */
   conflicts: string[]
+  /** What its laptop was not told, since the service did not run: it must register again. */
+  lacks?: 'backup'
   /** The learner that an operator joined this key to. */
   aliasOf?: string
+  /** It registered first with a serial of a demonstration, and never with another: it may leave by itself. */
+  demo?: true
 }
 
 /** A serial, and whose it is. */
@@ -41,7 +45,7 @@ export interface Shelves {
   machines: Collection<MachineDoc>
 }
 
-const users: CollectionSpec<UserDoc> = { key: 'uid', indexes: ['uuidKeys', 'aliasOf'] }
+const users: CollectionSpec<UserDoc> = { key: 'uid', indexes: ['uuidKeys', 'aliasOf', 'lacks'] }
 const machines: CollectionSpec<MachineDoc> = { key: 'serial' }
 const known: CollectionSpec<KnownDoc> = { key: 'entry' }
 

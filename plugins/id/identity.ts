@@ -8,6 +8,12 @@ const longestNickname = 1024
 const noSerial = 'SHF00000000'
 const noUuid = '00000000-0000-0000-0000-000000000000'
 
+/** The serials of demonstrations: no laptop has one of this form. */
+const demoSerial = /^DEMO[0-9A-F]{8}$/
+
+/** Whether a serial, in upper case, is one of a demonstration (`sugaroid demo`). */
+export const isDemoSerial = (serial: string): boolean => demoSerial.test(serial)
+
 /** Whether a serial names one machine. */
 export const isSerialOfOne = (serial: string): boolean => serial !== noSerial
 

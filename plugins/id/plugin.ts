@@ -7,6 +7,7 @@ import {
   integer,
   port,
   RequestError,
+  report,
   text,
 } from '../../core/api.js'
 import { Allowance } from './allowance.js'
@@ -14,6 +15,7 @@ import { Directory } from './directory.js'
 import { collections } from './documents.js'
 import { type Candidate, Registration, Users } from './public.js'
 import { Registry } from './registry.js'
+import { statusOf } from './status.js'
 
 const commands = () => import('./commands/commands.js')
 
@@ -30,7 +32,7 @@ export default definePlugin({
       default: 8080,
     }),
     'jabber-server': text({
-      help: 'Host that laptops use for presence and for their next registration; empty: this server.',
+      help: 'Host that laptops use for presence and for their next registration; empty: the name by which they found this server.',
       default: '',
       placeholder: 'HOST',
       form: { pattern: /^$|^(?=.{1,253}$)[A-Za-z0-9][A-Za-z0-9.-]*$/, says: 'a host name' },
@@ -81,16 +83,18 @@ export default definePlugin({
   async start(ctx) {
     const { config, log, store } = ctx
     // Imported here, so that commands which only read this object stay quick.
-    const [{ Reception }, { serveRpc }, { serveRest }] = await Promise.all([
+    const [{ Reception }, { serveRpc }, { serveRest }, { serveLeave }] = await Promise.all([
       import('./reception.js'),
       import('./rpc.js'),
       import('./rest.js'),
+      import('./leave.js'),
     ])
     const directory = new Directory(store)
     const registry = new Registry(store, new Allowance(config['registration-limit']))
-    const reception = new Reception(registry, directory, ctx, config['jabber-server'])
+    const reception = new Reception(registry, directory, ctx, config)
     serveRpc(ctx.http.listener('id-port'), reception, log)
     serveRest(ctx.http.router, reception, directory)
+    serveLeave(ctx.http.router, { shelves: store, ask: ctx.ask, log })
 
     if (config.registration !== 'open') ctx.tap(Registration.admit, (candidate) => admit(candidate))
     ctx.tap(explain, async (_, wanted) => {
@@ -99,6 +103,10 @@ export default definePlugin({
       const { chapterOf, chapterOfSeveral } = await commands()
       const [only] = found.length === 1 ? found : []
       return { id: only === undefined ? chapterOfSeveral(wanted, found) : await chapterOf(store, only) }
+    })
+    ctx.tap(report, async () => {
+      const id = await statusOf(store)
+      return id && { id }
     })
     ctx.tap(greeting, (_, { url, program }) => {
       const address = url('id')

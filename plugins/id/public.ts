@@ -16,11 +16,19 @@ export interface Learner {
   /** ISO 8601, UTC. */
   readonly registeredAt: string
   readonly lastSeen: string
-  /** `alias`: joined to another learner; `serial-conflict`: a serial came with two keys. */
   readonly flags: readonly Flag[]
 }
 
-export type Flag = 'alias' | 'serial-conflict'
+/**
+ * - alias: joined to another learner
+ * - serial-conflict: a serial came with two keys
+ * - shared-key: the key came from two XOs, as when a disk or stick was copied with the key on it
+ * - no-backup-address: its laptop registered while backup did not run, and must register again
+ * - demo: a demonstration's
+ */
+export type Flag = 'alias' | 'serial-conflict' | 'shared-key' | 'no-backup-address' | 'demo'
+
+export { adviceOn, separately } from './flags.js'
 
 /**
  * Who is registered. A learner whose laptop was replaced has several keys; an operator joined the newer ones to the
@@ -82,6 +90,11 @@ export const Registration = {
    * where an answer without them would be kept by the laptop and do harm, as an empty backupurl would.
    */
   enrol: fold<Enrolment, Learner>('id/enrol@1', { seconds }),
+  /**
+   * The learner of a demonstration leaves, and its registration is removed next: take away what you keep of it. Throw a
+   * RequestError where that cannot be done now; then it stays. May be asked again for one of whom nothing is left.
+   */
+  leave: gate<Learner>('id/leave@1', { seconds: 20 }),
   /** A laptop registered for the first time. */
   registered: news<Learner>('id/registered@1'),
 }

@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto'
-import { type Context, type DiskFault, diskFault, RequestError, StoreError } from '../../core/api.js'
+import {
+  type Context,
+  type DiskFault,
+  diskFault,
+  RequestError,
+  type Stored,
+  StoreError,
+} from '../../core/api.js'
 import { learnerOf } from './directory.js'
+import type { UserDoc } from './documents.js'
+import { addressOf, hostOf, type Reached } from './host.js'
 import { parseNickname, parseSerial, parseUuid } from './identity.js'
 import { parsePublicKey } from './key.js'
 import { type Candidate, type Enrolment, type Learner, Registration, type Users } from './public.js'
@@ -17,12 +26,21 @@ export interface Application {
   pubkey: unknown
   /** Network address that it came from. */
   address: string
+  /** How it reached this server. */
+  reached: Reached
 }
 
 /** What a registered laptop is told. */
 export interface Welcome {
   uid: string
   reply: Required<Pick<Enrolment, 'backupurl' | 'backuppath' | 'jabberserver'>> & Enrolment
+}
+
+/** Options that the reply depends on. */
+export interface ReceptionConfig {
+  readonly 'jabber-server': string
+  readonly hostname: string
+  readonly plugins: readonly string[]
 }
 
 type Hooks = Pick<Context<never, never, never, never, never>, 'ask' | 'gather' | 'tell' | 'log'>
@@ -32,13 +50,13 @@ export class Reception {
   readonly #registry: Registry
   readonly #users: Users
   readonly #hooks: Hooks
-  readonly #jabberServer: string
+  readonly #config: ReceptionConfig
 
-  constructor(registry: Registry, users: Users, hooks: Hooks, jabberServer: string) {
+  constructor(registry: Registry, users: Users, hooks: Hooks, config: ReceptionConfig) {
     this.#registry = registry
     this.#users = users
     this.#hooks = hooks
-    this.#jabberServer = jabberServer
+    this.#config = config
   }
 
   /** @throws RequestError whose text the child may see */
@@ -54,7 +72,7 @@ export class Reception {
   }
 
   async #register(application: Application): Promise<Welcome> {
-    const { serial, nickname, uuid, pubkey, address } = application
+    const { serial, nickname, uuid, pubkey, address, reached } = application
     const key = parsePublicKey(asText(pubkey, 'public key'))
     const candidate: Candidate = {
       uid: key.uid,
@@ -76,15 +94,20 @@ export class Reception {
       )
     }
     if (added) this.#hooks.tell(Registration.registered, learner)
-    return { uid: user.uid, reply: await this.#enrol(learner) }
+    const enrolled = await this.#enrol(learner)
+    await this.#noteBackup(user, { added, hasBackup: enrolled.backupurl !== '' })
+    return { uid: user.uid, reply: this.#replyOf(enrolled, reached) }
   }
 
   /** What a registered laptop was told. @returns undefined when it is not registered */
-  async recall(learner: Learner): Promise<Welcome & { stamp: string }> {
-    const reply = await this.#enrol(learner)
+  async recall(learner: Learner, reached: Reached): Promise<Welcome & { stamp: string }> {
+    const enrolled = await this.#enrol(learner)
+    const reply = this.#replyOf(enrolled, reached)
+    // The same by whatever name the laptop asks.
+    const told = { ...enrolled, jabberserver: enrolled.jabberserver || this.#config['jabber-server'] }
     // Clients register again when the stamp changes (docs/reference/protocols.md: registration, JSON REST).
     const stamp = createHash('sha1')
-      .update(JSON.stringify([learner.uid, reply]))
+      .update(JSON.stringify([learner.uid, told]))
       .digest('hex')
     return { uid: learner.uid, reply, stamp }
   }
@@ -92,7 +115,31 @@ export class Reception {
   async #enrol(learner: Learner): Promise<Welcome['reply']> {
     const enrolled = await this.#gathered(learner)
     // Sugar dies of a reply in which one of these is missing or no string (docs/reference/protocols.md: registration, XML-RPC).
-    return { backupurl: '', backuppath: '', jabberserver: this.#jabberServer, ...this.#sound(enrolled) }
+    return { backupurl: '', backuppath: '', jabberserver: '', ...this.#sound(enrolled) }
+  }
+
+  /**
+   * Sugar keeps `jabberserver` and registers there the next time: an empty one would erase the name by which the laptop
+   * has just found this server. So it is told that very name, unless an option or a plugin has another.
+   */
+  #replyOf(enrolled: Welcome['reply'], { host, localAddress }: Reached): Welcome['reply'] {
+    const { 'jabber-server': jabberServer, hostname } = this.#config
+    const own = hostname === defaultHostname ? (addressOf(localAddress) ?? hostname) : hostname
+    const jabberserver = enrolled.jabberserver || jabberServer || (hostOf(host) ?? own)
+    return { ...enrolled, jabberserver }
+  }
+
+  /**
+   * Sugar keeps `backupurl` too, and an empty one erases what it had. While backup does not run, a laptop that has one
+   * is told to come again; a new one is registered without, and listed until it registers again.
+   */
+  async #noteBackup(
+    user: Stored<UserDoc>,
+    { added, hasBackup }: { added: boolean; hasBackup: boolean },
+  ): Promise<void> {
+    if (hasBackup ? user.lacks === undefined : !this.#config.plugins.includes('backup')) return
+    if (!hasBackup && !added && user.lacks === undefined) throw laterAgain()
+    await kept(() => this.#registry.lacks(user.uid, hasBackup ? undefined : 'backup'))
   }
 
   async #gathered(learner: Learner): Promise<Enrolment> {
@@ -100,8 +147,7 @@ export class Reception {
       return await this.#hooks.gather(Registration.enrol, {}, learner)
     } catch (cause) {
       // Sugar would keep an empty address and never back up again: better to have it ask once more.
-      const message = 'the school server cannot say now where your work is kept; try again later'
-      throw new RequestError('UNAVAILABLE', message, { cause })
+      throw laterAgain(cause)
     }
   }
 
@@ -121,6 +167,16 @@ export class Reception {
     return sound
   }
 }
+
+/** The option `hostname` where nothing else was set. */
+const defaultHostname = 'schoolserver'
+
+const laterAgain = (cause?: unknown): RequestError =>
+  new RequestError(
+    'UNAVAILABLE',
+    'the school server cannot say now where your work is kept; try again later',
+    { cause },
+  )
 
 /** Keys of the reply that no plugin may set: they say how it went, and whose it is. */
 const ours = new Set(['success', 'error', 'uid'])

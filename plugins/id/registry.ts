@@ -1,7 +1,7 @@
-import { RequestError, type Stored, StoreError } from '../../core/api.js'
+import { type Change, RequestError, type Stored, StoreError } from '../../core/api.js'
 import { Allowance } from './allowance.js'
 import type { MachineDoc, Shelves, UserDoc } from './documents.js'
-import { isSerialOfOne } from './identity.js'
+import { isDemoSerial, isSerialOfOne } from './identity.js'
 import type { PublicKey } from './key.js'
 import { isClaimedBy } from './machines.js'
 import type { Candidate } from './public.js'
@@ -48,6 +48,15 @@ export class Registry {
    */
   register(candidate: Candidate, key: PublicKey): Promise<Registered> {
     return this.#turns.take(candidate.uid, () => this.#register(candidate, key))
+  }
+
+  /** Notes what the reply to a learner's laptop had to leave out; undefined when it lacked nothing. */
+  async lacks(uid: string, what: UserDoc['lacks']): Promise<void> {
+    const look = () => this.#shelves.users.get(uid)
+    await insistently(await look(), look, async (user) => {
+      if (user !== undefined && user.lacks !== what)
+        await this.#shelves.users.update(uid, user.rev, { lacks: what })
+    })
   }
 
   async #register(candidate: Candidate, key: PublicKey): Promise<Registered> {
@@ -201,14 +210,17 @@ function newUser(candidate: Candidate, key: PublicKey, now: string): UserDoc {
     registeredAt: now,
     lastSeen: now,
     conflicts: [],
+    // Only as long as it has no other: whoever knows a child's key must not make a demonstration of its learner.
+    ...(isDemoSerial(serial) && { demo: true as const }),
   }
 }
 
 /** What is new about a key that came again; undefined when nothing is. */
-function changeOf(user: UserDoc, candidate: Candidate): Partial<UserDoc> | undefined {
+function changeOf(user: UserDoc, candidate: Candidate): Change<UserDoc> | undefined {
   const { nickname, serial, uuid } = candidate
-  const change: Partial<UserDoc> = {}
+  const change: { -readonly [K in keyof Change<UserDoc>]: Change<UserDoc>[K] } = {}
   if (user.nickname !== nickname) change.nickname = nickname
+  if (user.demo === true && !isDemoSerial(serial)) change.demo = undefined
   if (!user.serials.includes(serial)) change.serials = [...user.serials, serial].slice(-mostAliases)
   if (!user.uuids.includes(uuid)) {
     change.uuids = [...user.uuids, uuid].slice(-mostAliases)

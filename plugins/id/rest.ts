@@ -1,5 +1,6 @@
 import type Router from 'koa-router'
 import { RequestError, readJson } from '../../core/api.js'
+import { reachedBy } from './host.js'
 import { isUuid } from './identity.js'
 import type { Learner, Users } from './public.js'
 import { applicationLimit, type Reception } from './reception.js'
@@ -17,7 +18,7 @@ export function serveRest(router: Router, reception: Reception, users: Users): v
         nickname: body.nickname,
         uuid: body.machine_uuid,
         pubkey: body.pubkey,
-        address: ctx.ip,
+        ...{ address: ctx.ip, reached: reachedBy(ctx) },
       })
       return { uid, ...reply }
     })
@@ -28,13 +29,14 @@ export function serveRest(router: Router, reception: Reception, users: Users): v
     ctx.body = await replying(async () => {
       const learner = await lookUp(users, uid, uuid)
       if (learner === undefined) return { registered: false }
-      const { reply, stamp } = await reception.recall(learner)
+      const { reply, stamp } = await reception.recall(learner, reachedBy(ctx))
       return { registered: true, 'jabber-url': reply.jabberserver, 'backup-url': reply.backupurl, stamp }
     })
   })
 }
 
-async function replying(work: () => Promise<object>): Promise<object> {
+/** A reply that says whether it went well; a refusal is one like any other. */
+export async function replying(work: () => Promise<object>): Promise<object> {
   try {
     return { success: 'OK', ...(await work()) }
   } catch (error) {

@@ -1,5 +1,6 @@
 import type Router from 'koa-router'
 import { clientText, type Logger, logFault, RequestError, readText, requestId } from '../../core/api.js'
+import { reachedBy } from './host.js'
 import { applicationLimit, type Reception } from './reception.js'
 import { decodeCall, encodeFault, encodeReply, Fault, methodNotFound, type Value } from './xmlrpc.js'
 
@@ -17,13 +18,13 @@ export function serveRpc(router: Router, reception: Reception, log: Logger): voi
     try {
       const { method, params } = decodeCall(body)
       if (method !== 'register') throw new Fault(methodNotFound, `there is no method ${method.slice(0, 80)}`)
-      ctx.body = encodeReply(await register(params, ctx.ip))
+      ctx.body = encodeReply(await register(params))
     } catch (error) {
       if (!(error instanceof Fault)) throw error
       ctx.body = encodeFault(error)
     }
 
-    async function register(params: readonly unknown[], address: string): Promise<Value> {
+    async function register(params: readonly unknown[]): Promise<Value> {
       try {
         const [serial, nickname, uuid, pubkey] = params
         if (params.length !== 4)
@@ -31,7 +32,10 @@ export function serveRpc(router: Router, reception: Reception, log: Logger): voi
             'REQUEST_INVALID',
             'register takes a serial, a nickname, a uuid and a public key',
           )
-        const { reply } = await reception.register({ serial, nickname, uuid, pubkey, address })
+        const { reply } = await reception.register({
+          ...{ serial, nickname, uuid, pubkey },
+          ...{ address: ctx.ip, reached: reachedBy(ctx) },
+        })
         return { success: 'OK', ...reply } as Value
       } catch (error) {
         const reference = requestId(ctx)

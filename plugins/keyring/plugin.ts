@@ -1,4 +1,5 @@
 import { choice, definePlugin, explain, flag, path, paths, report, text } from '../../core/api.js'
+import { keyringDirectory } from './directory.js'
 import { collections } from './documents.js'
 import { passphraseFile } from './keys/passphrase-probe.js'
 import { options } from './options.js'
@@ -32,7 +33,7 @@ export default definePlugin({
   options,
   provides: { keyring: Keyring },
   collections,
-  system: [passphraseFile],
+  system: [passphraseFile, keyringDirectory],
   commands: {
     list: { summary: 'List keys: what for, whether they sign, and in what state.', lists: true },
     generate: {

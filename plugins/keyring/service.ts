@@ -6,6 +6,7 @@ import { ClockGuard } from './clock/guard.js'
 import { HeldDelegations } from './delegations/held.js'
 import { Issuer } from './delegations/issue.js'
 import { PendingFile } from './delegations/pending.js'
+import { keyringDirectory } from './directory.js'
 import type { collections } from './documents.js'
 import { SchoolKeyring } from './keyring.js'
 import { readPassphrase } from './keys/passphrase.js'
@@ -47,13 +48,15 @@ export class Service {
   /** @throws SystemError when keys, audit log or delegations cannot be read */
   static async open(ctx: KeyringContext, now = () => new Date()): Promise<Service> {
     const { config, log } = ctx
-    const folder = join(config.root, 'keyring')
+    const directory = keyringDirectory.guard(config)
+    const folder = directory.path
     const scratch = join(folder, 'signing')
     // A server that was killed while bios-crypto signed left a private key there. Before all that may fail.
     await removeTree(scratch)
     const file = config['keyring-passphrase-file']
     const vault = await Vault.open(join(folder, 'keys'), {
       passphrase: file === '' ? undefined : await readPassphrase(file),
+      check: () => directory.check(),
     })
     // No key comes without a line of it.
     const audit = await Audit.open(join(folder, 'audit'), { now, isBegun: vault.list().length > 0 })
@@ -79,7 +82,8 @@ export class Service {
             scratch,
             vault,
           })
-    return new Service(ctx, { vault, audit, guard, held, notary: new Notary({ signer, audit, guard, log }) })
+    const notary = new Notary({ signer, audit, guard, log, away: () => directory.problem()?.message })
+    return new Service(ctx, { vault, audit, guard, held, notary })
   }
 
   private constructor(
@@ -102,9 +106,9 @@ export class Service {
     ctx.health('signatures', () => notary.trouble)
     ctx.health('audit log', () => this.#auditFault)
     ctx.on('ready', async () => {
-      await guard.saw(guard.now())
+      await this.#saw(ctx)
       await this.#readAudit(ctx)
-      ctx.every(hour, () => guard.saw(guard.now()))
+      ctx.every(hour, () => this.#saw(ctx))
       ctx.every(day, () => this.#readAudit(ctx))
     })
   }
@@ -117,6 +121,10 @@ export class Service {
     const serial = parseSerial(wanted.trim())
     const chapter = serial === undefined ? undefined : chapterOf(this, serial)
     return chapter === undefined ? undefined : { keyring: chapter }
+  }
+
+  async #saw({ config }: KeyringContext): Promise<void> {
+    if (keyringDirectory.guard(config).problem() === undefined) await this.guard.saw(this.guard.now())
   }
 
   async #readAudit({ log }: KeyringContext): Promise<void> {

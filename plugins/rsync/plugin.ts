@@ -1,4 +1,5 @@
-import { definePlugin, flag, greeting, keepsLinks, program, report, text } from '../../core/api.js'
+import { definePlugin, flag, greeting, keepsLinks, program, report, rsyncHere, text } from '../../core/api.js'
+import { publishablePath, rsyncDirectory } from './directory.js'
 import { collections } from './documents.js'
 import { options } from './options.js'
 import { Builds, Modules } from './public.js'
@@ -16,7 +17,11 @@ export default definePlugin({
   system: [
     keepsLinks({ option: 'rsync-root', inRoot: 'rsync' }),
     program('rsync', { package: 'rsync' }),
+    rsyncHere,
     program('tar', { package: 'tar' }),
+    program('prlimit', { package: 'util-linux' }),
+    publishablePath,
+    rsyncDirectory,
   ],
   commands: {
     refresh: {

@@ -1,13 +1,7 @@
 import { join } from 'node:path'
-import {
-  type Chapter,
-  type Context,
-  type Logger,
-  makeFolderSync,
-  SystemError,
-  systemCode,
-} from '../../core/api.js'
+import type { Chapter, Context, Logger } from '../../core/api.js'
 import { Shelf } from './builds/shelf.js'
+import { rsyncDirectory } from './directory.js'
 import type { collections } from './documents.js'
 import type { Front } from './front/front.js'
 import { serve } from './front/serve.js'
@@ -39,12 +33,13 @@ export class Service {
 
   /** Makes it ready for commands, and for laptops once the sockets are bound. */
   static async open(ctx: RsyncContext): Promise<Service> {
-    const folder = ctx.config['rsync-root'] || join(ctx.config.root, 'rsync')
-    make(folder)
+    const directory = rsyncDirectory.guard(ctx.config)
+    const folder = directory.path
+    const check = () => directory.check()
     const { config, store, log } = ctx
-    const modules = await Registry.open({ root: config.root, folder, published: store.published, log })
+    const modules = await Registry.open({ root: config.root, folder, published: store.published, check, log })
     const builds = await Shelf.open({
-      ...{ root: folder, builds: store.builds, modules, log },
+      ...{ root: folder, builds: store.builds, modules, check, log },
       packed: config['rsync-packed'] || join(folder, 'xobuilds-packed'),
       treeLimit: config['rsync-tree-limit'] * million,
     })
@@ -67,17 +62,5 @@ export class Service {
 
   status(): Chapter {
     return statusOf(this.modules, this.front, this.builds.notes())
-  }
-}
-
-/** @throws SystemError NOT_WRITABLE */
-function make(folder: string): void {
-  try {
-    makeFolderSync(folder)
-  } catch (cause) {
-    throw new SystemError('NOT_WRITABLE', `rsync-root: ${folder} cannot be made (${systemCode(cause)})`, {
-      hint: 'give this user the directory, or set rsync-root to another',
-      cause,
-    })
   }
 }

@@ -14,10 +14,11 @@ const atATime = () => availableParallelism() + 1
  * Runs each file, and prints a line about each when it has ended.
  * @param files paths, in the order in which they begin
  * @param options.deadline milliseconds for each file
- * @param options.after called with each result; the file counts as running until it is done
+ * @param options.envOf what the environment of a file has besides this process's, by its place in the list
+ * @param options.after called when a file has ended, with its place in the list, before the next begins
  * @returns {Promise<import('./run-file.mjs').FileResult[]>} without their output
  */
-export async function runFiles(files, { deadline = patience, env = process.env, after } = {}) {
+export async function runFiles(files, { deadline = patience, envOf = () => ({}), after } = {}) {
   const waiting = [...files]
   const results = []
   const stop = new AbortController()
@@ -30,14 +31,15 @@ export async function runFiles(files, { deadline = patience, env = process.env, 
   for (const signal of signals) process.on(signal, interrupted)
   const work = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const number = files.indexOf(file)
       const result = await runFile(file, {
         deadline,
         // The deadline of one test, where the test sets none: tap's own is 30 s.
-        env: { TAP_TIMEOUT: String(deadline / 2000), ...env },
+        env: { TAP_TIMEOUT: String(deadline / 2000), ...process.env, ...envOf(number) },
         signal: stop.signal,
       })
       console.log(report(result))
-      await after?.(result)
+      await after?.(number)
       results.push({ ...result, tap: '', errors: '' })
     }
   }

@@ -28,7 +28,7 @@ export async function serialOf(given: LaptopGiven): Promise<string> {
   if (serial === undefined) {
     throw new HomeError(
       `${home} is no XO, so it has no serial that stays`,
-      'write --serial SN, or make it an XO: sugaroid register --xo',
+      'write --serial SN, or make it an XO: "sugaroid register --xo"',
     )
   }
   if (/^[A-Z]{3}[0-9A-F]{8}$/.test(serial)) return serial

@@ -98,7 +98,7 @@ export async function backUp(home: string, options: BackupOptions = {}): Promise
   await findPrograms()
   const account = await openAccount(home, options.server)
   if (!(await isDirectory(datastoreOf(home)))) {
-    throw new HomeError(`there is no Journal in ${home}`, 'make one: sugaroid journal --entries 100')
+    throw new HomeError(`there is no Journal in ${home}`, 'make one: "sugaroid journal --entries 100"')
   }
   const denied = await permission(home, account, options)
   if (denied) return denied

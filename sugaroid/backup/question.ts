@@ -43,10 +43,17 @@ export function plain(body: Buffer): string {
     .slice(0, 300)
 }
 
-/** Asks once, and gives up after 8 s. Facts: docs/reference/protocols.md: backup, Asking for permission. */
-export async function askPermission(server: Server, path: string): Promise<Answer> {
+/**
+ * Asks once, and gives up after 8 s. Facts: docs/reference/protocols.md: backup, Asking for permission.
+ * @param method HEAD only asks: no slot is kept for who does not mean to come
+ */
+export async function askPermission(
+  server: Server,
+  path: string,
+  method: 'GET' | 'HEAD' = 'GET',
+): Promise<Answer> {
   try {
-    const request = { server, method: 'GET', path, headers: { Accept: '*/*' } } as const
+    const request = { server, method, path, headers: { Accept: '*/*' } } as const
     const reply = await within({}, (signal) => exchange(request, signal))
     const seconds = parseRetryAfter(reply.retryAfter, Date.now())
     switch (reply.status) {

@@ -44,7 +44,7 @@ export async function restoreJournal(home: string, options: RestoreOptions = {})
   if ((await namesIn(directory)).length > 0) {
     throw new HomeError(
       `${directory} is not empty, and a Journal is never overwritten`,
-      'restore beside it with --to DIR, or lose it first: sugaroid journal --wipe',
+      'restore beside it with --to DIR, or lose it first: "sugaroid journal --wipe"',
     )
   }
   makeFolders(dirname(directory))

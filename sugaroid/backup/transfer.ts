@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { isIPv6 } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import type { Account } from './account.js'
 
 /** How an rsync ended. */
@@ -15,11 +16,17 @@ const mostSaid = 4000
 /** rsync's own exit code for a signal. */
 const interrupted = 20
 
+/** The client in code, for a key that the ssh of this machine cannot use. */
+const ownShell = fileURLToPath(new URL('../bin/remote-shell.js', import.meta.url))
+
+/** A word of rsync's -e, whatever the path to it holds (rsync(1), option --rsh). */
+const quoted = (word: string): string => `'${word.replaceAll("'", "''")}'`
+
 /**
  * The remote shell for rsync's -e. rsync splits the text at spaces, so there is nothing in it that a user or a
- * server has written but a checked user name and a number: the files are named relative to the laptop's home.
+ * server has written but a checked user name and a number; the files are named relative to the laptop's home.
  */
-export function remoteShell({ identity, place }: Account, user?: string): string {
+export function remoteShell({ place, shell }: Account, user?: string): string {
   const options = [
     'IdentitiesOnly=yes',
     'BatchMode=yes',
@@ -27,11 +34,12 @@ export function remoteShell({ identity, place }: Account, user?: string): string
     'UserKnownHostsFile=known_hosts',
     'LogLevel=ERROR',
     'ConnectTimeout=30',
-    // Every Sugar has a key of this type, and no ssh uses it unasked; to newer ones the very name is an error.
-    ...(identity.keyName === 'ssh-dss' ? ['PubkeyAcceptedAlgorithms=+ssh-dss'] : []),
+    // Every Sugar has a key of this type, and no ssh uses it unasked; to OpenSSH 10 the very name is an error.
+    ...(shell === 'ssh with DSA' ? ['PubkeyAcceptedAlgorithms=+ssh-dss'] : []),
   ]
+  const program = shell === 'own' ? `${quoted(process.execPath)} ${quoted(ownShell)}` : 'ssh'
   return [
-    'ssh -F /dev/null -i default/owner.key',
+    `${program} -F /dev/null -i default/owner.key`,
     ...options.map((option) => `-o ${option}`),
     `-p ${place.ssh.port}`,
     ...(user === undefined ? [] : [`-l ${user}`]),

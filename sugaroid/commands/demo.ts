@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineCommand } from '../command.js'
-import { laptopsDay, StepFailed } from '../demo.js'
+import { farewell, laptopsDay, StepFailed } from '../demo.js'
 import { exit } from '../exit.js'
 import { ports } from '../laptop.js'
 import { numberOption } from '../options.js'
@@ -14,13 +14,18 @@ export const command = defineCommand({
   options: {
     server: { value: 'HOST[:PORT]', help: 'where registration listens (default: 127.0.0.1:8080)' },
     entries: { value: 'N', help: 'how many entries the Journal has (default: 100)' },
+    keep: {
+      help: "keep the laptop's home and its learner on the server; else both are taken away at the end",
+    },
   },
   async run(given, terminal) {
     const server = parseServer(given.server ?? '127.0.0.1', ports.xmlrpc)
     const entries = numberOption('entries', given.entries ?? '100', { least: 1, most: 100_000 })
     const home = await mkdtemp(join(tmpdir(), 'sugaroid-demo-'))
     const waiting = (seconds: number) => terminal.print(`the server is busy: waiting ${seconds} s`)
-    for (const { name, run } of laptopsDay(home, { server, entries, waiting })) {
+    const settling = () => terminal.print('the server takes its snapshot: waiting until it has')
+    const day = laptopsDay(home, { server, entries, waiting, settling })
+    for (const { name, run } of given.keep ? day : [...day, farewell(home, server)]) {
       const started = performance.now()
       try {
         const happened = await run()
@@ -33,8 +38,9 @@ export const command = defineCommand({
         return exit.PROTOCOL
       }
     }
-    await rm(home, { recursive: true, force: true })
     terminal.print('All that was lost is back.')
+    if (given.keep) terminal.print(`The laptop's home is ${home}; its learner stays registered.`)
+    else await rm(home, { recursive: true, force: true })
     return exit.OK
   },
 })

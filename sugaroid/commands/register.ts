@@ -53,7 +53,10 @@ export const command = defineCommand({
     server: { value: 'HOST[:PORT]', help: "the school server (default: where Sugar's settings point to)" },
     ...common,
     nick: { value: 'NAME', help: 'the nickname; kept' },
-    key: { value: 'TYPE', help: `the key to make when there is none: ${keyTypes.join(', ')} (default: dsa)` },
+    key: {
+      value: 'TYPE',
+      help: `the key to make when there is none: ${keyTypes.join(', ')} (default: dsa as Sugar, rsa where ssh has no DSA)`,
+    },
     xo: { help: 'be an XO: keep serial and uuid; other machines make up new ones each time' },
     serial: { value: 'SN', help: "the XO's serial; implies --xo" },
     uuid: { value: 'UUID', help: "the XO's uuid; implies --xo" },

@@ -26,6 +26,7 @@ import { loadPlugin } from '../../core/loading/load.js'
 import { makePlan } from '../../core/loading/plan.js'
 import { type Enlisted, enlist } from '../../core/loading/roster.js'
 import { plugin } from '../support/core/boot-plugins.js'
+import { runs } from '../support/rounds.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const isRoot = process.getuid?.() === 0
@@ -498,7 +499,7 @@ t.test('options', async (t) => {
         const again = option.read(option.write(value), { base: '/elsewhere' })
         return JSON.stringify(again) === JSON.stringify(value) && typeof again === typeof value
       })
-      t.doesNotThrow(() => fc.assert(property, { numRuns: 1000, seed: 7 }))
+      t.doesNotThrow(() => fc.assert(property, runs(1000)))
       t.ok(taken > 0)
       if (kind !== 'list') t.ok(refused > 0)
       t.end()

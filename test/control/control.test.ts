@@ -22,6 +22,9 @@ import {
 } from '../../core/control/frames.js'
 import { openControl, socketPath } from '../../core/control/server.js'
 import { boot } from '../../core/testing.js'
+import { runs } from '../support/rounds.js'
+
+t.setTimeout(300_000)
 
 async function folderFor(t: Pick<Test, 'teardown'>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sugar-control-'))
@@ -210,7 +213,7 @@ t.test('frames', async (t) => {
           })
         return same && (await reader.line()) === undefined
       }),
-      { numRuns: 300 },
+      runs(300),
     )
   })
 

@@ -13,6 +13,8 @@ import rsync from '../../plugins/rsync/plugin.js'
 import upgrade from '../../plugins/upgrade/plugin.js'
 import { parseServer, ports, registerLaptop } from '../../sugaroid/index.js'
 
+t.setTimeout(300_000)
+
 const home = fileURLToPath(new URL('../../..', import.meta.url))
 
 t.test('the sample settings and the reference say what the code says', (t) => {

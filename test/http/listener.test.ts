@@ -11,6 +11,7 @@ import { definePlugin, port, RequestError, readJson, readText, StoreError } from
 import { Connections } from '../../core/http/connections.js'
 import { Listener, times } from '../../core/http/listener.js'
 import { boot } from '../../core/testing.js'
+import { until } from '../support/core/server-process.js'
 
 const silent = pino({ level: 'silent' })
 const never = new AbortController().signal
@@ -338,12 +339,17 @@ t.test('headers without end are refused', async (t) => {
   t.equal((await fetch(`${url}/hello`)).status, 200)
 })
 
-/** A server that answers at once on `/`, after a while on `/slow`, and reads bodies. */
+/** A server that answers at once on `/`, on `/slow` when it is let, and reads bodies. */
 async function crowded(t: Test, most: number) {
+  let letSlow: (() => void) | undefined
+  let accepted = 0
   const server = createServer((asked, answer) => {
     asked.on('error', () => undefined)
-    if (asked.url === '/slow') setTimeout(() => answer.end('slow'), 1500)
+    if (asked.url === '/slow') letSlow = () => answer.end('slow')
     else asked.resume().on('end', () => answer.end('hello'))
+  })
+  server.on('connection', () => {
+    accepted += 1
   })
   const connections = new Connections(silent, most)
   connections.watch(server)
@@ -358,7 +364,13 @@ async function crowded(t: Test, most: number) {
     const asked = wire(t, port, { text: head('GET', '/', 'Connection: close'), from })
     return statusOf(await asked.closed)
   }
-  return { connections, port, hello }
+  return {
+    ...{ connections, port, hello },
+    /** Waits until so many connections have come. */
+    come: (count: number) => until(() => accepted >= count, `${count} connections`),
+    slowIsAsked: () => until(() => letSlow !== undefined, 'the slow request'),
+    letSlow: () => letSlow?.(),
+  }
 }
 
 t.test('fifteen hundred half-open connections from one address do not keep others out', async (t) => {
@@ -380,24 +392,26 @@ t.test('fifteen hundred half-open connections from one address do not keep other
 })
 
 t.test('the greediest address gives up its oldest, and work under way is left alone', async (t) => {
-  const { port, hello } = await crowded(t, 20)
+  const { port, hello, come, slowIsAsked, letSlow } = await crowded(t, 20)
   const working = wire(t, port, { text: head('GET', '/slow', 'Connection: close'), from: '127.0.0.2' })
   const modest = Array.from({ length: 4 }, () => wire(t, port, { from: '127.0.0.3' }))
-  await sleep(200)
+  await slowIsAsked()
+  await come(5)
   const greedy = Array.from({ length: 60 }, () => wire(t, port, { from: '127.0.0.2' }))
-  await sleep(300)
+  await come(65)
   t.equal(await hello(), 200)
   t.equal(modest.filter(({ socket }) => socket.destroyed).length, 0, 'who takes little keeps it')
-  t.ok(greedy.filter(({ socket }) => socket.destroyed).length >= 40)
+  await until(() => greedy.filter(({ socket }) => socket.destroyed).length >= 40, 'the oldest to go')
+  letSlow()
   t.match(await working.closed, 'slow', 'the request that was being answered')
 })
 
 t.test('requests whose bodies never come hold no place that another needs', async (t) => {
-  const { port, hello } = await crowded(t, 20)
+  const { port, hello, come } = await crowded(t, 20)
   const stuck = Array.from({ length: 40 }, () =>
     wire(t, port, { text: `${head('POST', '/', 'Content-Length: 1000')}x`, from: '127.0.0.2' }),
   )
-  await sleep(300)
+  await come(40)
   for (let n = 0; n < 5; n += 1) t.equal(await hello(), 200)
   t.ok(
     stuck.some(({ socket }) => !socket.destroyed),
@@ -423,7 +437,7 @@ t.test('with 64 file descriptors it turns connections away, and does not fall', 
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
   const port = Number(line.toString())
   const crowd = Array.from({ length: 300 }, (_, n) => wire(t, port, { from: `127.0.0.${2 + (n % 5)}` }))
-  await sleep(300)
+  await until(() => crowd.some(({ socket }) => socket.destroyed), 'some to be turned away')
   const asked = wire(t, port, { text: head('GET', '/hello', 'Connection: close') })
   t.equal(statusOf(await asked.closed), 200)
   for (const { socket } of crowd) socket.destroy()
@@ -432,7 +446,8 @@ t.test('with 64 file descriptors it turns connections away, and does not fall', 
 })
 
 t.test('draining', async (t) => {
-  let release: () => void = () => undefined
+  let release: (() => void) | undefined
+  let hung = 0
   const routes = (router: Router) => {
     echo(router)
     router.get('/slow', async (ctx) => {
@@ -441,7 +456,10 @@ t.test('draining', async (t) => {
       })
       ctx.body = 'done'
     })
-    router.get('/hung', () => new Promise(() => undefined))
+    router.get('/hung', () => {
+      hung += 1
+      return new Promise(() => undefined)
+    })
   }
 
   await t.test('idle connections, and those that never spoke, are closed at once', async (t) => {
@@ -470,10 +488,10 @@ t.test('draining', async (t) => {
   await t.test('a request under way is answered, and its connection closed behind it', async (t) => {
     const { listener, port } = await listen(t, routes)
     const asked = wire(t, port, { text: head('GET', '/slow') })
-    await sleep(200)
+    await until(() => release !== undefined, 'the request')
     const drained = listener.drain(never)
     await sleep(100)
-    release()
+    release?.()
     const answer = await asked.closed
     t.match(answer, /200 OK.*connection: close.*done/is)
     await drained
@@ -495,23 +513,28 @@ t.test('draining', async (t) => {
 
   await t.test('a request that hangs is given up after the limit', async (t) => {
     const { listener, port } = await listen(t, routes)
-    const hung = wire(t, port, { text: head('GET', '/hung') })
-    await sleep(200)
+    const asked = wire(t, port, { text: head('GET', '/hung') })
+    await until(() => hung > 0, 'the request')
     await listener.drain(AbortSignal.timeout(300))
-    t.equal(await hung.closed, '')
+    t.equal(await asked.closed, '')
     await listener.drain(never)
   })
 
   await t.test('a house with a hung request stops when its drain-seconds are over', async (t) => {
+    let isAsked = false
     const hanging = definePlugin({
       name: 'hanging',
       api: 1,
       summary: 'Never answers.',
-      start: (ctx) => void ctx.http.router.get('/hung', () => new Promise(() => undefined)),
+      start: (ctx) =>
+        void ctx.http.router.get('/hung', () => {
+          isAsked = true
+          return new Promise(() => undefined)
+        }),
     })
     const school = await boot({ plugins: [hanging], settings: { 'drain-seconds': '1' } })
     const hung = wire(t, Number(new URL(await school.url('httpd')).port), { text: head('GET', '/hung') })
-    await sleep(200)
+    await until(() => isAsked, 'the request')
     await school.dispose()
     t.equal(await hung.closed, '')
   })

@@ -5,6 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { Pipelines } from '../../core/http/pipelines.js'
+import { runs } from '../support/rounds.js'
 
 /** A server that answers with what it was asked and sent, and counts the requests that it has begun. */
 async function serving(t: Test) {
@@ -99,7 +100,7 @@ t.test('however requests are cut into pieces, they are understood', async (t) =>
       const paths = texts.map((text) => text.split(' ')[1])
       return JSON.stringify(client.answers.map((answer) => answer.split('|')[0])) === JSON.stringify(paths)
     }),
-    { numRuns: 40 },
+    runs(40),
   )
 })
 

@@ -158,7 +158,11 @@ t.test('a plugin that is not found is told with every place that was tried', asy
 })
 
 t.test("Node's own modules are no plugins", async (t) => {
-  const folder = await temporaryDirectory(t)
+  // Not even where there is a package by the name of one, as Debian has some for all programs.
+  const folder = await laidOut(t, {
+    'node_modules/punycode/package.json': '{ "type": "module", "exports": "./out.js" }',
+    'node_modules/punycode/out.js': source('punycode'),
+  })
   for (const word of ['fs', 'node:fs', 'punycode']) {
     const { members, problems } = await enlisted(folder, word)
     t.same(members, [])

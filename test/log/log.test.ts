@@ -1,30 +1,7 @@
 import t from 'tap'
-import { limiter } from '../../core/log/log.js'
 import { printable, printableJson } from '../../core/log/printable.js'
 import { readable } from '../../core/log/readable.js'
-
-t.test('a flood of lines is cut off each second, and how much is told in the next', (t) => {
-  let now = 0
-  const lost: number[] = []
-  const allow = limiter(
-    (count) => void lost.push(count),
-    () => now,
-    3,
-  )
-  const tried = () => Array.from({ length: 10 }, allow).filter(Boolean).length
-  t.equal(tried(), 3)
-  t.same(lost, [], 'nothing is said while it goes on')
-  now = 1000
-  t.equal(tried(), 3)
-  t.same(lost, [7])
-  now = 5000
-  t.equal(allow(), true)
-  t.same(lost, [7, 7])
-  now = 6000
-  allow()
-  t.same(lost, [7, 7], 'nor where nothing was left out')
-  t.end()
-})
+import { shorten } from '../../core/log/shorten.js'
 
 t.test('no text moves the cursor, turns the direction of writing or ends a line', (t) => {
   const nasty = 'a\u001b[2Jb\u009bc\u202ed\ne\u2028\ud800'
@@ -34,5 +11,20 @@ t.test('no text moves the cursor, turns the direction of writing or ends a line'
   const line = readable(JSON.stringify({ level: 40, time: 0, plugin: 'id', msg: nasty, serial: nasty }))
   t.match(line, /^\d\d:\d\d:\d\d warn {2}id: a\\u001b/)
   t.equal(line.split('\n').length, 2, 'one line stays one line')
+  t.end()
+})
+
+t.test('a line that is too long is cut, and is still JSON', (t) => {
+  const line = (facts: object) => `${JSON.stringify({ level: 50, time: 1, msg: 'it failed', ...facts })}\n`
+  const usual = line({ path: 'x'.repeat(2000) })
+  t.equal(shorten(usual), usual)
+  const long = shorten(line({ err: { message: '\u{1f600}'.repeat(500_000), stack: 'y'.repeat(5000) } }))
+  t.match(JSON.parse(long), {
+    msg: 'it failed',
+    err: { message: /… \(1000000 characters\)$/, stack: /… \(5000 characters\)$/ },
+  })
+  t.ok(long.length < 3000)
+  const many = Object.fromEntries(Array.from({ length: 5000 }, (_, n) => [`fact${n}`, n]))
+  t.match(JSON.parse(shorten(line(many))), { level: 50, msg: 'it failed', characters: /^\d+$/ })
   t.end()
 })

@@ -7,6 +7,7 @@ import t from 'tap'
 import { RequestError } from '../../core/api.js'
 import { type Named, parseManifest } from '../../core/medium/manifest.js'
 import { sha1sum } from '../support/core/signed-stick.js'
+import { runs } from '../support/rounds.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 const parse = (content: string | Buffer): Named[] => [
@@ -133,7 +134,7 @@ t.test('whatever the bytes are, no name comes out that leads anywhere else or st
         )
       )
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
   t.ok(accepted > 0, 'some of them are manifests')
   t.end()

@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { appendFileSync, readlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import {
-  chmod,
   mkdir,
   open as openFile,
   readdir,
@@ -18,7 +17,6 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { RequestError } from '../../core/api.js'
-import { PlainFile } from '../../core/medium/plain-file.js'
 import { limit, namesIn, open, refusal, sha1sum, stickWith } from '../support/core/signed-stick.js'
 import { lacks } from '../support/needs.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
@@ -345,28 +343,6 @@ t.test('a stick can be taken out at any time: nothing of it is kept open', async
     'and what is asked for then is not found',
   )
 })
-
-t.test(
-  'a stick that this user may not read, and one that the system cannot, say which they are',
-  async (t) => {
-    const stick = await stickWith(t, { 'leases.sig': 'act01' })
-    const isRoot = process.geteuid?.() === 0
-    await chmod(stick, 0)
-    if (isRoot) process.seteuid?.(65534)
-    try {
-      t.equal(await refusal(open(stick)), `REFUSED: ${stick} cannot be read (EACCES)`)
-      const hint = await open(stick).catch(({ hint }: RequestError) => hint)
-      t.match(hint, 'mount the stick')
-    } finally {
-      if (isRoot) process.seteuid?.(0)
-      await chmod(stick, 0o700)
-    }
-    // Where nothing is mapped, reading fails as a bad sector does.
-    const memory = await PlainFile.open('/proc/self/mem', limit)
-    t.teardown(() => memory.close())
-    t.equal(await refusal(memory.whole()), 'DAMAGED: /proc/self/mem cannot be read (EIO)')
-  },
-)
 
 t.test('a name that is not UTF-8 is a stranger like another', async (t) => {
   const stick = await stickWith(t, { 'leases.sig': 'act01' })

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 
 const home = fileURLToPath(new URL('../../..', import.meta.url))
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const runner = join(home, 'scripts', 'tests', 'run.mjs')
 

@@ -14,6 +14,10 @@ import { keptOf } from '../../core/store/nedb/kept.js'
 import { NedbStore } from '../../core/store/nedb/store.js'
 import { conformance } from '../support/core/store-conformance.js'
 import { needs } from '../support/needs.js'
+import { seed } from '../support/rounds.js'
+import { seededRandom } from '../support/seeded-random.js'
+
+t.setTimeout(300_000)
 
 interface Paper {
   id: string
@@ -266,11 +270,12 @@ t.test('killed ten times in the middle of its work, it has everything it acknowl
   const folder = await folderFor(t)
   const kept: string[] = []
   const revs = new Map<string, number>()
+  const random = seededRandom(seed)
   for (let round = 0; round < 10; round += 1) {
     const prefix = `r${round}`
     const child = start(['forever', folder, prefix])
     let heard = 0
-    const dies = 20 + Math.floor(Math.random() * 300)
+    const dies = 20 + Math.floor(random() * 300)
     child.stdout?.on('data', (bytes: Buffer) => {
       heard += bytes.toString().split('\n').length - 1
       if (heard > dies) child.kill('SIGKILL')

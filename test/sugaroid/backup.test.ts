@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -22,15 +21,18 @@ import {
   wipeJournal,
 } from '../../sugaroid/index.js'
 import { needs } from '../support/needs.js'
+import { opensshHasDsa } from '../support/openssh.js'
+import { runs } from '../support/rounds.js'
 import { canned, reply, struct, sugaroid } from '../support/sugaroid/fake-servers.js'
 import { close, enrol, school, user } from '../support/sugaroid/sshd-school.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 const go = 'HTTP/1.1 200 OK'
 const unchanged = 'HTTP/1.1 204 No Content'
 const busy = (after?: string) =>
   `HTTP/1.1 503 Service Unavailable${after === undefined ? '' : `\r\nRetry-After: ${after}`}`
-const knowsDsa = spawnSync('ssh', ['-Q', 'key'], { encoding: 'utf8' }).stdout?.includes('ssh-dss')
 
 const equipped = (t: Test) =>
   needs(t, 'rsync', 'rsync') && needs(t, 'ssh', 'openssh-client') && needs(t, 'sshd', 'openssh-server')
@@ -45,7 +47,7 @@ t.test('a Journal goes to the server, changes go after it, and all comes back as
     t,
     at,
     join(await temporaryDirectory(t), "a child's home"),
-    knowsDsa ? 'dsa' : 'rsa',
+    opensshHasDsa ? 'dsa' : 'rsa',
   )
   const datastore = datastoreOf(home)
   await makeJournal(datastore, { entries: 25, megabytes: 1 })
@@ -323,7 +325,7 @@ t.test('no URL of a server becomes more than one harmless argument', async (t) =
       )
       return plain && !path.startsWith('/') && !path.split('/').includes('..') && ssh.port > 0
     }),
-    { numRuns: 3000 },
+    runs(3000),
   )
   t.pass('3000 URLs')
 })

@@ -16,6 +16,8 @@ import {
 import { program } from '../support/sugaroid/served-build.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 const at = ({ host, port }: Peer) => `${host}:${port}`
 
 t.test('a laptop registers, and says what Sugar would show and what it got', async (t) => {

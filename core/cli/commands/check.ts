@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { ControlClient } from '../../control/client.js'
+import { socketPathProblem } from '../../control/server.js'
 import { exit, type Problem, problemOf, SugarError, SystemError, systemCode } from '../../errors.js'
 import type { HouseStatus } from '../../house.js'
 import { hasOwnStore, storeDirectory } from '../../lib/directories.js'
+import { withTypedCommands } from '../../lib/typed-program.js'
 import type { Plan } from '../../loading/plan.js'
 import { able } from '../../loading/roster.js'
 import { printable, printableJson } from '../../log/printable.js'
@@ -22,16 +25,18 @@ export const check: HouseCommand = {
       ...(await machine(plan)),
     ]
     const well = problems.length === 0
+    const found = await told(plan)
     if (json) {
       const names = plan.members.map(({ name }) => name)
-      output.out(`${printableJson({ ok: well, files, plugins: names, problems })}\n`)
+      output.out(`${printableJson({ ok: well, files, plugins: names, machine: found, problems })}\n`)
     } else {
+      for (const line of found) output.out(`machine   ${printable(line)}\n`)
       for (const file of files) output.out(`settings  ${printable(file)}\n`)
       for (const { name, problem } of plan.members)
         output.out(`plugin    ${printable(name)}${problem ? ': cannot run' : ''}\n`)
       for (const { message, hint } of problems) {
         output.out(`PROBLEM   ${printable(message)}\n`)
-        if (hint !== undefined) output.out(`          ${printable(hint)}\n`)
+        if (hint !== undefined) output.out(`          ${printable(withTypedCommands(hint))}\n`)
       }
       output.out(
         well ? 'all is well\n' : `${problems.length} ${problems.length === 1 ? 'problem' : 'problems'}\n`,
@@ -39,6 +44,13 @@ export const check: HouseCommand = {
     }
     return well ? exit.ok : exit.failure
   },
+}
+
+/** What there is on the machine that is worth a line. */
+async function told({ members }: Plan): Promise<string[]> {
+  const probes = new Set(able(members).flatMap(({ system }) => system))
+  const lines = await Promise.all([...probes].map((probe) => probe.tell?.()))
+  return lines.filter((line) => line !== undefined)
 }
 
 /** What the machine lacks: programs, directories, free ports. */
@@ -54,6 +66,8 @@ async function machine({ members, settings }: Plan): Promise<Problem[]> {
   const found = await Promise.all(probes.map((probe) => probe.look(settings)))
   const problems = found.flatMap((problem) => (problem === undefined ? [] : [problemOf(problem)]))
   if (existsSync(root) && problems.length === 0) problems.push(...unfit(root))
+  const socket = socketPathProblem(join(root, 'run'))
+  if (socket !== undefined) problems.push(problemOf(socket))
   const host = String(settings.get('host'))
   const ours = await portsInUse(root)
   for (const { name } of settings.all()) {

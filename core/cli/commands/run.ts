@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
 import type { Output } from '../../control/output.js'
 import { exit } from '../../errors.js'
 import { greeting } from '../../greeting.js'
 import type { House } from '../../house.js'
+import { quoted, typedProgram } from '../../lib/typed-program.js'
 import type { Log } from '../../log/log.js'
 import { printable } from '../../log/printable.js'
 import { version } from '../../version.js'
@@ -16,11 +18,16 @@ export const run: HouseCommand = {
     if (plan.problems.length > 0) return reportProblems(plan.problems, output)
     process.umask(0o077)
     // Imported only now: no other command needs the whole house.
-    const [{ openLog, lastWord }, { House }] = await Promise.all([
+    const [{ openLog, lastWord }, { House }, { watchOver }] = await Promise.all([
       import('../../log/log.js'),
       import('../../house.js'),
+      import('../../watchdog/watchdog.js'),
     ])
     const log = openLog(String(plan.settings.get('log-level')))
+    const homes = plan.members.flatMap(({ name, file }) =>
+      file === undefined ? [] : [{ plugin: name, url: pathToFileURL(file).href }],
+    )
+    watchOver(homes, log.logger)
     const house = new House(plan, log)
     // A plugin that calls process.exit() must not make it look like an end in order.
     const cutShort = () => {
@@ -33,7 +40,7 @@ export const run: HouseCommand = {
       // Told to stop meanwhile, it ends even where a plugin never finishes its start.
       await Promise.race([house.start({ listen: true }), ended])
     } catch (error) {
-      log.flush()
+      await log.flush()
       process.off('exit', cutShort)
       return reportThrown(error, output)
     }
@@ -54,9 +61,9 @@ function untilStopped(house: House, log: Log, done: () => void): Promise<number>
   return new Promise((resolve) => {
     const stop = (why: string) => {
       log.logger.info(`${why}: stopping`)
-      void house.stop().then((errors) => {
+      void house.stop().then(async (errors) => {
         log.logger.info('stopped')
-        log.flush()
+        await log.flush()
         done()
         resolve(errors.length === 0 ? exit.ok : exit.failure)
       })
@@ -79,8 +86,8 @@ function untilStopped(house: House, log: Log, done: () => void): Promise<number>
         { err },
         'an exception that nobody caught: the server ends, so that it can be started afresh',
       )
-      void Promise.race([house.stop(), house.stop(), sleep(2000)]).then(() => {
-        log.flush()
+      void Promise.race([house.stop(), house.stop(), sleep(2000)]).then(async () => {
+        await log.flush()
         done()
         process.exit(exit.software)
       })
@@ -102,22 +109,15 @@ async function greet(house: House, output: Output): Promise<void> {
       lines.push(`  ${name} is ${state}: ${[message, hint].filter(Boolean).join('; ')}`)
   }
   const said: Record<string, readonly string[]> = {
-    ...(await house.kernel.hooks.gather(greeting, {}, { url, program })),
+    ...(await house.kernel.hooks.gather(greeting, {}, { url, program: typedProgram })),
     health: [`${url('httpd')}/health`],
-    next: [`${program('sugar-server')} status --root ${quoted(house.root)}`],
+    next: [`${typedProgram('sugar-server')} status --root ${quoted(house.root)}`],
   }
   const width = Math.max(...Object.keys(said).map((name) => name.length), 8)
   for (const [name, told] of Object.entries(said))
     for (const line of told) lines.push(`  ${name.padEnd(width)} ${line}`)
   output.out(`${lines.map(printable).join('\n')}\n`)
 }
-
-/** npm puts the programs of a clone where only npx finds them; installed ones are on the path. */
-const program = (name: string): string => (process.env.npm_lifecycle_event === 'start' ? `npx ${name}` : name)
-
-/** A word as a shell takes it. */
-const quoted = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 
 /** An address under which this machine reaches itself. */
 function local(host: string): string {

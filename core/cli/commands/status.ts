@@ -3,6 +3,7 @@ import { ControlClient } from '../../control/client.js'
 import { listing, type Output } from '../../control/output.js'
 import { exit, SugarError } from '../../errors.js'
 import type { HouseStatus } from '../../house.js'
+import { withTypedCommands } from '../../lib/typed-program.js'
 import { printable, printableJson } from '../../log/printable.js'
 import { version } from '../../version.js'
 import type { HouseCommand } from '../command.js'
@@ -48,7 +49,10 @@ function show(
         { title: 'PLUGIN', text: ({ name }) => name },
         { title: 'STATE', text: ({ state }) => state },
         { title: 'MS', text: ({ ms }) => String(ms) },
-        { title: 'WHY', text: ({ message, hint }) => [message, hint].filter(Boolean).join('; ') },
+        {
+          title: 'WHY',
+          text: ({ message, hint }) => withTypedCommands([message, hint].filter(Boolean).join('; ')),
+        },
       ],
       false,
     ),

@@ -13,7 +13,7 @@ export function choose(shelf: Shelf, at?: string): string {
   const newest = ids.at(-1)
   if (newest === undefined) throw new RequestError('NOT_FOUND', 'there is no snapshot yet')
   if (at === 'latest') return newest
-  if (at === undefined) return ids.findLast((id) => shelf.held(id).some(({ by }) => by === 'brake')) ?? newest
+  if (at === undefined) return heldInstead(shelf, ids) ?? newest
   if (ids.includes(at)) return at
   const end = endOf(at)
   const found = ids.findLast((id) => Date.parse(timeAt(shelf, id)) < end)
@@ -21,6 +21,13 @@ export function choose(shelf: Shelf, at?: string): string {
   throw new RequestError('NOT_FOUND', `there is no snapshot of ${at} or before`, {
     hint: `the oldest is ${ids[0]}; "sugar-server backup snapshots USER" lists them`,
   })
+}
+
+/** What was there before most of a Journal went. Of two laptops that back up in turns it would be the other one's. */
+function heldInstead(shelf: Shelf, ids: readonly string[]): string | undefined {
+  const braked = ids.findLast((id) => shelf.held(id).some(({ by }) => by === 'brake'))
+  const isInTurns = braked !== undefined && shelf.held(braked).some(({ inTurns }) => inTurns === true)
+  return isInTurns ? undefined : braked
 }
 
 /** When a snapshot was taken; its id says it too, but for one that was taken by a clock that was set back. */

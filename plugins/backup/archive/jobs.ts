@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { removeTree } from '../../../core/api.js'
+import { removeTree, systemCode } from '../../../core/api.js'
 import { type Located, locate } from '../history/locate.js'
 import { type Past, searchPast } from '../history/search-past.js'
 import type { Found, Query } from '../journal/search.js'
@@ -17,6 +17,7 @@ import { type History, weighHistory } from './history.js'
 import { type Holding, holdingsOf, type SnapshotFacts, snapshotsOf } from './holdings.js'
 import type { Transfer } from './incomplete.js'
 import type { KeepRules } from './keeping.js'
+import { boundHolds } from './kinds.js'
 import { datastore, documents, type Layout } from './layout.js'
 import { list } from './listing.js'
 import { Objects } from './objects.js'
@@ -58,6 +59,8 @@ export interface Jobs {
   /** What a learner's history takes; with a limit, what is too old for it goes. */
   history: Job<{ uid: string; limit?: number | undefined }, History>
   verify: Job<{ uids?: readonly string[]; repair: boolean }, Verified>
+  /** Removes all that is kept of a learner. The caller has the learner's turn. */
+  forget: Job<{ uid: string }, void>
   /** Removes files of a live tree that are damaged. The caller has the learner's turn. */
   discard: Job<{ uid: string; rotten: readonly Rotten[] }, void>
   entries: Job<Which & { query: Query }, Found & { snapshot: string }>
@@ -87,6 +90,7 @@ export const exclusive: ReadonlySet<JobName> = new Set([
   'hold',
   'release',
   'discard',
+  'forget',
 ])
 
 /** Ids of snapshots. */
@@ -109,6 +113,7 @@ export interface EntryFacts {
 
 /** Work that needs no room on the disk, and perhaps makes some. */
 export const roomless: ReadonlySet<JobName> = new Set([
+  'forget',
   'distrust',
   'prune',
   'sweep',
@@ -193,7 +198,11 @@ export function jobsOf(layout: Layout): Jobs {
         { ...liveOf(layout, uid), unconfirmed },
         transfer,
       )
-      if (taken.fresh && taken.held === undefined && !unconfirmed) recover(layout, uid, taken.header.id)
+      if (!taken.fresh) return taken
+      if (taken.held === undefined) {
+        if (!unconfirmed) recover(layout, uid, taken.header.id)
+      } else if (boundHolds(layout, uid, taken.held.id, taken.header.id))
+        return { ...taken, held: { ...taken.held, inTurns: true } }
       return taken
     },
     async adopt({ uid, folder, directory, at, isNewest }, progress) {
@@ -229,6 +238,14 @@ export function jobsOf(layout: Layout): Jobs {
     size: () => sizeOfObjects(layout),
     history: ({ uid, limit }) => weighHistory(layout, uid, limit, (id) => pins.has(`${uid}/${id}`)),
     verify: ({ uids, repair }, progress) => verify(layout, progress, { repair, ...(uids && { uids }) }),
+    async forget({ uid }) {
+      // Out of everybody's way in one step each: a start after a crash removes the rest.
+      const away = join(layout.scratch, `forgotten-${randomUUID()}`)
+      await mkdir(away, { mode: 0o700 })
+      await moveIfThere(layout.snapshots(uid), join(away, 'snapshots'))
+      await moveIfThere(layout.live(uid), join(away, 'live'))
+      await removeTree(away)
+    },
     discard({ uid, rotten }) {
       discard(layout, uid, rotten)
       // A damaged file that a power cut brings back has its old time: the laptop would not send it anew.
@@ -275,6 +292,14 @@ async function move(from: string, to: string): Promise<void> {
   if ((mode & 0o200) === 0) await chmod(from, mode | 0o200)
   await rename(from, to)
   if ((mode & 0o200) === 0) await chmod(to, mode)
+}
+
+async function moveIfThere(from: string, to: string): Promise<void> {
+  try {
+    await move(from, to)
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+  }
 }
 
 /** Whether nothing has come from a learner's laptop so far but what was taken over. */

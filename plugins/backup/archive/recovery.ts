@@ -1,8 +1,7 @@
-import { Brake } from './brake.js'
 import { Bundles } from './bundles.js'
+import { hasMostOf } from './kinds.js'
 import type { Layout } from './layout.js'
 import { Objects } from './objects.js'
-import { rowsOf } from './rows.js'
 import { Shelf } from './shelf.js'
 
 /**
@@ -15,13 +14,6 @@ export function recover(layout: Layout, uid: string, now: string): void {
   const braked = shelf.ids().filter((id) => id !== now && shelf.held(id).some(({ by }) => by === 'brake'))
   const bundles = new Bundles(new Objects(layout.objects))
   for (const id of braked) {
-    const before = shelf.read(id)
-    const brake = new Brake()
-    for (const row of rowsOf(bundles, before)) brake.was(row.path, row)
-    for (const row of rowsOf(bundles, shelf.read(now))) {
-      brake.here(row.path, row.type === 'file')
-      brake.is(row.path, row)
-    }
-    if (brake.upheaval() === undefined) shelf.release(id, 'brake')
+    if (hasMostOf(bundles, shelf.read(now), shelf.read(id))) shelf.release(id, 'brake')
   }
 }

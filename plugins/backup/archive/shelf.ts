@@ -15,6 +15,8 @@ export interface Hold {
   /** The brake holds what was there before most of a Journal went. */
   readonly by: 'brake' | 'operator'
   readonly why: string
+  /** The Journal went back and forth between two states by then: two laptops back up with one key. */
+  readonly inTurns?: true
 }
 
 // That it is there is enough: a hold is never lost for want of its reason.
@@ -84,9 +86,10 @@ export class Shelf {
     }
     try {
       const all = [JSON.parse(text)].flat() as Hold[]
-      const holds = all.map(({ by, why }) => ({
+      const holds = all.map(({ by, why, inTurns }) => ({
         by: by === 'brake' ? by : ('operator' as const),
         why: String(why),
+        ...(inTurns === true && { inTurns }),
       }))
       return holds.length > 0 ? holds : [lostHold]
     } catch {

@@ -23,7 +23,12 @@ export interface Taken {
   /** Whether it is new: a Journal that is as it was needs none. */
   readonly fresh: boolean
   /** What was held because this one lacks most of it. */
-  readonly held?: { readonly id: string; readonly upheaval: Upheaval }
+  readonly held?: {
+    readonly id: string
+    readonly upheaval: Upheaval
+    /** The Journal goes back and forth between two states. */
+    readonly inTurns?: true
+  }
   /** What the session left out, in words. */
   readonly incomplete?: string
 }

@@ -1,10 +1,11 @@
 import type { Call, Column } from '../../../core/api.js'
+import { adviceOn } from '../../id/public.js'
 import type { JournalStatus } from '../public.js'
 import type { Desk } from './desk.js'
 import { age, amount } from './text.js'
 
 /** `backup list`: everyone, who has waited longest for a good backup first. */
-export async function list({ journals, ledger }: Desk, call: Call): Promise<void> {
+export async function list({ journals, ledger, users }: Desk, call: Call): Promise<void> {
   const rows = (await journals.list()).sort((a, b) => ((a.lastGood ?? '') < (b.lastGood ?? '') ? -1 : 1))
   const now = new Date()
   const columns: readonly Column<JournalStatus>[] = [
@@ -19,10 +20,18 @@ export async function list({ journals, ledger }: Desk, call: Call): Promise<void
   call.list(rows, columns)
   for (const { uid, flags } of rows) {
     for (const flag of flags) {
-      const why = ledger.get(uid)?.flags.find((one) => one.flag === flag)?.why
+      const noted = ledger.get(uid)?.flags.find((one) => one.flag === flag)?.why
+      const why = (await registered(users, uid, flag)) ?? noted
       call.note(`${uid.slice(0, 12)} ${flag}: ${why ?? 'see "backup snapshots"'}${adviceFor(flag, uid)}`)
     }
   }
+}
+
+/** What registration says of a flag: it names the serials. */
+async function registered(users: Desk['users'], uid: string, flag: string): Promise<string | undefined> {
+  const learner = await users.byUid(uid)
+  const own = learner?.flags.find((one) => one === flag)
+  return learner && own && adviceOn(own, learner)
 }
 
 function adviceFor(flag: string, uid: string): string {

@@ -81,7 +81,9 @@ async function restorePart(desk: Desk, call: Restore, uid: string, part: Part): 
   const [entry, ...more] = entries ?? []
   if (stick !== undefined) {
     const { names, empty } = stick
-    print(`${to}: ${names.length} entries, ${amount(bytes)} of snapshot ${snapshot}`)
+    print(
+      `${to}: ${names.length === 1 ? '1 entry' : `${names.length} entries`}, ${amount(bytes)} of snapshot ${snapshot}`,
+    )
     for (const name of names.slice(0, mostNames)) print(`  ${name}`)
     if (names.length > mostNames) print(`  and ${names.length - mostNames} more`)
     if (empty > 0) note(`entries without content, which lie there as empty files: ${empty}`)

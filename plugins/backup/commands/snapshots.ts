@@ -55,7 +55,7 @@ export async function release(
   const id = options.at === '' ? undefined : options.at
   const { released, held } = await desk.archivist.run('release', { uid, id })
   const [left] = await desk.archivist.run('holdings', { uids: [uid] })
-  if ((left?.braked.length ?? 0) === 0) await desk.ledger.lower(uid, 'mass-change')
+  if ((left?.braked.length ?? 0) === 0) await desk.ledger.lower(uid, 'mass-change', 'shared-key')
   if (released.length > 0) print(`released ${released.join(', ')} of ${uid}`)
   else
     print(id === undefined ? `the brake holds nothing of ${uid}` : `nothing of ${uid} was on hold by ${id}`)

@@ -7,7 +7,7 @@ import { type EntryRows, layoutOf } from './layout.js'
 import { pngOf } from './preview.js'
 import { propertiesOf } from './properties.js'
 import { propertiesJson } from './properties-json.js'
-import { textOf } from './text.js'
+import { secondsOf, textOf } from './text.js'
 
 // FAT counts years from 1980, to 2107. Sugar sorts what is on a stick by these times.
 const earliest = Date.UTC(1980, 0, 2) / 1000
@@ -92,7 +92,9 @@ function* partsOf(
     taken.add(foldedName(name))
     facts.names.push(name)
     if (data === undefined) facts.empty += 1
-    const seconds = Math.min(Math.max(data?.seconds ?? earliest, earliest), latest)
+    const changed =
+      secondsOf(textOf(properties.get('timestamp') ?? Buffer.alloc(0), 64)) || (data?.seconds ?? 0)
+    const seconds = Math.min(Math.max(changed, earliest), latest)
     const part = (path: string, content: Buffer): Part => ({
       ...{ type: 'file', path: Buffer.from(path).toString('latin1'), mode: 0o644, seconds, nanos: 0 },
       ...{ size: content.length, content },

@@ -1,4 +1,4 @@
-import { RequestError } from '../../../core/api.js'
+import { lettersOf, RequestError } from '../../../core/api.js'
 
 /**
  * What a laptop may ask of our rsync. A word is taken as it came or refused: the letters frame what follows on the
@@ -106,8 +106,6 @@ const refusedOptions: Readonly<Record<string, string>> = {
   'write-devices': inPlace,
 }
 
-// The letter e carries what the client's protocol can do: `.iLsfxCIvu`; before a release also its version.
-const letterWord = /^-([A-Za-z]*?)(e\d{0,3}\.\d{0,3}[A-Za-z]{0,20})?$/
 const blockSize = /^-B\d{1,6}$/
 
 /** @throws RequestError REFUSED when a word is not one of those that may be passed on */
@@ -119,16 +117,7 @@ export function checkOption(word: string): void {
 
 /** Whether a word that may be passed on makes it a trial (`-n`, `--list-only`). */
 export function asksForTrial(word: string): boolean {
-  return lettersOf(word).given.includes('n') || word === '--list-only'
-}
-
-/**
- * The letters of a word that may be passed on, and what stands after the letter e: what the client can do, such as
- * `.iLsfxCIvu`; undefined without that letter.
- */
-export function lettersOf(word: string): { readonly given: string; readonly client: string | undefined } {
-  const [, given = '', client] = letterWord.exec(word) ?? []
-  return { given, client: client?.slice(1) }
+  return lettersOf(word)?.given.includes('n') === true || word === '--list-only'
 }
 
 function checkLong(word: string): void {
@@ -143,11 +132,9 @@ function checkLong(word: string): void {
 }
 
 function checkLetters(word: string): void {
-  const [matched, given = '', peer] = letterWord.exec(word) ?? []
-  if (matched === undefined || (given === '' && peer === undefined)) {
-    throw refused(word, 'it is not one that rsync sends')
-  }
-  for (const letter of given) {
+  const known = lettersOf(word)
+  if (known === undefined) throw refused(word, 'it is not one that rsync sends')
+  for (const letter of known.given) {
     if (letters.has(letter)) continue
     throw refused(`-${letter}`, refusedLetters[letter] ?? 'it is not one that a backup needs')
   }
@@ -166,13 +153,13 @@ export const refused = (option: string, reason: string): RequestError =>
  * letter e. An older one ends with 23 on the laptop, and ours with 0.
  */
 export const tellsOfErrors = (options: readonly string[]): boolean =>
-  options.some((word) => letterWord.exec(word)?.[2] !== undefined)
+  options.some((word) => lettersOf(word)?.client !== undefined)
 
 const leavesOut = /^--(?:existing|ignore-existing|max-size|min-size)/
 
 /** Whether everything that the client lists is to be here afterwards, so that their bytes can be compared. */
 export const takesAll = (options: readonly string[]): boolean => {
-  const given = options.map((word) => letterWord.exec(word)?.[1] ?? '').join('')
+  const given = options.map((word) => lettersOf(word)?.given ?? '').join('')
   return given.includes('l') && !given.includes('u') && !options.some((word) => leavesOut.test(word))
 }
 

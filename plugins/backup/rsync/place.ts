@@ -3,7 +3,7 @@ import { RequestError } from '../../../core/api.js'
 export type Direction = 'push' | 'pull'
 
 /** Where a path of a laptop leads. */
-export type Place = Live | Snapshot | Marker
+export type Place = Live | Snapshot | Listing | Marker
 
 /** What stands in a learner's own directory, below the name that was typed. */
 interface Below {
@@ -25,6 +25,11 @@ export interface Snapshot extends Below {
   readonly kind: 'snapshot'
   /** As commands print it. */
   readonly id: string
+}
+
+/** The names of the snapshots, as directories without content; pulls only. */
+export interface Listing {
+  readonly kind: 'snapshots'
 }
 
 /** The empty file that old laptops send when all else is done; pushes only. */
@@ -70,13 +75,14 @@ export function placeOf(path: string, direction: Direction): Place {
     return { kind, name, rest, slash }
   }
   if (name !== 'snapshots') throw refused('there is no directory of this name')
-  const [id = '', ...below] = rest
+  const [id, ...below] = rest
   if (direction === 'push') throw refused('snapshots cannot be changed')
+  if (id === undefined) return { kind: 'snapshots' }
   if (!snapshotId.test(id)) throw refused('this is not the name of a snapshot')
   return { kind: 'snapshot', id, rest: below, slash }
 }
 
 const refused = (reason: string): RequestError =>
   new RequestError('REFUSED', reason, {
-    hint: 'there are datastore-current, documents and power-logs; and to fetch, also snapshots/NAME',
+    hint: 'there are datastore-current, documents and power-logs; and to fetch, also snapshots/NAME; snapshots/ lists their names',
   })

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { asError, diskFault, type Logger, SugarError } from '../../../core/api.js'
+import { separately } from '../../id/public.js'
 import type { Archivist } from '../archive/archivist.js'
 import type { Transfer } from '../archive/incomplete.js'
 import type { KeepRules } from '../archive/keeping.js'
@@ -29,6 +30,8 @@ interface Parts {
   log: Logger
   /** Bytes that one learner may have; 0: any number. */
   quota: number
+  /** What makes it likely that two laptops back up as this learner, and what to do. */
+  sharing?(uid: string): Promise<string | undefined>
   /** Of a learner's live tree. */
   live(uid: string): string
   /** A snapshot added so many bytes to the disk. */
@@ -44,6 +47,9 @@ const betweenSweeps = 3_600_000
 
 /** Share of a quota from which the learner is warned. */
 const near = 0.8
+
+const inTurns = (uid: string): string =>
+  `the Journal goes back and forth between two states, as when two laptops have the same key; ${separately(uid.slice(0, 12))}; "backup snapshots" and "backup restore --at" give what each of them sent, "backup release" ends this flag`
 
 /** Sees to it that what a session brought gets into a snapshot, now or later. */
 export class Keeper {
@@ -206,9 +212,12 @@ export class Keeper {
     const { archivist, ledger, log } = this.#parts
     if (held !== undefined) {
       const { kind, before, removed, rewritten } = held.upheaval
-      const why = `${removed} of ${before} ${kind} were gone and ${rewritten} rewritten; ${held.id} is on hold`
+      const sharing = held.inTurns === true ? inTurns(uid) : await this.#parts.sharing?.(uid)
+      const told = sharing === undefined ? '' : `; ${sharing}`
+      const why = `${removed} of ${before} ${kind} were gone and ${rewritten} rewritten; ${held.id} is on hold${told}`
       log.warn({ uid, snapshot: id, held: held.id }, `most of the Journal of ${uid} changed: ${why}`)
       await ledger.raise(uid, 'mass-change', why)
+      if (held.inTurns === true) await ledger.raise(uid, 'shared-key', inTurns(uid))
       return
     }
     const isFlagged = ledger.get(uid)?.flags.some(({ flag }) => flag === 'mass-change') === true

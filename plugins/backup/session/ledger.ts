@@ -9,6 +9,7 @@ import {
 
 export type FlagName =
   | 'mass-change'
+  | 'shared-key'
   | 'near-quota'
   | 'over-quota'
   | 'snapshot-failed'
@@ -92,6 +93,12 @@ export class Ledger {
   async lower(uid: string, ...names: FlagName[]): Promise<void> {
     if (this.get(uid)?.flags.some(({ flag }) => names.includes(flag)) !== true) return
     await this.note(uid, ({ flags }) => ({ flags: flags.filter(({ flag }) => !names.includes(flag)) }))
+  }
+
+  /** Forgets a learner. */
+  async remove(uid: string): Promise<void> {
+    await this.#store.remove(uid)
+    this.#docs.delete(uid)
   }
 
   async #write(uid: string, change: (doc: LedgerDoc) => Change<LedgerDoc>): Promise<void> {

@@ -47,17 +47,16 @@ const ranks: readonly Kind[] = ['logs', 'aside', 'dirty', 'incomplete', 'whole',
 export class Marks {
   readonly #folder: string
   readonly #boot: string
-  #isMade = false
 
-  constructor(root: string, boot = bootId()) {
+  /** @param make whether its folder is made now; otherwise prepare() does, once the archive is there */
+  constructor(root: string, { boot = bootId(), make = true }: { boot?: string; make?: boolean } = {}) {
     this.#folder = join(root, 'marks')
     this.#boot = boot
+    if (make) this.prepare()
   }
 
-  /** Makes their folder. Once only, by itself: should the archive go away, nothing is made in its place. */
   prepare(): void {
     makeFolderSync(this.#folder)
-    this.#isMade = true
   }
 
   /** undefined: the live tree is as the last snapshot has it. */
@@ -155,7 +154,6 @@ export class Marks {
 
   /** In place, which needs no room on a full disk, and no more than one flush. */
   async #write(uid: string, { kind, boot, since }: Note, until: 'on the disk' | 'in time'): Promise<void> {
-    if (!this.#isMade) this.prepare()
     const path = join(this.#folder, uid)
     const text = `${`${kind} ${boot} ${since ?? '-'}`.padEnd(length - 1)}\n`
     const there = await open(path, 'r+').catch(unlessMissing)

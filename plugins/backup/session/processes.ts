@@ -8,21 +8,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
  */
 export class Processes {
   readonly #folder: string
-  #isMade = false
 
-  constructor(root: string) {
+  /** @param make whether its folder is made now; otherwise prepare() does, once the archive is there */
+  constructor(root: string, { make = true } = {}) {
     this.#folder = join(root, 'processes')
+    if (make) this.prepare()
   }
 
-  /** Makes their folder. Once only, by itself: should the archive go away, nothing is made in its place. */
   prepare(): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
-    this.#isMade = true
   }
 
   /** @returns a function that strikes it out again */
   note(pid: number): () => void {
-    if (!this.#isMade) this.prepare()
     const file = join(this.#folder, `${pid}-${startOf(pid) ?? 0}`)
     writeFileSync(file, '', { mode: 0o600 })
     return () => rmSync(file, { force: true })

@@ -21,6 +21,7 @@ import { type Bounds, DiskFull, isFarAbove, refusalFor } from './guard.js'
 import type { Keeper } from './keeper.js'
 import type { Ledger } from './ledger.js'
 import type { Marks, Written } from './marks.js'
+import { layOutNames } from './names.js'
 import type { Processes } from './processes.js'
 import { hasRoom } from './room.js'
 import { type Runner, wordsBefore } from './runner.js'
@@ -57,6 +58,7 @@ const writtenIn = {
   documents: 'aside',
   'power-logs': 'logs',
   snapshot: 'logs',
+  snapshots: 'logs',
 } as const satisfies Record<string, Written>
 
 /** What a session has, and gives back. */
@@ -114,7 +116,8 @@ export class LiveSessions implements Sessions {
     const { uid } = caller
     const { place, direction } = command
     const writes = direction === 'push' && !command.isTrial
-    if (place.kind !== 'snapshot') held.returns.push(await turns.take(uid, writes ? 'write' : 'read', gone))
+    if (place.kind !== 'snapshot' && place.kind !== 'snapshots')
+      held.returns.push(await turns.take(uid, writes ? 'write' : 'read', gone))
     if (place.kind !== 'marker') {
       const stay = await slots.enter(uid, gone)
       held.returns.push(() => stay.leave())
@@ -136,6 +139,10 @@ export class LiveSessions implements Sessions {
       const isLink = await this.#layOut(uid, place.id, scratch, gone, held)
       if (isLink) args.splice(args.indexOf('.'), 0, '--copy-dirlinks')
       else readable.pop()
+    } else if (place.kind === 'snapshots') {
+      await keeper.settled(uid)
+      await layOutNames(join(scratch, 'snapshots'), await this.#parts.archivist.run('snapshots', { uid }))
+      readable.pop()
     } else this.#prepareLive(uid)
     // A live tree in which a session broke off is of no one day: the last snapshot is.
     const isStandIn = place.kind === 'datastore' && direction === 'pull' && !this.#isOneState(uid)
@@ -153,7 +160,8 @@ export class LiveSessions implements Sessions {
     if (writes) await removeTree(layout.temporary(uid))
     held.folders.push(temporary)
     mkdirSync(temporary, { recursive: true, mode: 0o700 })
-    const cwd = place.kind === 'snapshot' || isStandIn ? scratch : live
+    const isLaidOut = place.kind === 'snapshot' || place.kind === 'snapshots' || isStandIn
+    const cwd = isLaidOut ? scratch : live
     const writable = direction === 'pull' ? [] : writes ? [live, scratch] : [scratch]
     const places = { cwd, writable, readable: [scratch, ...readable], hidden: [layout.root] }
     const previous = { mark: marks.get(uid), isFlushed: marks.unflushedSince(uid) === undefined }

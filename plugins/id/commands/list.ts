@@ -1,6 +1,7 @@
 import { type Call, type Column, each } from '../../../core/api.js'
 import { learnerOf } from '../directory.js'
 import type { Shelves } from '../documents.js'
+import { adviceOn } from '../flags.js'
 import type { Learner } from '../public.js'
 
 type Row = Omit<Learner, 'pubkey'>
@@ -21,4 +22,10 @@ export async function list({ users }: Shelves, call: Call): Promise<void> {
     rows.push(row)
   }
   call.list(rows, columns)
+  for (const row of rows) {
+    for (const flag of row.flags) {
+      const advice = adviceOn(flag, row)
+      if (advice !== undefined) call.note(`${row.uid.slice(0, 12)} ${flag}: ${advice}`)
+    }
+  }
 }

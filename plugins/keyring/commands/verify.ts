@@ -76,7 +76,7 @@ async function questionOf(options: Options, signal: AbortSignal): Promise<FileQu
 
 const said = (text: string): string | undefined => (text === '' ? undefined : text)
 
-const usage = (message: string, hint = 'see sugar-server keyring verify --help'): RequestError =>
+const usage = (message: string, hint = 'see "sugar-server keyring verify --help"'): RequestError =>
   new RequestError('USAGE', message, { hint })
 
 async function uuidsIn(path: string): Promise<Map<string, string>> {

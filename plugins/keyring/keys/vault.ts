@@ -40,7 +40,10 @@ export class Vault {
   #compromised: ReadonlySet<string> = new Set()
   #turn: Promise<unknown> = Promise.resolve()
 
-  private constructor(loaded: Awaited<ReturnType<typeof load>>) {
+  readonly #check: () => void
+
+  private constructor(loaded: Awaited<ReturnType<typeof load>>, check: () => void) {
+    this.#check = check
     this.#shelf = loaded.shelf
     this.#seal = loaded.seal
     this.notes = loaded.notes
@@ -53,14 +56,15 @@ export class Vault {
    * sealed.
    * @param folder `ROOT/keyring/keys`
    * @param passphrase is wiped
+   * @param check throws when the directory is not there; called before each change
    * @throws SystemError CONFIG_INVALID (the passphrase is wrong, or missing), DAMAGED (the states are lost), NO_SPACE
    */
   static async open(
     folder: string,
-    { passphrase }: { passphrase?: Buffer | undefined } = {},
+    { passphrase, check = () => undefined }: { passphrase?: Buffer | undefined; check?: () => void } = {},
   ): Promise<Vault> {
     try {
-      return new Vault(await load(folder, passphrase))
+      return new Vault(await load(folder, passphrase), check)
     } finally {
       passphrase?.fill(0)
     }
@@ -296,7 +300,10 @@ export class Vault {
   }
 
   #next<T>(job: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(job)
+    const turn = this.#turn.then(() => {
+      this.#check()
+      return job()
+    })
     this.#turn = turn.catch(() => undefined)
     return turn
   }

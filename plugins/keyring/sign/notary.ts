@@ -31,6 +31,8 @@ export interface Desk {
   readonly audit: Pick<Audit, 'append'>
   readonly guard: Pick<ClockGuard, 'obstacle' | 'saw' | 'now'>
   readonly log: Logger
+  /** Why the keys and the audit log are not to be used now, if so. */
+  readonly away?: () => string | undefined
 }
 
 /**
@@ -60,7 +62,7 @@ export class Notary {
 
   /** Why nothing can be signed now, if so. */
   async obstacle(): Promise<string | undefined> {
-    return this.#desk.signer.obstacle ?? (await this.#desk.guard.obstacle())
+    return this.#desk.away?.() ?? this.#desk.signer.obstacle ?? (await this.#desk.guard.obstacle())
   }
 
   /** @throws RequestError UNAVAILABLE when nothing can be signed now */

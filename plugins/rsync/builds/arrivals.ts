@@ -11,8 +11,12 @@ import { checkName } from './naming.js'
 export class Incoming implements Arrivals {
   readonly #layout: Layout
 
-  constructor(layout: Layout) {
+  readonly #check: () => void
+
+  /** @param check throws when the directory of the builds is not there */
+  constructor(layout: Layout, check: () => void = () => undefined) {
     this.#layout = layout
+    this.#check = check
   }
 
   async list(): Promise<readonly Arrival[]> {
@@ -28,6 +32,7 @@ export class Incoming implements Arrivals {
 
   async folder(name: string): Promise<string> {
     const folder = this.#place(name)
+    this.#check()
     try {
       await makeFolder(folder)
       await chmod(folder, 0o700)
@@ -40,6 +45,7 @@ export class Incoming implements Arrivals {
   /** By a rename first: it may be large, and be begun anew while it goes. What a crash leaves goes at the next start. */
   async drop(name: string): Promise<void> {
     const folder = this.#place(name)
+    this.#check()
     const gone = join(this.#layout.making, `dropped-${randomBytes(8).toString('hex')}`)
     try {
       await rename(folder, gone)

@@ -31,6 +31,8 @@ export interface ShelfParts {
   readonly modules: Pick<Modules, 'publish' | 'withdraw' | 'active'>
   /** Bytes of the disk that a tree may take: `rsync-tree-limit`. */
   readonly treeLimit: number
+  /** @throws SystemError when `rsync-root` is not there */
+  readonly check?: () => void
   readonly log: Logger
 }
 
@@ -84,7 +86,7 @@ export class Shelf implements Builds {
     this.#publication = own.publication
     this.#leftovers = own.leftovers
     this.#workshop = own.workshop
-    this.arrivals = new Incoming(own.layout)
+    this.arrivals = new Incoming(own.layout, () => this.#check())
   }
 
   /** Gives up what is under way. What is published stays as it is. */
@@ -135,6 +137,7 @@ export class Shelf implements Builds {
 
   async scratch(): Promise<string> {
     const { making } = this.#layout
+    this.#check()
     return await mkdtemp(join(making, 'scratch-')).catch((error) => {
       throw explained(error, making)
     })
@@ -182,6 +185,7 @@ export class Shelf implements Builds {
     return this.#turns.take(refreshing, () => {
       const signal = this.#until(progress.signal)
       signal.throwIfAborted()
+      this.#check()
       const shelf = {
         builds: () => this.#catalogue.list(),
         path: (name: string) => this.#layout.build(name),
@@ -285,7 +289,14 @@ export class Shelf implements Builds {
 
   /** Names that rsync takes for one have one turn. */
   #turn<T>(name: string, work: () => Promise<T>): Promise<T> {
-    return this.#turns.take(name.toLowerCase(), work)
+    return this.#turns.take(name.toLowerCase(), async () => {
+      this.#check()
+      return work()
+    })
+  }
+
+  #check(): void {
+    this.#parts.check?.()
   }
 
   #until(signal: AbortSignal | undefined): AbortSignal {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
 import type { Readable, Writable } from 'node:stream'
+import { limitWords } from '../../../core/api.js'
 import type { Module } from '../public.js'
 
 /** Milliseconds that rsync has to clean up after itself. */
@@ -38,6 +39,11 @@ const toFakeroot = (state: string): string[] => [
   ...['sh', '-c', 'echo "$$ works for $PPID" >&2; exec "$@" 4<&-', 'sh'],
 ]
 
+/**
+ * A tree of a million files takes 150 MB of address space; compressing 16 GB takes an old processor an hour and a half.
+ */
+const limits = { memory: 512 << 20, cpu: 4 * 3600 }
+
 export interface Start {
   /** An rsyncd.conf. */
   readonly config: string
@@ -64,7 +70,8 @@ export function startChild(
 ): Child | undefined {
   const leads = typeof owners === 'object'
   const fakeroot = leads ? toFakeroot(owners.fakeroot) : []
-  const words = [...(socket === undefined ? [] : toThird), ...fakeroot, 'rsync', ...daemonArguments(config)]
+  const before = [...limitWords(limits), ...(socket === undefined ? [] : toThird), ...fakeroot]
+  const words = [...before, 'rsync', ...daemonArguments(config)]
   const [program = '', ...args] = words
   try {
     const started = spawn(program, args, {
@@ -93,6 +100,11 @@ export function endChild(child: Child): void {
   signal(child, 'SIGTERM')
   const timer = setTimeout(() => signal(child, 'SIGKILL'), grace)
   child.once('close', () => clearTimeout(timer))
+}
+
+/** Ends rsync and all that was started with it, at once. */
+export function killChild(child: Child): void {
+  if (!hasEnded(child)) signal(child, 'SIGKILL')
 }
 
 /** Has one go that was told nothing yet: it greets, hears that nobody is there, and ends. @returns when it has */

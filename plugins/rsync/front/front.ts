@@ -217,7 +217,7 @@ export class Front {
     const transfer =
       host === undefined
         ? await this.#through(client, module, manners)
-        : Transfer.direct(client, host, module.name, { manners, times })
+        : Transfer.direct(client, host, module, { manners, times, log })
     this.#transfers.add(transfer)
     const { address } = client
     opened({ module: module.name, address, at: transfer.since.toISOString() })
@@ -241,7 +241,7 @@ export class Front {
     })
     if (host === undefined) throw notStarted()
     try {
-      return await Transfer.through(client, host, module.name, { manners, bandwidth, times })
+      return await Transfer.through(client, host, module, { manners, bandwidth, times, log })
     } catch (error) {
       host.abandon()
       installed.forget()

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Logger, RequestError } from '../../../core/api.js'
 import type { Module } from '../public.js'
-import { type Child, dismissChild, endChild, startChild } from './child.js'
+import { type Child, dismissChild, endChild, killChild, startChild } from './child.js'
 import type { Client } from './client.js'
 import type { Told } from './configuration.js'
 import type { Guest, Hearing } from './hearing.js'
@@ -106,6 +106,11 @@ export class Host {
     // What it leaves unsaid is still known here.
     this.#counted = this.bytes
     endChild(this.child)
+  }
+
+  /** Ends it before it says anything more. */
+  kill(): void {
+    killChild(this.child)
   }
 
   /** Has it go, having served nobody. @returns when it has, and before that has greeted */

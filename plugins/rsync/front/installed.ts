@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { promisify } from 'node:util'
-import { SystemError } from '../../../core/api.js'
+import { type RsyncVersion, rsyncVersion, SystemError } from '../../../core/api.js'
 import { daemonArguments } from './child.js'
 
 /** Milliseconds for rsync to say its first line. */
@@ -20,6 +20,7 @@ export interface Manners {
    * errors go where nobody sees them; with it they go to the client, as those of a daemon do.
    */
   readonly option: string | undefined
+  readonly version: RsyncVersion
 }
 
 /** The rsync of this machine. */
@@ -50,8 +51,12 @@ export class Installed {
 }
 
 async function ask(config: string): Promise<Manners> {
-  const [greeting, option] = await Promise.all([greetingWith(config), knows('--no-msgs2stderr')])
-  return { greeting, option }
+  const [greeting, option, version] = await Promise.all([
+    greetingWith(config),
+    knows('--no-msgs2stderr'),
+    rsyncVersion(),
+  ])
+  return { greeting, option, version }
 }
 
 /** @returns the option, when rsync has it */

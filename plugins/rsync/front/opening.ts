@@ -13,6 +13,8 @@ const earlyInput = /^#early_input=(\d{1,10})$/
 /** What a client says before it is served (docs/reference/protocols.md: Builds, The daemon protocol). */
 export interface Opening {
   readonly protocol: number
+  /** 0 of a released rsync. */
+  readonly subprotocol: number
   /** A module, or empty for the list of them. Nothing is known of it but that it is a line without NUL. */
   readonly wanted: string
   /** All that an rsync of ours must hear again, from its greeting to its module. */
@@ -28,7 +30,7 @@ export class OpeningReader {
   /** Where the line begins that is read now, and how far it holds no line feed. */
   #start = 0
   #looked = 0
-  #protocol: number | undefined
+  #protocol: Pick<Opening, 'protocol' | 'subprotocol'> | undefined
   #early: 'none' | 'comes' | 'came' = 'none'
 
   /** Whether it has said a greeting and nothing more. */
@@ -51,7 +53,8 @@ export class OpeningReader {
       return undefined
     }
     return {
-      protocol: this.#protocol ?? 0,
+      protocol: this.#protocol?.protocol ?? 0,
+      subprotocol: this.#protocol?.subprotocol ?? 0,
       wanted,
       said: this.#bytes.subarray(0, this.#start),
       rest: Buffer.concat([this.#bytes.subarray(this.#start, this.#length), chunk.subarray(taken)]),
@@ -92,12 +95,21 @@ export class OpeningReader {
   }
 }
 
-function protocolOf(line: string): number {
+function protocolOf(line: string): Pick<Opening, 'protocol' | 'subprotocol'> {
   const [, number, sub, digests] = greeting.exec(line) ?? []
   const protocol = Number(number)
   const isWhole = (protocol < 30 || sub !== undefined) && (protocol < 32 || digests !== '')
   if (!Number.isInteger(protocol) || !isWhole) throw startupError()
-  return protocol
+  return { protocol, subprotocol: Number(sub?.slice(1) ?? 0) }
+}
+
+/** The protocol that an rsync and its client speak, as both work it out from their greetings. */
+export function agreedProtocol(
+  ours: number,
+  { protocol, subprotocol }: Pick<Opening, 'protocol' | 'subprotocol'>,
+): number {
+  if (ours < protocol) return ours
+  return subprotocol === 0 ? protocol : protocol - 1
 }
 
 const refusal = (text: string): RequestError => new RequestError('REQUEST_INVALID', text)

@@ -16,6 +16,8 @@ export interface RegistryParts {
   /** `rsync-root`. */
   readonly folder: string
   readonly published: Collection<PublishedDoc>
+  /** @throws SystemError when `rsync-root` is not there */
+  readonly check?: () => void
   readonly log: Logger
 }
 
@@ -189,7 +191,7 @@ export class Registry implements Modules {
   /** Has the file for the daemon of the system say what is published, from now on at each change. */
   async note(): Promise<void> {
     this.#isNoted = true
-    await this.#file.write(this.list())
+    if (this.#isThere()) await this.#file.write(this.list())
   }
 
   /** What is wrong with what is published, if anything is. */
@@ -204,6 +206,15 @@ export class Registry implements Modules {
     yield* this.#byPlugin.values()
     yield* this.#byOperator.values()
     yield* this.#folders.list()
+  }
+
+  #isThere(): boolean {
+    try {
+      this.#parts.check?.()
+      return true
+    } catch {
+      return false
+    }
   }
 
   /** While a server starts, its many builds come one by one. */

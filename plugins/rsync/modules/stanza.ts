@@ -1,10 +1,16 @@
 import type { Module } from '../public.js'
 
 /**
- * What follows links on the server, into what was not published. In a tree whose owners are in attributes no link is
- * one on the disk; everywhere else these are refused, and nothing else is.
+ * What follows links on the server, into what was not published: refused. In a tree whose owners are in attributes no
+ * link is one on the disk: there our front takes these options away before rsync sees them.
  */
-const followsLinks = 'copy-links copy-unsafe-links copy-dirlinks copy-devices'
+export const linkOptions = ['copy-links', 'copy-unsafe-links', 'copy-dirlinks'] as const
+
+// Newer rsyncs refuse the last one by themselves.
+const refuse = `refuse options = ${linkOptions.join(' ')} copy-devices`
+
+/** What reads files of the server by name, as rules. */
+const readsRules = 'cvs-exclude filter exclude-from include-from'
 
 /** Seconds without a byte in either direction after which a transfer ends. */
 export const idleSeconds = 600
@@ -41,7 +47,7 @@ function connectionStanza({ name, path, owners }: Module): string[] {
     `path = ${path}`,
     // Under fakeroot it takes itself for root, and would become `nobody`. Links there lead nowhere on the disk.
     ...(typeof owners === 'object' ? ['uid = 0', 'gid = 0', 'munge symlinks = yes'] : []),
-    ...(owners === 'attributes' ? ['fake super = yes'] : [`refuse options = ${followsLinks}`]),
+    ...(owners === 'attributes' ? ['fake super = yes', refuse] : [`${refuse} ${readsRules}`]),
   ]
 }
 
@@ -70,7 +76,8 @@ function systemStanza({ name, path, comment, owners }: Module): string[] {
     `path = ${path}`,
     ...(comment === '' ? [] : [`comment = ${comment}`]),
     'read only = yes',
-    ...(owners === 'attributes' ? ['fake super = yes'] : []),
+    // With fake super, rsync 3.5.0 takes what a file holds for where a link leads, and sends no file.
+    ...(owners === 'attributes' ? ['fake super = yes', refuse] : []),
   ]
 }
 

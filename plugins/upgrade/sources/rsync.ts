@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { RequestError, systemCode } from '../../../core/api.js'
+import { limitWords, RequestError, systemCode } from '../../../core/api.js'
 
 /** How an rsync ended. */
 export interface Ended {
@@ -15,7 +15,10 @@ const mostSaid = 2000
 const grace = 2000
 
 /** Linux ends it with this server, also when that is killed: otherwise it would write where the next one does. */
-const withUs = ['--pdeathsig', 'TERM', '--', 'rsync']
+const withUs = ['--pdeathsig', 'TERM', '--']
+
+/** A tree of a million files takes 150 MB of address space; a slow processor checks 16 GB within the hour. */
+const limits = { memory: 512 << 20, cpu: 4 * 3600 }
 
 /**
  * Runs rsync, as the first of a group of processes: it is several itself, and they are ended together. Without a
@@ -30,7 +33,7 @@ export function runRsync(
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
-    const rsync = spawn('setpriv', [...withUs, ...args], {
+    const rsync = spawn('setpriv', [...withUs, ...limitWords(limits), 'rsync', ...args], {
       cwd: '/',
       env: { PATH: process.env.PATH, LC_ALL: 'C' },
       stdio: ['ignore', 'pipe', 'pipe'],

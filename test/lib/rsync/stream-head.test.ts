@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { RequestError, StreamHead, type StreamShape } from '../../../core/api.js'
-import { choice, filterList, framed, int, pieces } from './streams.js'
+import { choice, filterList, framed, int, pieces } from '../../support/core/rsync-streams.js'
+import { runs } from '../../support/rounds.js'
 
 const isUsual = fc
   .string({ unit: 'binary', minLength: 1, maxLength: 40 })
@@ -78,7 +79,7 @@ t.test('what a client sends goes through byte for byte, whatever pieces it comes
       return error === undefined && isOver && passed.equals(sent)
     },
   )
-  fc.assert(property, { numRuns: 500 })
+  fc.assert(property, runs(500))
 })
 
 t.test('a rule that reads files is refused in protocol 29 and up, and rsync sees none of it', async () => {
@@ -97,7 +98,7 @@ t.test('a rule that reads files is refused in protocol 29 and up, and rsync sees
       return error?.code === 'REFUSED' && !isOver && isUnseen && /is refused: it /.test(error.message)
     },
   )
-  fc.assert(property, { numRuns: 500 })
+  fc.assert(property, runs(500))
 })
 
 t.test('up to protocol 28 every rule is a pattern, and goes through', async () => {
@@ -110,7 +111,7 @@ t.test('up to protocol 28 every rule is a pattern, and goes through', async () =
       return judge(shape, [sent]).passed.equals(sent)
     },
   )
-  fc.assert(property, { numRuns: 200 })
+  fc.assert(property, runs(200))
 })
 
 t.test('whatever comes, there is an end: bytes go through as they came, or nothing more does', async () => {
@@ -120,7 +121,7 @@ t.test('whatever comes, there is an end: bytes go through as they came, or nothi
     const isHeldShort = error !== undefined || isOver || sent.length - passed.length <= 4096 + 200
     return sent.subarray(0, passed.length).equals(passed) && isHeldShort
   })
-  fc.assert(property, { numRuns: 500 })
+  fc.assert(property, runs(500))
 })
 
 t.test('what is too much, or is not rsync, is refused in words', async (t) => {

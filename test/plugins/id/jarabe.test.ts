@@ -11,6 +11,9 @@ import { boot } from '../../../core/testing.js'
 import id from '../../../plugins/id/plugin.js'
 import { Registration } from '../../../plugins/id/public.js'
 import { lacks, needs } from '../../support/needs.js'
+import { makeKeyFile } from '../../support/openssh.js'
+
+t.setTimeout(300_000)
 
 const run = promisify(execFile)
 const driver = fileURLToPath(new URL('../../../../test/support/id/register_laptop.py', import.meta.url))
@@ -40,17 +43,7 @@ class SugarLaptop {
     await mkdir(join(this.#home, 'sugar/default'), { recursive: true })
     await mkdir(join(this.#home, 'config/glib-2.0/settings'), { recursive: true })
     await writeFile(this.#settings, `[org/sugarlabs/user]\nnick='${nickname}'\n`)
-    await run('ssh-keygen', [
-      '-q',
-      '-t',
-      'dsa',
-      '-C',
-      '',
-      '-N',
-      '',
-      '-f',
-      join(this.#home, 'sugar/default/owner.key'),
-    ])
+    makeKeyFile('dsa', join(this.#home, 'sugar/default/owner.key'))
   }
 
   get #settings(): string {

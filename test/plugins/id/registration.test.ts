@@ -23,6 +23,9 @@ import {
   uidOf,
 } from '../../support/id/registering-laptops.js'
 import { needs } from '../../support/needs.js'
+import { runs } from '../../support/rounds.js'
+
+t.setTimeout(300_000)
 
 t.teardown(hangUp)
 
@@ -88,7 +91,7 @@ const enrolling = (name: string, additions: Record<string, unknown>): Plugin =>
     ctx.tap(Registration.enrol, () => additions as Enrolment)
   })
 
-const welcome = { success: 'OK', jabberserver: '', backupurl: '', backuppath: '' }
+const welcome = { success: 'OK', jabberserver: 'schoolserver', backupurl: '', backuppath: '' }
 
 t.test("Python's own client registers, and hears the same each time it asks", async (t) => {
   if (!needs(t, 'python3', 'python3')) return
@@ -281,7 +284,7 @@ t.test('any nickname is stored exactly or refused', async (t) => {
       }),
       fc.string({ unit: 'grapheme', minLength: 150, maxLength: 400 }),
     ),
-    { numRuns: 600, seed: 20 },
+    runs(600),
   )
   const refused = new Map<string, string>()
   for (const [number, nickname] of names.entries()) {
@@ -290,7 +293,7 @@ t.test('any nickname is stored exactly or refused', async (t) => {
   }
   const known = await listed(house)
   t.equal(known.size + refused.size, names.length)
-  t.ok(refused.size > 0 && known.size > 100, `${known.size} kept, ${refused.size} refused`)
+  t.ok(refused.size > 0 && known.size > names.length / 6, `${known.size} kept, ${refused.size} refused`)
   for (const [number, nickname] of names.entries()) {
     const uid = uidOf(laptop(number))
     if (!refused.has(uid) && known.get(uid)?.nickname !== nickname)
@@ -357,7 +360,7 @@ t.test('a key that changes a thousand times at once loses nothing and harms nobo
     [...(learner?.serials ?? [])].sort(),
     Array.from({ length: 8 }, (_, n) => laptop(n).serial),
   )
-  t.strictSame(learner?.flags, [])
+  t.strictSame(learner?.flags, ['shared-key'])
 })
 
 t.test('two laptops with one serial: both are served, and the operator is told', async (t) => {
@@ -538,7 +541,10 @@ t.test(
   async (t) => {
     const { house, enrol, found, show, id } = await school(t)
     const { pubkey } = laptop(1)
-    const times = Array.from({ length: 50 }, (_, n) => laptop(100 + n, { pubkey }))
+    // As Sugar does: three letters, and the last digits of the time.
+    const times = Array.from({ length: 50 }, (_, n) =>
+      laptop(100 + n, { pubkey, serial: `QWX${96_000_000 + n}` }),
+    )
     for (const one of times) t.match(await enrol(one), welcome)
     const [learner, ...others] = (await listed(house)).values()
     t.strictSame(others, [])

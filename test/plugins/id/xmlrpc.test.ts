@@ -5,8 +5,11 @@ import t from 'tap'
 import { printable } from '../../../core/api.js'
 import { decodeCall, encodeFault, encodeReply, Fault, type Value } from '../../../plugins/id/xmlrpc.js'
 import { needs } from '../../support/needs.js'
+import { runs } from '../../support/rounds.js'
 import { python } from '../../support/sugaroid/fake-servers.js'
 import { markup, oddities } from '../../support/xmlrpc-markup.js'
+
+t.setTimeout(300_000)
 
 const call = (params: string, head = "<?xml version='1.0'?>\n"): string =>
   `${head}<methodCall>\n<methodName>register</methodName>\n<params>\n${params}</params>\n</methodCall>\n`
@@ -79,12 +82,12 @@ const samples = [
 
 t.test('whatever a reply says, Python reads it', async (t) => {
   if (!needs(t, 'python3', 'python3')) return
-  const texts = [...samples, ...fc.sample(anyText, { numRuns: 3000, seed: 20 })]
+  const texts = [...samples, ...fc.sample(anyText, runs(3000))]
   const structs = fc.sample(
     fc.dictionary(anyText, fc.oneof(anyText, fc.dictionary(anyText, anyText, { maxKeys: 3 })), {
       maxKeys: 4,
     }),
-    { numRuns: 500, seed: 20 },
+    runs(500),
   ) as Value[]
   const values: Value[] = [
     ...texts,
@@ -109,7 +112,7 @@ print(json.dumps([loads(reply) for reply in json.load(sys.stdin)]))
 
 t.test('whatever a fault says, Python raises it', async (t) => {
   if (!needs(t, 'python3', 'python3')) return
-  const texts = [...samples, ...fc.sample(anyText, { numRuns: 300, seed: 20 })]
+  const texts = [...samples, ...fc.sample(anyText, runs(300))]
   const heard = await python(
     `
 import base64, json, sys, xmlrpc.client
@@ -129,9 +132,7 @@ print(json.dumps([loads(reply) for reply in json.load(sys.stdin)]))
 
 t.test('whatever Python sends is heard to the letter', async (t) => {
   if (!needs(t, 'python3', 'python3')) return
-  const wellFormed = [...samples, ...fc.sample(anyText, { numRuns: 3000, seed: 21 })].filter((text) =>
-    text.isWellFormed(),
-  )
+  const wellFormed = [...samples, ...fc.sample(anyText, runs(3000))].filter((text) => text.isWellFormed())
   const calls = (await python(
     `
 import json, sys, xmlrpc.client
@@ -140,7 +141,7 @@ print(json.dumps([xmlrpc.client.dumps(('SHC00000001', text, text, 'key'), 'regis
     [],
     JSON.stringify(wellFormed),
   )) as string[]
-  t.ok(calls.length > 2000)
+  t.ok(calls.length > runs(3000).numRuns * 0.6)
   const wrong = wellFormed.filter((text, index) => {
     const { method, params } = decodeCall(calls[index] ?? '')
     return (
@@ -309,9 +310,9 @@ t.test('whatever comes, it is a call or a fault', async (t) => {
     fc.property(anything, (text) => {
       if (faultOf(text) === undefined) calls += 1
     }),
-    { numRuns: 10_000, seed: 20 },
+    runs(10_000),
   )
-  t.ok(calls > 100, `${calls} of them were calls`)
+  t.ok(calls > runs(10_000).numRuns / 100, `${calls} of them were calls`)
 })
 
 t.test('a body that is nothing but elements costs next to nothing', (t) => {

@@ -14,8 +14,9 @@ import {
   write,
 } from '../../support/keyring/filled-audit.js'
 import { openDesk } from '../../support/keyring/open-keyring.js'
+import { runs } from '../../support/rounds.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 /** A line as somebody would forge it who knows the format. */
 function forged(line: string, change: (fields: Record<string, unknown>) => void): string {
@@ -109,7 +110,7 @@ t.test('whatever is done to the lines is found, also after more was appended', a
       const later = await verdictOf(folder)
       return broken !== undefined && later.broken?.line === broken.line
     }),
-    { numRuns: 150 },
+    runs(150),
   )
 })
 
@@ -127,7 +128,7 @@ t.test('any one byte that is changed is found, at its line', async (t) => {
       const line = whole.subarray(0, at).filter((byte) => byte === 0x0a).length + 1
       return (await verdictOf(folder)).broken?.line === line
     }),
-    { numRuns: 150 },
+    runs(150),
   )
 })
 

@@ -26,9 +26,11 @@ import {
   verdictOf,
 } from '../../support/keyring/filled-audit.js'
 import { fill, smallDisk } from '../../support/keyring/key-files.js'
+import { rounds, runs, seed, spread } from '../../support/rounds.js'
+import { seededRandom } from '../../support/seeded-random.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 t.test('what was appended is there, in order, each line with the hash of the one before', async (t) => {
   const { folder, audit } = await filled(t, 3)
@@ -178,7 +180,7 @@ t.test('whatever lies in the files, a start comes up and appends', async (t) => 
         return last?.what === 'act01' && (broken !== undefined || !one.includes(0x0a))
       },
     ),
-    { numRuns: 60 },
+    runs(60),
   )
 })
 
@@ -197,7 +199,9 @@ t.test('kill -9 at any moment loses no line that was told', async (t) => {
   const program = fileURLToPath(new URL('../../support/keyring/keyring-process.js', import.meta.url))
   const told: string[] = []
   let healed = 0
-  for (let round = 0; round < 15; round += 1) {
+  const many = rounds(15, 8)
+  const random = seededRandom(seed)
+  for (let round = 0; round < many; round += 1) {
     const child = spawn(process.execPath, [program, 'audit', folder], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -206,7 +210,7 @@ t.test('kill -9 at any moment loses no line that was told', async (t) => {
       said += text
     })
     await once(child.stdout, 'data')
-    await setTimeout((round * 17) % 53)
+    await setTimeout(spread(random, round, many, 53))
     child.kill('SIGKILL')
     if (child.exitCode === null && child.signalCode === null) await once(child, 'close')
     const lines = said.split('\n').slice(1, -1)
@@ -222,7 +226,7 @@ t.test('kill -9 at any moment loses no line that was told', async (t) => {
     await audit.close()
   }
   t.comment(`${told.length} lines were told, ${healed} torn ones healed`)
-  t.ok(told.length > 100)
+  t.ok(told.length > many)
 })
 
 t.test('on a full disk nothing is told to be kept; when there is room, it goes on', async (t) => {

@@ -17,7 +17,7 @@ import { PublicKey } from '../../../plugins/keyring/wire/key.js'
 import { made } from '../../support/keyring/key-files.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const short = (name: string) => PublicKey.parse(made(`${name}.public`)).id.slice(0, 12)
 const files = (...names: string[]) => names.map((path) => ({ path, bytes: made(path) }))
@@ -263,6 +263,12 @@ t.test(
     t.match((await server.command(['keyring', 'clock'], { options: { accept: 'yes' } })).ended, {
       code: 'NOT_WRITABLE',
     })
+    for (const [words, given] of [
+      [['keyring', 'generate'], { args: { role: 'oats' } }],
+      [['keyring', 'import'], { files: files('region.private'), options: { role: 'lease' } }],
+    ] as const)
+      t.match((await server.command([...words], given)).ended, { code: 'NOT_WRITABLE' }, words.join(' '))
+    t.equal((await listed(server)).length, 1, 'no key comes without a line of the log')
     const marked = await server.command(['keyring', 'mark'], { args: { key, state: 'compromised' } })
     t.match(marked, { ended: { exit: 0 }, err: /done, but the audit log does not say so/ })
     t.match(await listed(server), [{ state: 'compromised' }])

@@ -4,7 +4,7 @@ import { mark } from '../../../plugins/keyring/commands/mark.js'
 import { authority, by, school, take } from '../../support/keyring/delegations.js'
 import { type Desk, openDesk, publicOf, second, third, xo } from '../../support/keyring/open-keyring.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const laptops = [xo, second, third]
 const { id, hex } = publicOf('region')

@@ -14,7 +14,7 @@ import {
   xo,
 } from '../../support/keyring/open-keyring.js'
 
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 
 const vectors = 'test/vectors/bios-crypto'
 const fieldFile = readFileSync(join(vectors, 'usb/xs-activation/escuela123/d-lease.sig'), 'utf8')

@@ -9,7 +9,10 @@ import type { FileQuestion } from '../../../plugins/keyring/verify/verdict.js'
 import { digests } from '../../../plugins/keyring/wire/signature.js'
 import { cli, run } from '../../support/core/server-process.js'
 import { ana, link, pathOf, publicKey, sig01 } from '../../support/keyring/keyring-vectors.js'
+import { runs } from '../../support/rounds.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 /** What stands for an image: bytes of no form, more than one piece of a stream. */
 const image = Buffer.from(Array.from({ length: 300_000 }, (_, n) => (n * n) >> 3))
@@ -181,7 +184,7 @@ t.test('a zip of an operating system', async (t) => {
           return !isValid || isSigned
         },
       ),
-      { numRuns: 500 },
+      runs(500),
     )
     t.pass('never otherwise')
   })

@@ -3,7 +3,7 @@ import { idOf } from '../../support/keyring/filled-vault.js'
 import { made } from '../../support/keyring/key-files.js'
 import { give, home } from '../../support/keyring/keyring-server.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const authority = { 'keyring-role': 'authority' }
 const short = (name: string) => idOf(name).slice(0, 12)

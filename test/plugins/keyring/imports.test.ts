@@ -14,9 +14,11 @@ import { collections, type DelegationDoc } from '../../../plugins/keyring/docume
 import { authority, school, signed, take } from '../../support/keyring/delegations.js'
 import { fill, smallDisk } from '../../support/keyring/key-files.js'
 import { type Desk, madeUp, noon } from '../../support/keyring/open-keyring.js'
+import { rounds, seed, spread } from '../../support/rounds.js'
+import { seededRandom } from '../../support/seeded-random.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 
 const ends = ({ service }: Desk) =>
   new Map([...service.held.all()].map(({ serial, until }) => [serial, until]))
@@ -128,9 +130,11 @@ t.test('an import that is killed has happened or not', async (t) => {
   await first.close()
   const program = fileURLToPath(new URL('../../support/keyring/delegations-process.js', import.meta.url))
   let told = times[0] ?? ''
+  const random = seededRandom(seed)
   const seen = new Set<string>()
   for (const [round, until] of times.slice(1).entries()) {
-    for (let attempt = 0; attempt < 3; attempt += 1) {
+    const many = rounds(3, 2)
+    for (let attempt = 0; attempt < many; attempt += 1) {
       const child = spawn(process.execPath, [program, root, join(folder, until)], {
         stdio: ['ignore', 'pipe', 'inherit'],
       })
@@ -140,7 +144,7 @@ t.test('an import that is killed has happened or not', async (t) => {
       })
       const closed = once(child, 'close')
       await Promise.race([once(child.stdout, 'data'), closed])
-      await sleep(10 + 35 * attempt + 15 * round)
+      await sleep(10 + 15 * round + spread(random, attempt, many, 105))
       child.kill('SIGKILL')
       await closed
       const desk = await school(t, { root, trusts: [], keys: [] })

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type DestinationStream, pino } from 'pino'
 import t, { type Test } from 'tap'
 import { Audit } from '../../../plugins/keyring/audit/audit.js'
@@ -11,9 +10,10 @@ import type { Signer } from '../../../plugins/keyring/sign/signer.js'
 import { isSignedBy } from '../../../plugins/keyring/wire/signature.js'
 import { fill, made, smallDisk } from '../../support/keyring/key-files.js'
 import { madeUp, noon, xo } from '../../support/keyring/open-keyring.js'
+import { watchTurns } from '../../support/longest-turn.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 interface Office {
   readonly notary: Notary
@@ -194,17 +194,16 @@ t.test(
   'a thousand who ask at once are all served, a few at a time, while others get their turn',
   async (t) => {
     const it = await office(t)
-    const delay = monitorEventLoopDelay({ resolution: 5 })
-    delay.enable()
+    const longest = watchTurns(t)
     const signatures = await Promise.all(
       madeUp(1000).map(({ serial }) =>
         it.notary.signature(it.order({ serial, payload: Buffer.from(serial) })),
       ),
     )
-    delay.disable()
+    const most = longest()
     t.equal(new Set(signatures).size, 1000)
     t.ok(it.asked.most <= 8, `${it.asked.most} at a time`)
-    t.ok(delay.max < 500e6, `the event loop waited ${Math.round(delay.max / 1e6)} ms at most`)
+    t.ok(most < 500, `the event loop waited ${most} ms at most`)
     t.equal((await lines(it)).length, 1000)
   },
 )

@@ -9,9 +9,10 @@ import type { PublicKey } from '../../../plugins/keyring/wire/key.js'
 import { idOf } from '../../support/keyring/filled-vault.js'
 import { made } from '../../support/keyring/key-files.js'
 import { needs } from '../../support/needs.js'
+import { runs } from '../../support/rounds.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 t.test('what a laptop would not take is refused, with how to turn it into what it takes', (t) => {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -140,7 +141,7 @@ t.test('a private key with any one byte changed is never taken for the key it wa
         return /^(?:is|has) [^\n]{10,200}$/.test((error as Error).message)
       }
     }),
-    { numRuns: 300 },
+    runs(300),
   )
   t.end()
 })

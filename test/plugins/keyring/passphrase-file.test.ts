@@ -5,7 +5,7 @@ import { cli, freePorts } from '../../support/core/server-process.js'
 import { pathOf } from '../../support/keyring/keyring-vectors.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 t.test('without a server, a passphrase that is missing or wrong is said once, in a sentence', async (t) => {
   const home = await temporaryDirectory(t)

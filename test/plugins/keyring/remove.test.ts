@@ -10,7 +10,7 @@ import { compact, csv, give, home, inDays } from '../../support/keyring/keyring-
 import { openDesk, xo } from '../../support/keyring/open-keyring.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 const short = (name: string) => idOf(name).slice(0, 12)
 const authority = { 'keyring-role': 'authority' }

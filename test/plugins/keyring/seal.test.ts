@@ -10,7 +10,7 @@ import { facts, filesIn, filled, idOf, names, phrase } from '../../support/keyri
 import { made } from '../../support/keyring/key-files.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 t.test('a passphrase seals what is plain, and what comes later', async (t) => {
   const { folder } = await filled(t, 'lease', 'region')

@@ -9,7 +9,7 @@ import { good, writeTool } from '../../support/keyring/signing-tool.js'
 import { needs } from '../../support/needs.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 t.test('status says in words what is signed, and health what is wrong', async (t) => {
   const its = await home(t)

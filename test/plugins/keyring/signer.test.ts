@@ -13,7 +13,7 @@ import { good, writeTool } from '../../support/keyring/signing-tool.js'
 import { needs } from '../../support/needs.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const text = Buffer.from(`${xo.serial}:${xo.uuid}:K:20300101T000000Z`)
 

@@ -13,7 +13,7 @@ import { compact, csv, give, home, inDays, laptop } from '../../support/keyring/
 import { known, second, third, xo } from '../../support/keyring/open-keyring.js'
 import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 t.test('leases for a list of laptops, as lines and as a bundle, boot each of them', async (t) => {
   const its = await home(t, { 'keyring-role': 'authority' })

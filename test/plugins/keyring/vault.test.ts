@@ -13,10 +13,11 @@ import { join } from 'node:path'
 import t from 'tap'
 import { parsePair } from '../../../plugins/keyring/keys/pair.js'
 import { Vault } from '../../../plugins/keyring/keys/vault.js'
-import { facts, filled, idOf, names, publicOf } from '../../support/keyring/filled-vault.js'
+import { facts, filesIn, filled, idOf, names, publicOf } from '../../support/keyring/filled-vault.js'
 import { made } from '../../support/keyring/key-files.js'
+import { temporaryDirectorySync } from '../../support/temporary-directory.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 t.test('pairs of the real makekey are kept byte for byte, and for this user alone', async (t) => {
   const { folder, vault } = await filled(t)
@@ -182,3 +183,31 @@ t.test('without the states nothing is guessed', async (t) => {
   writeFileSync(path, whole)
   t.strictSame(facts(await Vault.open(folder)), facts(vault))
 })
+
+t.test(
+  'a key is noted before anything of it is on the disk, and is not taken where that fails',
+  async (t) => {
+    const folder = temporaryDirectorySync(t)
+    const vault = await Vault.open(folder)
+    const seen: string[] = []
+    const noted = async (id: string) => {
+      seen.push(id)
+      t.notOk(filesIn(folder).some((name) => name.includes(id)))
+    }
+    const { publicKey } = await vault.generate('lease', noted)
+    await vault.addPair('lease', made('lease.private'), noted)
+    await vault.add('oats', publicOf('oats'), noted)
+    t.strictSame(seen, [publicKey.id, idOf('lease'), idOf('oats')])
+    await vault.addPair('lease', made('lease.private'), noted)
+    await vault.add('oats', publicOf('oats'), noted)
+    await t.rejects(vault.add('lease', publicOf('oats'), noted), { code: 'REFUSED' })
+    t.equal(seen.length, 3, 'what is not taken is not noted')
+    const before = filesIn(folder)
+    const full = async () => Promise.reject(new Error('the log is full'))
+    await t.rejects(vault.generate('lease', full), { message: 'the log is full' })
+    await t.rejects(vault.addPair('server', made('server.private'), full), { message: 'the log is full' })
+    await t.rejects(vault.add('lease', publicOf('region'), full), { message: 'the log is full' })
+    t.strictSame(filesIn(folder), before)
+    t.equal(vault.list().length, 3)
+  },
+)

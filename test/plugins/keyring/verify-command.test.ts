@@ -16,6 +16,8 @@ import {
 } from '../../support/keyring/keyring-vectors.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 const uuids = new RegExp([ana, ...others].map(({ uuid }) => uuid).join('|'), 'i')
 
 /** Ends with 0 where a laptop would accept, with 1 where it would not, and says so first. */

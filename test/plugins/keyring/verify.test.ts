@@ -21,6 +21,9 @@ import {
   sig01,
   vector,
 } from '../../support/keyring/keyring-vectors.js'
+import { runs } from '../../support/rounds.js'
+
+t.setTimeout(300_000)
 
 const at = '20270101T000000Z'
 const ask = (more: Partial<LeaseQuestion> = {}): LeaseQuestion => ({
@@ -200,7 +203,7 @@ t.test('a lease', async (t) => {
       const changed = `${line.slice(0, where)}${sign}${line.slice(where + 1)}`
       return checkLease(changed, ask({ trusted })).verdict !== 'valid'
     })
-    t.doesNotThrow(() => fc.assert(property, { numRuns: 3000 }))
+    t.doesNotThrow(() => fc.assert(property, runs(3000)))
   })
 
   await t.test(
@@ -231,7 +234,7 @@ t.test('a lease', async (t) => {
         const text = start + words.join(' ')
         return [checkLease(text, ask()), ofLeases(text)].every((found) => found?.verdict !== 'valid')
       })
-      t.doesNotThrow(() => fc.assert(property, { numRuns: 2000 }))
+      t.doesNotThrow(() => fc.assert(property, runs(2000)))
     },
   )
 })
@@ -321,8 +324,8 @@ t.test('a file of leases', async (t) => {
         if (there.verdict !== 'valid') return here?.verdict !== 'valid' || text.includes('\n')
         return here?.verdict === 'valid' && here.expiry === there.expiry
       })
-      t.doesNotThrow(() => fc.assert(property, { numRuns: 3000 }))
-      t.ok(both > 100)
+      t.doesNotThrow(() => fc.assert(property, runs(3000)))
+      t.ok(both > runs(3000).numRuns / 30)
     },
   )
 

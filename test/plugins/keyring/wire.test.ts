@@ -30,6 +30,9 @@ import {
   type Signature,
 } from '../../../plugins/keyring/wire/signature.js'
 import { publicKey, vector } from '../../support/keyring/keyring-vectors.js'
+import { runs } from '../../support/rounds.js'
+
+t.setTimeout(300_000)
 
 /** What a parser makes of a text; undefined when it refuses it with an error that says why. */
 function read<T>(parse: (text: string) => T, text: string): T | undefined {
@@ -99,7 +102,7 @@ const holds = (
   t: { doesNotThrow(fn: () => void): unknown },
   property: fc.IRawProperty<unknown>,
   numRuns = 1000,
-) => t.doesNotThrow(() => fc.assert(property as fc.IProperty<unknown>, { numRuns }))
+) => t.doesNotThrow(() => fc.assert(property as fc.IProperty<unknown>, runs(numRuns)))
 
 t.test('signatures', async (t) => {
   await t.test('are read as they were written', async (t) => {
@@ -419,7 +422,7 @@ t.test('keys', async (t) => {
       else assert.equal(found.hex, some)
     }),
   )
-  t.ok(refused > 100)
+  t.ok(refused > runs(1000).numRuns / 10)
   const der = (edit: (bytes: Buffer) => void) => {
     const bytes = Buffer.from(key.der)
     edit(bytes)

@@ -4,7 +4,7 @@ import { cli, freePorts } from '../../support/core/server-process.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 import { equipped, schoolServer } from '../../support/upgrade/upgrade-server.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 /** Megabytes that no disk has. */
 const huge = '999999999'

@@ -6,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { program, until } from '../../support/core/server-process.js'
 import { needs } from '../../support/needs.js'
+import { rounds, seed, spread } from '../../support/rounds.js'
+import { seededRandom } from '../../support/seeded-random.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 import { startRsyncDaemon } from '../../support/upgrade/rsync-daemon.js'
 import {
@@ -22,6 +24,7 @@ import { type Answering, type File, tagOf, type Upstream, upstream } from '../..
 t.setTimeout(600_000)
 
 const at = '/885-tree.tar.bz2'
+const random = seededRandom(seed)
 
 /** What lies below a directory; nothing where there is none. */
 const within = (...path: string[]): Promise<string[]> => readdir(join(...path)).catch(() => [])
@@ -88,11 +91,11 @@ t.test('killed while it downloads, the server goes on where it was', async (t) =
   const source = `${from.url}/{name}`
   let school = await schoolServer(t, source)
   const { root } = school
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0; round < rounds(3, 2); round += 1) {
     const client = school.rsync('::build-885/')
     const before = asks(from).length
     await until(() => asks(from).length > before, 'the download')
-    await sleep(Math.random() * 100)
+    await sleep(random() * 100)
     await school.kill9()
     t.not((await client).code, 0)
     school = await schoolServer(t, source, [], { root })
@@ -117,18 +120,17 @@ t.test('killed while another school sends a build, the server goes on where it w
   const source = `rsync://127.0.0.1:${port}/`
   let school = await schoolServer(t, source)
   const { root } = school
+  const writers = () => processesOf(join(root, 'rsync', 'arriving', '885'))
   const come = async () => (await within(root, 'rsync', 'arriving', '885', 'root', 'bin')).length
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0; round < rounds(3, 2); round += 1) {
     const before = await come()
     const client = school.rsync('::build-885/')
     await until(async () => (await come()) > before + 8, 'some of it')
     await school.kill9()
     t.not((await client).code, 0)
-    await sleep(1500)
+    await until(async () => (await writers()).length === 0, 'the end of all that write')
     const left = await come()
     t.ok(left > before && left < 100, `${left} files`)
-    await sleep(700)
-    t.equal(await come(), left, 'nobody writes any more')
     school = await schoolServer(t, source, [], { root })
     await isSound(t, school, {})
     t.equal(await come(), left, 'what has come is there')
@@ -170,10 +172,11 @@ t.test('killed while it unpacks, the server has the whole build or none', async 
   let school = await schoolServer(t, source)
   const { root } = school
   let halfMade = 0
-  for (let round = 0; round < 8; round += 1) {
+  const many = rounds(8, 4)
+  for (let round = 0; round < many; round += 1) {
     const client = school.rsync('::build-885/')
     await until(async () => (await within(root, 'rsync', 'making')).length > 1, 'unpacking')
-    await sleep(round * 60)
+    await sleep(spread(random, round, many, 480))
     await school.kill9()
     await client
     if ((await within(root, 'rsync', 'making')).length > 1) halfMade += 1
@@ -202,7 +205,8 @@ t.test('killed while it removes, the server has the others whole, and goes on re
   const first = await schoolServer(t, source)
   const { root } = first
   await first.stop()
-  for (let round = 0; round < 4; round += 1) {
+  const many = rounds(4, 2)
+  for (let round = 0; round < many; round += 1) {
     const now = later(round * 60)
     const filled = await schoolServer(t, source, [], { root, env: now })
     for (const name of names) await filled.upgrade('fetch', name)
@@ -216,7 +220,7 @@ t.test('killed while it removes, the server has the others whole, and goes on re
       async () => (await within(root, 'rsync', 'pub', 'builds')).length < names.length,
       'the first to go',
     )
-    await sleep(round * 30)
+    await sleep(spread(random, round, many, 120))
     await small.kill9()
     await ended
     const again = await schoolServer(t, source, [], { root, env: then })

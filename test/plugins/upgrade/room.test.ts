@@ -6,6 +6,7 @@ import { boot } from '../../../core/testing.js'
 import { Downloads } from '../../../plugins/upgrade/fetch/downloads.js'
 import upgrade from '../../../plugins/upgrade/plugin.js'
 import { until } from '../../support/core/server-process.js'
+import { runs } from '../../support/rounds.js'
 import { facts, standIn } from '../../support/upgrade/fake-rsync.js'
 import { gc, gone, hour, million, minute, school } from '../../support/upgrade/stocked-builds.js'
 import { type File, packed, send, upstream } from '../../support/upgrade/upstream.js'
@@ -183,7 +184,7 @@ t.test(
           )
         },
       ),
-      { numRuns: 15, endOnFailure: true },
+      { ...runs(15), endOnFailure: true },
     )
   },
 )

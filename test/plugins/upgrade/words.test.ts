@@ -10,6 +10,7 @@ import { due, parsePrefetch } from '../../../plugins/upgrade/prefetch/plan.js'
 import { check, sumOf } from '../../../plugins/upgrade/sources/checksum.js'
 import { candidates } from '../../../plugins/upgrade/sources/packed.js'
 import { parseSource } from '../../../plugins/upgrade/sources/word.js'
+import { runs } from '../../support/rounds.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 import { standIn } from '../../support/upgrade/fake-rsync.js'
 
@@ -66,7 +67,7 @@ t.test('a password reaches neither the address nor what is said of a mistake', a
         return !(error as Error).message.includes('SECRET')
       }
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
 })
 
@@ -130,7 +131,7 @@ t.test('every minute of a year belongs to an appointment once a day', async () =
         kept += due(plan, now - minute, now).length
       return kept === 1
     }),
-    { numRuns: 50 },
+    runs(50),
   )
 })
 
@@ -184,7 +185,7 @@ t.test('a file is read once for its sum and for its digest', async (t) => {
       const wrong = await check(path, { algorithm: 'md5', hex: '0'.repeat(32) }, signal)
       return one.right && two.right && !wrong.right && one.digest === sha256 && wrong.digest === sha256
     }),
-    { numRuns: 20 },
+    runs(20),
   )
 })
 

@@ -10,6 +10,7 @@ import {
   checkStick,
   readAntitheftKey,
 } from '../../../sugaroid/index.js'
+import { runs } from '../../support/rounds.js'
 import { laptop, now, publicKey, serial, uuid, vector } from '../../support/sugaroid/antitheft-vectors.js'
 
 const never = '00000000T000000Z'
@@ -73,7 +74,7 @@ test('no bytes make a check throw, and none is valid by chance', async (t) => {
     fc.property(fc.oneof(composed, raw), (bytes) =>
       everyCheck(bytes, keys).every(({ verdict, reason }) => verdict !== 'valid' && !reason.includes(uuid)),
     ),
-    { numRuns: 5000, seed: 191 },
+    runs(5000),
   )
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 265, maxLength: 275 }), (bytes) => {
@@ -111,7 +112,7 @@ test('a character that was changed is never taken', async (t) => {
       const changed = original.slice(0, at) + put + original.slice(at + 1)
       return everyCheck(Buffer.from(changed), keys).every(({ verdict }) => verdict !== 'valid')
     }),
-    { numRuns: 4000, seed: 191 },
+    runs(4000),
   )
 })
 

@@ -12,6 +12,8 @@ import { build, program, served } from '../../support/sugaroid/served-build.js'
 import { fetchingServer, large } from '../../support/sugaroid/slow-line.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 t.test('on a screen one line says how far it is, and Ctrl-C gets an answer', async (t) => {
   if (!needs(t, 'rsync', 'rsync') || !needs(t, 'script', 'bsdutils')) return
   const { host, port } = await large(t, 300_000)

@@ -4,6 +4,7 @@ import { chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { upgrade } from '../../../sugaroid/index.js'
+import { anotherUser } from '../../support/another-user.js'
 import { lacks, needs } from '../../support/needs.js'
 import { sugaroid } from '../../support/sugaroid/fake-servers.js'
 import { build, program, served } from '../../support/sugaroid/served-build.js'
@@ -79,7 +80,7 @@ t.test('a directory that another user owns is said not to be writable', async (t
   const folder = await temporaryDirectory(t)
   await chmod(folder, 0o755)
   await mkdir(join(folder, 'old'))
-  const as = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, program]
+  const as = [...anotherUser, process.execPath, program]
   for (const to of [join(folder, 'old'), join(folder, 'new')]) {
     const words = ['upgrade', '885', '--server', `${host}:${port}`, '--to', to]
     const { status, stderr } = spawnSync('setpriv', [...as, ...words], { encoding: 'utf8' })

@@ -3,10 +3,13 @@ import { chown, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { upgrade } from '../../../sugaroid/index.js'
+import { anotherUser } from '../../support/another-user.js'
 import { needs } from '../../support/needs.js'
 import { sugaroid } from '../../support/sugaroid/fake-servers.js'
 import { build, program, saying, served } from '../../support/sugaroid/served-build.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 t.test('a build comes with its manifest, its owners and its links, and is compared', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
@@ -37,7 +40,7 @@ t.test('who is not root keeps owners in attributes', async (t) => {
   const { host, port } = await served(t, path)
   const home = await temporaryDirectory(t)
   await chown(home, 65_534, 65_534)
-  const as = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, program]
+  const as = [...anotherUser, process.execPath, program]
   const words = ['upgrade', '--json', '--server', `${host}:${port}`, '--home', home, '885']
   const { status, stdout, stderr } = spawnSync('setpriv', [...as, ...words], { encoding: 'utf8' })
   if (/permitted|not supported/i.test(stdout)) return t.pass('needs user attributes', { skip: stdout })

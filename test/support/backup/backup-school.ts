@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Test } from 'tap'
+import file, { type Test } from 'tap'
 import type { SnapshotFacts } from '../../../plugins/backup/archive/holdings.js'
 import type { JournalStatus } from '../../../plugins/backup/public.js'
 import { remotePath, remoteShell, type Transfer } from '../../../sugaroid/backup/transfer.js'
@@ -60,19 +60,21 @@ export interface SchoolOptions {
   ssh?: number
   /** Where the backups lie, when not in the root. */
   archive?: string
+  /** Of the server. */
+  env?: Record<string, string>
   /** Percentage of the disk that is kept free; 0 when not said, for the disk of a test may be full of other things. */
   reserve?: number
 }
 
 export async function openSchool(t: Owner, options: SchoolOptions = {}): Promise<School> {
-  const { args = [], root, ssh, reserve = 0 } = options
+  const { args = [], root, ssh, reserve = 0, env = {} } = options
   const [http = 0, id = 0, own = 0] = await freePorts(3)
   const home = root ?? join(await temporaryDirectory(t), 'root')
   const archive = options.archive ?? join(home, 'backup')
   const ports = { http, id, ssh: ssh ?? own }
   const room = ['--backup-path', archive, '--backup-reserve', String(reserve)]
   const start = (more: readonly string[]) =>
-    startServer(t, { root: home, args: [...settings(ports), ...room, ...args, ...more] })
+    startServer(t, { root: home, env, args: [...settings(ports), ...room, ...args, ...more] })
   const backup = (...words: string[]) => cli(t, ['backup', ...words, '--root', home])
   const json = async <R>(...words: string[]): Promise<R> => {
     const { code, out, err } = await backup(...words, '--json')
@@ -97,6 +99,18 @@ export async function openSchool(t: Owner, options: SchoolOptions = {}): Promise
     },
   }
   return school
+}
+
+/**
+ * One school for all tests of a file that want no other settings.
+ * @returns opens it, or gives the one that is open
+ */
+export function sharedSchool(options: SchoolOptions = {}): () => Promise<School> {
+  let school: Promise<School> | undefined
+  return () => {
+    school ??= openSchool(file, options)
+    return school
+  }
 }
 
 const settings = ({ http, id, ssh }: School['ports']): string[] => [

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { clientWithDsa, makeKeyFile, opensshHasDsa } from '../openssh.js'
 
 export type KeyType = 'dsa' | 'rsa' | 'ecdsa' | 'ed25519'
 
@@ -13,20 +14,23 @@ export interface Ended {
   stderr: string
 }
 
-/** A laptop with Debian's ssh and rsync, a key of its own and a Journal. */
+/** A laptop with Debian's rsync, and its ssh where that can use the key, a key of its own and a Journal. */
 export class Laptop {
   readonly folder: string
   readonly journal: string
   readonly key: string
   readonly pubkey: string
   readonly uid: string
+  /** Program and first arguments of its ssh. */
+  readonly client: readonly string[]
   port = 0
 
   constructor(t: Test, type: KeyType = 'ed25519') {
     this.folder = mkdtempSync(join(tmpdir(), 'sugar-laptop-'))
     t.teardown(() => rmSync(this.folder, { recursive: true, force: true }))
     this.key = join(this.folder, 'owner.key')
-    execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-C', '', '-f', this.key])
+    makeKeyFile(type, this.key)
+    this.client = type === 'dsa' && !opensshHasDsa ? clientWithDsa : ['ssh']
     this.pubkey = readFileSync(`${this.key}.pub`, 'utf8').trim()
     this.uid = createHash('sha1').update(this.blob).digest('hex')
     this.journal = join(this.folder, 'journal')
@@ -50,7 +54,7 @@ export class Laptop {
       IdentitiesOnly: 'yes',
       UserKnownHostsFile: join(this.folder, 'known_hosts'),
       StrictHostKeyChecking: 'accept-new',
-      PubkeyAcceptedAlgorithms: '+ssh-dss',
+      ...(this.pubkey.startsWith('ssh-dss ') && { PubkeyAcceptedAlgorithms: '+ssh-dss' }),
       BatchMode: 'yes',
       LogLevel: 'ERROR',
     }
@@ -63,7 +67,8 @@ export class Laptop {
   }
 
   ssh(...args: string[]): Promise<Ended> {
-    return run('ssh', [...this.options('-p', String(this.port)), ...args])
+    const [program = '', ...first] = this.client
+    return run(program, [...first, ...this.options('-p', String(this.port)), ...args])
   }
 
   rsync(...args: string[]): Promise<Ended> {
@@ -71,7 +76,7 @@ export class Laptop {
   }
 
   rsyncVia(more: string[], ...args: string[]): Promise<Ended> {
-    return run('rsync', ['-e', `ssh ${this.options(...more).join(' ')}`, ...args])
+    return run('rsync', ['-e', [...this.client, ...this.options(...more)].join(' '), ...args])
   }
 
   /** What stands in a directory: names as bytes, types, modes, times and contents. */

@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { generateKey } from '../../../sugaroid/index.js'
 import { program, until } from '../core/server-process.js'
 import { lacks, needs } from '../needs.js'
+import { dsaSettings } from '../openssh.js'
 import { temporaryDirectory } from '../temporary-directory.js'
 
 /** What a real sshd needs before it can be started: it runs as root here, with a configuration of its own. */
@@ -41,7 +42,7 @@ export async function startSshd(
   const lines = [
     ...[`Port ${port}`, 'ListenAddress 127.0.0.1', `HostKey ${hostKey}`, `PidFile ${folder}/pid`],
     ...['UsePAM no', 'StrictModes no', 'PermitRootLogin prohibit-password', 'PasswordAuthentication no'],
-    ...['PubkeyAcceptedAlgorithms +ssh-dss', 'MaxStartups 100:30:300', ...settings, ''],
+    ...[...dsaSettings, 'MaxStartups 100:30:300', ...settings, ''],
   ]
   writeFileSync(file, lines.join('\n'))
   const child = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', file], { stdio: ['ignore', 'ignore', 'pipe'] })

@@ -104,19 +104,6 @@ export function archivistOf(t: Test, layout: Layout, note?: (pid: number) => voi
   return archivist
 }
 
-/** Runs something as a user to whom modes matter. */
-export async function asNobody<R>(run: () => Promise<R>): Promise<R> {
-  if (process.geteuid?.() !== 0) return run()
-  process.setegid?.(65534)
-  process.seteuid?.(65534)
-  try {
-    return await run()
-  } finally {
-    process.seteuid?.(0)
-    process.setegid?.(0)
-  }
-}
-
 /** Packs a tree and writes it where it shall be, as the command does. */
 export async function restore(
   tree: Tree,

@@ -59,7 +59,7 @@ export async function unstarted(
   t.same(plan.problems, [], 'the plan has no problems')
   const log: LogLine[] = []
   const logger = pino({ base: null }, { write: (line: string) => void log.push(JSON.parse(line)) })
-  const house = new House(plan, { logger, flush: () => undefined })
+  const house = new House(plan, { logger, flush: async () => undefined })
   t.teardown(() => house.stop())
   return { house, log, root }
 }

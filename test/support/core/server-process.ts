@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { ControlClient } from '../../../core/control/client.js'
 import type { HouseStatus } from '../../../core/house.js'
 import { temporaryDirectory } from '../temporary-directory.js'
 
@@ -155,11 +156,8 @@ export async function launch(t: Owner, options: Start = {}): Promise<Server> {
     return ended
   }
   t.teardown(() => end('SIGKILL'))
-  const status = async () => {
-    const { code, out, err } = await cli(t, ['status', '--json', '--root', root], { home })
-    if (code !== 0) throw new Error(`status ended with ${code}: ${err}`)
-    return JSON.parse(out) as HouseStatus
-  }
+  // What `sugar-server status` asks; a process for each question would take most of the time of some tests.
+  const status = async () => (await new ControlClient(root).get('/status')) as HouseStatus
   return {
     child,
     root,

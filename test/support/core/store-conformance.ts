@@ -10,6 +10,7 @@ import {
   type Stored,
 } from '../../../core/api.js'
 import type { Page, Where } from '../../../core/store/contract.js'
+import { runs } from '../rounds.js'
 
 /** A document with any further fields. */
 interface Paper {
@@ -717,7 +718,7 @@ export function conformance(t: Test, driver: string, openStore: (place: string) 
           }
         },
       ),
-      { numRuns: 80 },
+      runs(80),
     )
   })
 }

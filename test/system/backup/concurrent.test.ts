@@ -12,6 +12,7 @@ import {
   push,
   quiet,
   type School,
+  sharedSchool,
 } from '../../support/backup/backup-school.js'
 import { until } from '../../support/core/server-process.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
@@ -27,9 +28,11 @@ async function restored(t: Test, school: School, { uid }: Learner, at = 'latest'
 const under = (school: School, what: string) =>
   until(async () => (await school.status()).sessions.some((one) => one.what === what), what)
 
+const openShared = sharedSchool()
+
 t.test('who fetches a Journal gets one Journal, though another is sent meanwhile', async (t) => {
   if (!canBackUp(t)) return
-  const school = await openSchool(t)
+  const school = await openShared()
   for (const path of ['snapshots/latest', 'current']) {
     const learner = await enrolLearner(t, school, { entries: 60, megabytes: 1 })
     writeFileSync(join(learner.datastore, '0'), randomBytes(6_000_000))
@@ -50,7 +53,7 @@ t.test('who fetches a Journal gets one Journal, though another is sent meanwhile
 
 t.test('two backups of one learner come one after the other', async (t) => {
   if (!canBackUp(t)) return
-  const school = await openSchool(t)
+  const school = await openShared()
   const learner = await enrolLearner(t, school, { entries: 30, megabytes: 3 })
   const both = await Promise.all([push(learner, '--bwlimit=2000'), push(learner)])
   t.same(both, [

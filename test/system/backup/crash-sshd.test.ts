@@ -3,10 +3,9 @@ import { canBackUp, openSchool } from '../../support/backup/backup-school.js'
 import { kept, Survival } from '../../support/backup/survival.js'
 import { canRunSshd, installedProgram, startSshd } from '../../support/backup/system-sshd.js'
 import { freePorts } from '../../support/free-port.js'
+import { rounds, seed } from '../../support/rounds.js'
 
 t.setTimeout(600_000)
-
-const seed = Date.now() % 1_000_000
 
 t.test('over sshd too, whoever is killed, what a laptop was told is safe is there', async (t) => {
   if (!canBackUp(t) || !canRunSshd(t)) return
@@ -19,5 +18,5 @@ t.test('over sshd too, whoever is killed, what a laptop was told is safe is ther
     'AuthorizedKeysCommandUser root',
   ])
   const victims = ['server', 'rsync', 'door', 'ssh', 'archive'] as const
-  await new Survival(t, school, { victims, kills: 40, between: 20, seed }).run()
+  await new Survival(t, school, { victims, kills: rounds(40, 15), between: rounds(20, 8), seed }).run()
 })

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { differences, takeInventory } from '../../../sugaroid/index.js'
@@ -29,8 +29,12 @@ async function slowLearner(t: Test, school: School, seconds: number): Promise<Le
 
 const pushSlowly = (learner: Learner) => push(learner, '--bwlimit=2000')
 
+/** Waits until so many films are on their way: a part of each has come. */
 const transfers = (school: School, count: number) =>
-  until(async () => (await school.status()).running === count, `${count} transfers`)
+  until(async () => {
+    const coming = readdirSync(school.archive, { recursive: true, encoding: 'utf8' })
+    return coming.filter((path) => /^\.?film\./.test(basename(path))).length === count
+  }, `${count} transfers`)
 
 async function isKept(t: Test, school: School, { uid, datastore }: Learner): Promise<void> {
   const to = join(await temporaryDirectory(t), 'restored')

@@ -14,9 +14,9 @@ import {
   canBackUp,
   enrolLearner,
   type Learner,
-  openSchool,
   pull,
   quiet,
+  sharedSchool,
 } from '../../support/backup/backup-school.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
@@ -35,11 +35,13 @@ async function makeXs(users: string, { serial, datastore }: Learner, days: reado
   }
 }
 
+const openShared = sharedSchool()
+
 t.test(
   'the backups of an OLPC XS are taken over with their history, and laptops go on from there',
   async (t) => {
     if (!canBackUp(t)) return
-    const school = await openSchool(t)
+    const school = await openShared()
     const users = await temporaryDirectory(t)
     const days = ['2011-03-01_08:15', '2011-03-02_08:16', '2011-03-09_23:59']
     const learners = [
@@ -104,7 +106,6 @@ t.test(
       'nor does it once the laptop has gone on',
     )
     t.match(await school.backup('verify'), { code: 0 })
-    t.equal((await school.server.stop()).code, 0)
   },
 )
 
@@ -112,7 +113,7 @@ t.test(
   'a directory without any Journal is passed over, and one with only the last Journal taken over',
   async (t) => {
     if (!canBackUp(t)) return
-    const school = await openSchool(t)
+    const school = await openShared()
     const learner = await enrolLearner(t, school, { entries: 3 })
     const users = await temporaryDirectory(t)
     for (const name of ['public', 'datastore-2011-13-45_99:99', 'datastore-2011-02-30_10:00'])
@@ -126,5 +127,6 @@ t.test(
     await makeJournal(join(users, learner.serial, 'datastore-current'), { entries: 3, megabytes: 0 })
     const { code, out, err } = await school.backup('import-xs', users)
     t.match({ code, out }, { code: 0, out: /1 snapshots taken over/ }, err)
+    t.equal((await school.server.stop()).code, 0)
   },
 )

@@ -15,6 +15,7 @@ import {
   remote,
   rsync,
   type School,
+  sharedSchool,
 } from '../../support/backup/backup-school.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
@@ -36,9 +37,11 @@ async function flagsOf(school: School, { uid }: Learner): Promise<readonly strin
   return (await school.list()).find((one) => one.uid === uid)?.flags ?? []
 }
 
+const openShared = sharedSchool({ args: ['--backup-quota', '10'] })
+
 t.test('a learner is warned before a share is used up, and stopped with words when it is', async (t) => {
   if (!canBackUp(t)) return
-  const school = await openSchool(t, { args: ['--backup-quota', '10'] })
+  const school = await openShared()
   const learner = await enrolLearner(t, school, { entries: 10, megabytes: 1 })
   const other = await enrolLearner(t, school, { entries: 10, megabytes: 1 })
   t.equal((await push(learner)).code, 0)
@@ -73,12 +76,11 @@ t.test('a learner is warned before a share is used up, and stopped with words wh
   await quiet(school)
   t.same(differences(await takeInventory(learner.datastore), await restored(t, school, learner)), [])
   t.match(await school.backup('verify'), { code: 0 })
-  t.equal((await school.server.stop()).code, 0)
 })
 
 t.test('to try again, or at another place, does not get more than a share', async (t) => {
   if (!canBackUp(t)) return
-  const school = await openSchool(t, { args: ['--backup-quota', '10'] })
+  const school = await openShared()
   const learner = await enrolLearner(t, school, { entries: 5, megabytes: 1 })
   t.equal((await push(learner)).code, 0)
   await quiet(school)
@@ -96,6 +98,7 @@ t.test('to try again, or at another place, does not get more than a share', asyn
   t.same(await flagsOf(school, learner), [])
   t.same(differences(await takeInventory(learner.datastore), await restored(t, school, learner)), [])
   t.match(await push(learner, '-n'), { code: 0 })
+  t.equal((await school.server.stop()).code, 0)
 })
 
 t.test(

@@ -23,6 +23,7 @@ import {
   push,
   quiet,
   type School,
+  sharedSchool,
 } from '../../support/backup/backup-school.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
@@ -41,9 +42,11 @@ async function restored(t: Test, school: School, { uid }: Learner, ...more: stri
 const flags = async (school: School): Promise<readonly string[]> =>
   (await school.list()).flatMap(({ flags }) => flags)
 
+const openShared = sharedSchool()
+
 t.test('a laptop that was reflashed gets back what it had, though it backed up in between', async (t) => {
   if (!canBackUp(t)) return
-  const school = await openSchool(t)
+  const school = await openShared()
   const learner = await enrolLearner(t, school, { key: 'dsa', entries: 100, megabytes: 5 })
   const { uid, datastore } = learner
   const full = await inventory(learner)
@@ -84,12 +87,11 @@ t.test('a laptop that was reflashed gets back what it had, though it backed up i
   t.same(differences(poor, await restored(t, school, learner)), [], 'after a release it is the newest')
   t.equal((await pull(learner, 'snapshots/latest', 'fetched', '--delete')).code, 0)
   t.same(differences(poor, await takeInventory(join(learner.home, 'fetched'))), [])
-  t.equal((await school.server.stop()).code, 0)
 })
 
 t.test('encrypted files do not take the place of those that could be read', async (t) => {
   if (!canBackUp(t)) return
-  const school = await openSchool(t)
+  const school = await openShared()
   const learner = await enrolLearner(t, school, { entries: 40, megabytes: 2 })
   const plain = await inventory(learner)
   t.equal((await push(learner)).code, 0)
@@ -121,6 +123,7 @@ t.test('encrypted files do not take the place of those that could be read', asyn
   t.equal((await push(learner)).code, 0)
   await quiet(school)
   t.same(differences(plain, await restored(t, school, learner)), [])
+  t.equal((await school.server.stop()).code, 0)
 })
 
 t.test('a laptop that deletes everything each day for a month loses nothing that it had', async (t) => {

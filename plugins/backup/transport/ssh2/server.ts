@@ -37,9 +37,9 @@ const usualLimits: Limits = {
   perNetwork: 192,
   waiting: shareOfDescriptors(1 / 8, 1024),
   patience: 120_000,
-  // A lost packet is sent again after three seconds at most, and an XO-1 needs one for its part of the key exchange.
-  silence: 5_000,
-  silenceOfMany: 1_500,
+  // A lost packet is sent again after a second, and an XO-1 needs less than one for its part of the key exchange.
+  silence: 2_000,
+  silenceOfMany: 1_000,
   handshake: 30_000,
   idle: 60_000,
   // "none", then each key in the client's hand is asked about and shown: six keys.

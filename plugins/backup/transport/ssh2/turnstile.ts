@@ -23,7 +23,8 @@ const look = 250
 /**
  * Lets so many connections in, and has others wait in line instead of turning them away: when a whole school comes
  * at once, nobody has to try again, and nobody is faster for having tried more often. The network that is served least
- * comes first. While some wait, a client that lets the server wait for its next step gives way.
+ * comes first. While some wait, a client that lets the server wait for its next step gives way: to the one of its network
+ * that came last, since those before came with the silent ones.
  */
 export class Turnstile {
   readonly #limits: TurnstileLimits
@@ -109,26 +110,28 @@ export class Turnstile {
     const alike = this.#inside.get(visitor.network) ?? new Set()
     this.#inside.set(visitor.network, alike.add(visitor))
     visitor.awaitNext()
-    visitor.socket.once('close', () => this.#leave(visitor))
+    visitor.socket.once('close', () => this.#leave(visitor, 'oldest'))
     this.#admit(visitor)
   }
 
-  #leave(visitor: Visitor): void {
+  /** @param next of those whose network is served least */
+  #leave(visitor: Visitor, next: 'oldest' | 'newest'): void {
     const alike = this.#inside.get(visitor.network)
     if (alike?.delete(visitor) !== true) return
     this.#count -= 1
     if (alike.size === 0) this.#inside.delete(visitor.network)
-    const [next] = this.#inTurn((waiting) => this.#room(waiting.network))
-    if (next === undefined) return
-    this.#forget(next)
-    this.#enter(next)
+    const [waiting] = this.#inTurn(next, ({ network }) => this.#room(network))
+    if (waiting === undefined) return
+    this.#forget(waiting)
+    this.#enter(waiting)
   }
 
-  /** Those in line whose network is served least first, and of these who came first. */
-  #inTurn(isMeant: (visitor: Visitor) => boolean): Visitor[] {
-    return this.#line.all
-      .filter((visitor) => !visitor.destroyed && isMeant(visitor))
-      .sort((one, other) => this.#of(one.network) - this.#of(other.network))
+  /** Those in line: whose network is served least comes first, and of these the oldest or the newest. */
+  #inTurn(first: 'oldest' | 'newest', isMeant: (visitor: Visitor) => boolean): Visitor[] {
+    const line = this.#line.all.filter((visitor) => !visitor.destroyed && isMeant(visitor))
+    return (first === 'oldest' ? line : line.reverse()).sort(
+      (one, other) => this.#of(one.network) - this.#of(other.network),
+    )
   }
 
   #relieve(): void {
@@ -138,14 +141,14 @@ export class Turnstile {
       .flatMap((alike) => [...alike])
       .filter((visitor) => silence(visitor) >= this.#limits.silenceOfMany)
       .sort((one, other) => this.#of(other.network) - this.#of(one.network) || silence(other) - silence(one))
-    for (const waiting of this.#inTurn(() => true)) {
+    for (const waiting of this.#inTurn('newest', () => true)) {
       if (silent.length === 0) return
       const found = silent.findIndex((visitor) => this.#yields(visitor, silence(visitor), waiting))
       if (found < 0) continue
       for (const visitor of silent.splice(found, 1)) {
         this.#evictions.note(visitor.network)
         visitor.destroy()
-        this.#leave(visitor)
+        this.#leave(visitor, 'newest')
       }
     }
   }

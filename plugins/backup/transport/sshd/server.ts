@@ -24,6 +24,8 @@ export interface SshdOptions {
   readonly sessions: Sessions
   readonly laptops: Laptops
   readonly log: Logger
+  /** What those who look at the status must know of this sshd. */
+  readonly remark?: string | undefined
 }
 
 // sun_path in <sys/un.h> has 108 bytes, the last one for NUL.
@@ -62,7 +64,8 @@ export class SshdTransport implements Transport {
   }
 
   get where(): string {
-    return `sshd, by the door ${this.#path}`
+    const { remark } = this.#options
+    return `sshd, by the door ${this.#path}${remark === undefined ? '' : `; ${remark}`}`
   }
 
   get connections(): number {

@@ -13,6 +13,7 @@ import {
 } from '../../../../plugins/activation/calendar/day.js'
 import { parseHints } from '../../../../plugins/activation/doors/hints.js'
 import activation from '../../../../plugins/activation/plugin.js'
+import { runs } from '../../../support/rounds.js'
 
 const week = ['mon', 'tue', 'wed', 'thu', 'fri']
 const at = (text: string): Date => new Date(text)
@@ -70,7 +71,7 @@ t.test('any calendar gives a day of school, not too early, and no earlier one wo
         return true
       },
     ),
-    { numRuns: 500 },
+    runs(500),
   )
 })
 

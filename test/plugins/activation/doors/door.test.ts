@@ -21,7 +21,10 @@ import {
 } from '../../../support/activation/activation-school.js'
 import { until } from '../../../support/core/server-process.js'
 import { lacks, needs } from '../../../support/needs.js'
+import { runs } from '../../../support/rounds.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
+
+t.setTimeout(300_000)
 
 const one = laptop(1)
 const end = inDays(30)
@@ -79,7 +82,7 @@ t.test('what a laptop sends has a whole answer, whether or not it ever closes it
   t.ok(isGood((await ask(port, one.serial)).text, one), 'a laptop of the field closes its half')
   const open = await ask(port, one.serial, { close: false })
   t.ok(isGood(open.text, one), 'one that never does')
-  t.ok(open.after < 2000, 'does not wait for a time limit')
+  t.ok(open.after < 4500, 'does not wait for a time limit')
   t.ok(isGood((await ask(port, [...one.serial])).text, one), 'byte by byte')
   t.ok(isGood((await ask(port, [...one.serial], { close: false })).text, one))
   t.ok(isGood((await ask(port, one.serial.toLowerCase())).text, one), 'in small letters')
@@ -108,7 +111,7 @@ t.test('nonsense is closed without an answer', async (t) => {
   for (const text of ['GET / HTTP/1.0\r\n', 'rtcreset A\n', 'x'.repeat(300)]) {
     const { text: answer, after } = await ask(port, text, { close: false })
     t.equal(answer, '')
-    t.ok(after < 2000, 'and at once')
+    t.ok(after < 4500, 'and without waiting for a time limit')
   }
 })
 
@@ -214,10 +217,10 @@ t.test('a thousand sockets that say nothing keep nobody out, and are closed in t
   const ends = idle.map((socket) => heard(socket))
   const { text, after } = await ask(port, one.serial)
   t.ok(isGood(text, one))
-  t.ok(after < 2000)
+  t.ok(after < 4500)
   const closed = await Promise.all(ends)
   t.ok(closed.every((end) => end.text === ''))
-  t.ok(Math.max(...closed.map((end) => end.after)) < 8000, 'five seconds, and a sweep')
+  t.ok(Math.max(...closed.map((end) => end.after)) < 30_000, 'five seconds, and a sweep')
 })
 
 t.test('when all places are taken the oldest gives way, but none that waits for its answer', async (t) => {
@@ -254,7 +257,7 @@ t.test('a connection is closed when its time is over, whatever its other end doe
   const drip = silent(t, port)
   const dripping = setInterval(() => drip.write('S'), 150)
   t.teardown(() => clearInterval(dripping))
-  t.ok((await heard(drip)).after < 2000, 'one that never comes to an end with its serial')
+  t.ok((await heard(drip)).after < 4500, 'one that never comes to an end with its serial')
   const never = silent(t, port)
   never.write(one.serial)
   await until(() => door.size === 1, 'it to be there')
@@ -267,7 +270,7 @@ t.test('a connection is closed when its time is over, whatever its other end doe
   })
   const { text, after } = await ask(stuck.port, one.serial)
   t.equal(text, '')
-  t.ok(after < 3000, 'nor does a laptop wait for an answer that never comes')
+  t.ok(after < 14_000, 'nor does a laptop wait for an answer that never comes')
 })
 
 t.test('an answer that fails, now or later, closes the connection and nothing else', async (t) => {
@@ -361,14 +364,14 @@ t.test('whatever comes, in whatever pieces, is a question, needs more, or is non
       }
       return true
     }),
-    { numRuns: 200 },
+    runs(200),
   )
   fc.assert(
     fc.property(fc.string({ maxLength: 300, unit: 'binary-ascii' }), (text) => {
       const over = readRequest(text, true)
       return over !== 'incomplete' && over !== 'pausing'
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
   const reset = fc.tuple(
     serial,
@@ -384,6 +387,6 @@ t.test('whatever comes, in whatever pieces, is a question, needs more, or is non
       const found = readRequest(text, true)
       return typeof found === 'object' && found.ask === 'rtcreset' && Number(found.nonce) === number
     }),
-    { numRuns: 200 },
+    runs(200),
   )
 })

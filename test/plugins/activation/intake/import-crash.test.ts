@@ -8,12 +8,15 @@ import { inDays, laptop } from '../../../support/activation/activation-school.js
 import type { Listed } from '../../../support/activation/import-files.js'
 import { cli, freePorts, type Server, startServer } from '../../../support/core/server-process.js'
 import { sha1sum } from '../../../support/core/signed-stick.js'
+import { rounds, seed, spread } from '../../../support/rounds.js'
+import { seededRandom } from '../../../support/seeded-random.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 
 const laptops = 2000
-const rounds = 12
+const many = rounds(12, 6)
+const random = seededRandom(seed)
 const args = [...freePorts, '--plugins', 'activation', '--activation-port', '0']
 
 /** Leases that all end on the same day. Nobody checks their signatures: there is no keyring. */
@@ -52,7 +55,7 @@ function happened(folder: string, times: number): Promise<void> {
 }
 
 t.test(
-  `${rounds} times kill -9 under an import of ${laptops} leases: all of it is there, or nothing`,
+  `${many} times kill -9 under an import of ${laptops} leases: all of it is there, or nothing`,
   async (t) => {
     const place = await temporaryDirectory(t)
     const root = join(place, 'root')
@@ -71,12 +74,16 @@ t.test(
     t.match(await importing(), { code: 0, out: `leases.sig: ${laptops} taken, 0 unchanged, 0 refused\n` })
     const whole = performance.now() - began
     const kept = { old: 0, new: 0 }
-    for (let round = 0; round < rounds; round += 1) {
+    for (let round = 0; round < many; round += 1) {
       const next = await bring(11 + round)
       const ended = importing()
       // Some moments are chosen by the clock, and some by what happens in the directory.
-      if (round % 2 === 0) await sleep(whole * (0.3 + (0.7 * round) / rounds) + Math.random() * 20)
-      else await Promise.race([ended, happened(join(root, 'activation'), round)])
+      if (round % 2 === 0) await sleep(whole * (0.3 + spread(random, round, many, 0.7)))
+      else
+        await Promise.race([
+          ended,
+          happened(join(root, 'activation'), Math.ceil(spread(random, round, many, 12))),
+        ])
       await server.kill9()
       const { code } = await ended
       server = await startServer(t, { root, args })
@@ -87,7 +94,7 @@ t.test(
       kept[found[0] === next ? 'new' : 'old'] += 1
       current = found[0] ?? ''
     }
-    t.equal(kept.old + kept.new, rounds, `${kept.old} times the old state, ${kept.new} times the new one`)
+    t.equal(kept.old + kept.new, many, `${kept.old} times the old state, ${kept.new} times the new one`)
     const last = await bring(50)
     t.match(await importing(), { code: 0 })
     t.strictSame(await ends(t, server), [last])

@@ -26,7 +26,7 @@ import { sha1sum } from '../../../support/core/signed-stick.js'
 import { lacks } from '../../../support/needs.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const [one, two, three] = [laptop(1), laptop(2), laptop(3)]
 const lease = ({ serial, uuid }: { serial: string; uuid: string }, days: number, pair?: typeof rogue) =>

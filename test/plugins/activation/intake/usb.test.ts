@@ -22,7 +22,7 @@ import { sha1sum } from '../../../support/core/signed-stick.js'
 import { needs } from '../../../support/needs.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const vectors = join(process.cwd(), 'test', 'vectors', 'bios-crypto')
 const home = 'xs-activation'

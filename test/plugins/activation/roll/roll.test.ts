@@ -12,6 +12,8 @@ import { laptop, rollOf } from '../../../support/activation/activation-school.js
 import { lacks } from '../../../support/needs.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 const many = 2000
 
 /** An import of one kind: all laptops get the same school. */

@@ -6,6 +6,8 @@ import { Admission, type Facts } from '../../../../plugins/backup/admission/admi
 import { serveAdmission } from '../../../../plugins/backup/admission/routes.js'
 import { Slots } from '../../../../plugins/backup/admission/slots.js'
 
+t.setTimeout(300_000)
+
 const ana = '11111111-2222-4333-8444-555555555555'
 const ben = '99999999-2222-4333-8444-555555555555'
 const learners = new Map([

@@ -3,6 +3,7 @@ import t from 'tap'
 import type { RequestError } from '../../../../core/api.js'
 import { Slots, type Stay } from '../../../../plugins/backup/admission/slots.js'
 import { SteeredClock, settle } from '../../../support/backup/steered-clock.js'
+import { runs } from '../../../support/rounds.js'
 
 const never = () => new AbortController().signal
 
@@ -214,6 +215,6 @@ t.test('whatever happens, there are never more transfers and promises than slots
         return reserved === 0 && waiting === 0 && clock.pending === 0
       },
     ),
-    { numRuns: 150 },
+    runs(150),
   )
 })

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { existsSync, readdirSync, renameSync, rmSync, truncateSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import t from 'tap'
 import { choose } from '../../../../plugins/backup/archive/choice.js'
 import { prune } from '../../../../plugins/backup/archive/prune.js'
@@ -43,9 +44,8 @@ t.test('a Journal whose contents were all rewritten is held, though all entries 
   const journal = await sentJournal(layout, ana, 50)
   const { header } = await snapshot(layout, ana)
   for (const uid of await listEntries(journal)) {
-    const data = execFileSync('head', ['-c', '3000', '/dev/urandom'])
-    if (execFileSync('find', [entryPath(journal, uid), '-name', 'data']).length > 0)
-      put(entryPath(journal, uid), 'data', data)
+    const entry = entryPath(journal, uid)
+    if (existsSync(join(entry, 'data'))) put(entry, 'data', randomBytes(3000))
   }
   const { held } = await snapshot(layout, ana)
   t.match(held, { id: header.id, upheaval: { before: 50, removed: 0 } })
@@ -55,7 +55,10 @@ t.test('contents put aside under other names count as rewritten', async (t) => {
   const layout = newArchive(t)
   const journal = await sentJournal(layout, ana, 50)
   await snapshot(layout, ana)
-  execFileSync('find', [journal, '-name', 'data', '-exec', 'mv', '{}', '{}.locked', ';'])
+  for (const path of readdirSync(journal, { recursive: true, encoding: 'utf8' }).filter(
+    (one) => basename(one) === 'data',
+  ))
+    renameSync(join(journal, path), join(journal, `${path}.locked`))
   t.ok((await snapshot(layout, ana)).held)
 })
 
@@ -89,7 +92,7 @@ t.test('a snapshot that cannot be read does not let the brake off', async (t) =>
   const { header: second } = await snapshot(layout, ana)
   const shelf = new Shelf(layout, ana)
   rmSync(shelf.path(second.id))
-  execFileSync('truncate', ['-s', '100', join(layout.snapshots(ana), `${second.id}.snapshot`)])
+  truncateSync(join(layout.snapshots(ana), `${second.id}.snapshot`), 100)
   await wipeJournal(journal)
   t.match((await snapshot(layout, ana)).held, { id: first.id })
 })

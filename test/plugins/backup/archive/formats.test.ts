@@ -11,6 +11,7 @@ import { checkOf, inGroups } from '../../../../plugins/backup/archive/pieces.js'
 import { References } from '../../../../plugins/backup/archive/references.js'
 import { isInside } from '../../../../plugins/backup/journal/path.js'
 import type { Row } from '../../../../plugins/backup/tree.js'
+import { runs } from '../../../support/rounds.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-formats-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -68,7 +69,7 @@ function isSafe(bytes: Buffer): boolean {
 t.test('any other bytes are refused, and never lead out of the tree', async () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => isSafe(Buffer.from(bytes))),
-    { numRuns: 2000 },
+    runs(2000),
   )
   fc.assert(
     fc.property(sorted, fc.nat(), fc.integer({ min: 1, max: 255 }), fc.boolean(), (rows, at, flip, cut) => {
@@ -79,7 +80,7 @@ t.test('any other bytes are refused, and never lead out of the tree', async () =
       bytes.writeUInt8(bytes.readUInt8(place) ^ flip, place)
       return isSafe(bytes)
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
 })
 

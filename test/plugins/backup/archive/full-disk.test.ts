@@ -34,7 +34,7 @@ import {
   snapshot,
 } from '../../../support/backup/test-archive.js'
 
-t.setTimeout(200_000)
+t.setTimeout(300_000)
 
 const ana = learner(1)
 

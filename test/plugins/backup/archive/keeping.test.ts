@@ -9,6 +9,7 @@ import { readManifest, writeManifest } from '../../../../plugins/backup/archive/
 import { prune } from '../../../../plugins/backup/archive/prune.js'
 import { plainId, Shelf } from '../../../../plugins/backup/archive/shelf.js'
 import { journalOf, learner, newArchive, put, snapshot } from '../../../support/backup/test-archive.js'
+import { runs } from '../../../support/rounds.js'
 
 const uid = learner(1)
 const nobody = () => false
@@ -92,7 +93,7 @@ t.test(
         const left = all.filter(({ id }) => keeps.has(id))
         return judge(left, rules).every(({ keep }) => keep)
       }),
-      { numRuns: 500 },
+      runs(500),
     )
   },
 )

@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process'
 import {
-  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -20,7 +19,7 @@ import { unfold } from '../../../../plugins/backup/archive/unfold.js'
 import type { Row, Tree } from '../../../../plugins/backup/tree.js'
 import { drawing, filesOf, putDatastore, song } from '../../../support/backup/datastore.js'
 import { treeOf, treeOfFiles, treeOfFolder } from '../../../support/backup/memory-tree.js'
-import { asNobody, facts, quiet, restore } from '../../../support/backup/test-archive.js'
+import { facts, quiet, restore } from '../../../support/backup/test-archive.js'
 import { needs } from '../../../support/needs.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-restore-'))
@@ -124,41 +123,6 @@ t.test('what cannot be written whole is not there at all', async (t) => {
     { code: 'NOT_WRITABLE' },
   )
   t.notOk(existsSync(join(folder, 'elsewhere/file')), 'nothing is written through a link')
-})
-
-t.test('times before 1970 and beyond 2242, and modes that shut everybody out, are kept', async (t) => {
-  const shut = join(folder, 'shut')
-  mkdirSync(shut)
-  if (process.geteuid?.() === 0) {
-    execFileSync('chown', ['65534:65534', shut])
-    chmodSync(folder, 0o755)
-  }
-  const x = { size: 1, content: Buffer.from('x') }
-  const rows: Row[] = [
-    { type: 'directory', path: '', mode: 0o700, seconds: -86_400, nanos: 1 },
-    { type: 'directory', path: 'shut', mode: 0, seconds: 8_600_000_000, nanos: 5 },
-    { type: 'file', path: 'shut/file', mode: 0, seconds: -1, nanos: 999_999_999, ...x },
-    { type: 'file', path: `shut/${'n'.repeat(200)}`, mode: 0o600, seconds: 2 ** 33, nanos: 7, ...x },
-  ]
-  await asNobody(() => write(treeOf(rows), join(shut, 'target')))
-  const lines = execFileSync('find', [join(shut, 'target'), '-printf', '%f %#m %T@\n'], {
-    encoding: 'latin1',
-  })
-  t.strictSame(lines.trim().split('\n').sort(), [
-    'file 0 -1.9999999990',
-    `${'n'.repeat(200)} 0600 8589934592.0000000070`,
-    'shut 0 8600000000.0000000050',
-    'target 0700 -86400.0000000010',
-  ])
-  const damaged = [
-    ...rows,
-    { type: 'file' as const, path: 'zz', mode: 0, seconds: 0, nanos: 0, size: 2, content: Buffer.from('x') },
-  ]
-  await asNobody(async () => {
-    await t.rejects(write(treeOf(damaged), join(shut, 'damaged')), { code: 'DAMAGED' })
-    await removeTree(join(shut, 'target'))
-  })
-  t.strictSame(readdirSync(shut), [], 'what shuts its owner out can be removed as well')
 })
 
 t.test('one entry comes back alone, whatever the layout of the Journal', async (t) => {

@@ -6,7 +6,6 @@ import {
   linkSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -24,7 +23,6 @@ import { takeSnapshot } from '../../../../plugins/backup/archive/snapshot.js'
 import { SnapshotTree } from '../../../../plugins/backup/archive/snapshot-tree.js'
 import { changeJournal, digestJournal } from '../../../../sugaroid/index.js'
 import {
-  asNobody,
   facts,
   journalOf,
   learner,
@@ -212,44 +210,6 @@ t.test('what rsync sets on a live file later leaves the snapshots as they were',
   t.match(first, { mode: 0o644, bytes: content })
   t.match(second, { mode: 0o600, seconds: 1000, bytes: content })
   t.match(third, { bytes: Buffer.from('another picture') })
-})
-
-t.test('modes that shut everybody out are no obstacle to a server that is not root', async (t) => {
-  const layout = newArchive(t)
-  const content = execFileSync('head', ['-c', '100000', '/dev/urandom'])
-  const journal = journalOf(layout, ana)
-  put(journal, 'small', 'x')
-  put(journal, 'picture', content)
-  put(journal, 'text', Buffer.alloc(100_000, 'soft'))
-  put(journal, 'later', Buffer.concat([content, content]))
-  put(journal, 'shut/inside', 'inside')
-  for (const name of ['small', 'picture', 'text', 'shut']) chmodSync(join(journal, name), 0)
-  if (process.geteuid?.() === 0) execFileSync('chown', ['-R', '65534:65534', layout.root])
-  await asNobody(async () => {
-    const { header } = await snapshot(layout, ana)
-    t.equal(header.files, 5)
-    chmodSync(join(journal, 'later'), 0)
-    const again = await snapshot(layout, ana)
-    t.equal(again.fresh, true)
-    t.equal(statSync(join(journal, 'picture')).mode & 0o777, 0, 'and stay as they were')
-    const tree = new SnapshotTree(
-      new Objects(layout.objects),
-      new Shelf(layout, ana).read(again.header.id),
-      'datastore-current',
-    )
-    const to = join(layout.root, 'restored')
-    await restore(tree, { to }, quiet)
-    t.equal(statSync(join(to, 'later')).mode & 0o777, 0)
-    chmodSync(join(to, 'picture'), 0o600)
-    t.ok(readFileSync(join(to, 'picture')).equals(content))
-    chmodSync(journal, 0o555)
-    await snapshot(layout, ana)
-    const laid = join(layout.root, 'laid/out')
-    await jobsOf(layout).layOut({ uid: ana, to: laid }, quiet)
-    t.equal(statSync(laid).mode & 0o777, 0o555, 'the top too')
-    t.strictSame(readdirSync(layout.scratch), [])
-    chmodSync(laid, 0o755)
-  })
 })
 
 t.test('a change is seen whatever the clock of the server says', async (t) => {

@@ -72,7 +72,12 @@ t.test('one entry is a bundle that Sugar can install', async (t) => {
   t.equal(large.preview, png.toString('base64'), 'the preview is the picture itself')
 
   const empty = python<Bundle>(reader, await save(writeXoj(tree, chat.uid), 'chat.xoj'))
-  t.strictSame(empty.names, [`${chat.uid}/_metadata.json`], 'an entry without data has no data, and is there')
+  t.strictSame(
+    empty.names,
+    [`${chat.uid}/_metadata.json`, `${chat.uid}/preview/${chat.uid}`],
+    'an entry without data has no data, and is there; Sugar 0.118 and later fail without a preview',
+  )
+  t.equal(empty.preview, '')
   t.strictSame(empty.metadata, { uid: chat.uid, ...chat.metadata }, '"0" and "" are values')
 })
 
@@ -90,7 +95,7 @@ t.test('values that Sugar could not take do not spoil a bundle', async (t) => {
       ['uid', song.uid],
     ].sort(),
   )
-  t.equal(bundle.preview, null)
+  t.equal(bundle.preview, '')
   t.equal(bundle.data, '', 'empty data are data')
   t.throws(() => writeXoj(tree, chat.uid), { code: 'NOT_FOUND' })
 })
@@ -161,7 +166,7 @@ t.test('an archive can be unpacked by its owner, and has strange times and no se
   const facts = python<Record<string, unknown>>(
     lister,
     await save(writeXob(tree, { home: '/ds' }), 'odd.xob'),
-    'ds',
+    'ds/.sugar/default/datastore',
   )
   t.strictSame(facts, {
     '': ['directory', 0o755, -1, ''],

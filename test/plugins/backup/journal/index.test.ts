@@ -20,6 +20,7 @@ import {
   uidOf,
 } from '../../../support/backup/datastore.js'
 import { treeOf, treeOfFiles, treeOfFolder } from '../../../support/backup/memory-tree.js'
+import { runs } from '../../../support/rounds.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-journals-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -307,6 +308,6 @@ t.test('no tree, however weird, stops the index or the search', async () => {
       }
       return asked.text.trim() !== '' || seen.size === index.entries.length
     }),
-    { numRuns: 500 },
+    runs(500),
   )
 })

@@ -18,6 +18,8 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { needs } from '../../../support/needs.js'
 
+t.setTimeout(300_000)
+
 const remote = fileURLToPath(new URL('../../../support/backup/remote-shell.js', import.meta.url))
 
 /** A learner's directory on the server, a Journal on the laptop, and rsync between them. */

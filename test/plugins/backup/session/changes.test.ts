@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { Changes } from '../../../../plugins/backup/session/changes.js'
+import { runs } from '../../../support/rounds.js'
 
 function logFile(t: Pick<Test, 'teardown'>): string {
   const folder = mkdtempSync(join(tmpdir(), 'sugar-changes-'))
@@ -90,7 +91,7 @@ t.test('wherever a log is cut while it is written, the sum is the same', async (
         }
       },
     ),
-    { numRuns: 50 },
+    runs(50),
   )
   t.pass('it is')
 })

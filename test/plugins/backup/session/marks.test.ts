@@ -20,7 +20,6 @@ const now = () => Math.floor(Date.now() / 1000)
 t.test('a mark outlives the server, and not the machine', async (t) => {
   const root = folder(t)
   const marks = new Marks(root)
-  marks.prepare()
   t.equal(marks.get('a'), undefined)
   for (const mark of ['aside', 'dirty'] as const) {
     await marks.begin('a', mark)
@@ -73,8 +72,7 @@ t.test('a mark outlives the server, and not the machine', async (t) => {
 
 t.test('what is written is noted with the time, until it was flushed', async (t) => {
   const root = folder(t)
-  const marks = new Marks(root, 'this-boot')
-  marks.prepare()
+  const marks = new Marks(root, { boot: 'this-boot' })
   const before = now()
   await marks.begin('a', 'logs')
   t.equal(marks.get('a'), undefined, 'the Journal is as it was')
@@ -86,7 +84,7 @@ t.test('what is written is noted with the time, until it was flushed', async (t)
   t.equal(marks.get('a'), 'dirty', 'and what says most')
   t.match(textOf(root, 'a'), new RegExp(`^dirty this-boot ${since} +\\n$`))
   t.equal(textOf(root, 'a').length, 96)
-  const next = new Marks(root, 'next-boot')
+  const next = new Marks(root, { boot: 'next-boot' })
   t.same([next.isDoubtful('a'), next.get('a'), next.unflushedSince('a')], [true, 'dirty', since])
   t.same([marks.unflushed(), next.unflushed()], [['a'], []])
   await marks.flushed('a', 'dirty')

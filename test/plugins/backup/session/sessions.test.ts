@@ -1,138 +1,24 @@
 import {
   chmodSync,
   existsSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
+  statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pino } from 'pino'
-import t, { type Test } from 'tap'
-import { removeTree } from '../../../../core/api.js'
-import { NedbStore } from '../../../../core/store/nedb/store.js'
-import { Slots } from '../../../../plugins/backup/admission/slots.js'
-import { Flusher } from '../../../../plugins/backup/session/flusher.js'
+import t from 'tap'
+import { bootId, SystemError } from '../../../../core/api.js'
 import { DiskFull } from '../../../../plugins/backup/session/guard.js'
-import { Keeper } from '../../../../plugins/backup/session/keeper.js'
-import { collections, Ledger } from '../../../../plugins/backup/session/ledger.js'
-import { Marks } from '../../../../plugins/backup/session/marks.js'
-import { Processes } from '../../../../plugins/backup/session/processes.js'
-import type { Runner } from '../../../../plugins/backup/session/runner.js'
-import type { Session } from '../../../../plugins/backup/session/session.js'
-import { LiveSessions } from '../../../../plugins/backup/session/sessions.js'
-import { Turns } from '../../../../plugins/backup/session/turns.js'
 import { wipeJournal } from '../../../../sugaroid/index.js'
-import {
-  archivistOf,
-  asNobody,
-  learner,
-  newArchive,
-  put,
-  sentJournal,
-} from '../../../support/backup/test-archive.js'
+import { over, push, school, uid } from '../../../support/backup/live-sessions.js'
+import { put, sentJournal } from '../../../support/backup/test-archive.js'
+import { until } from '../../../support/core/server-process.js'
 
-const log = pino({ level: 'silent' })
-const never = new AbortController().signal
-const uid = learner(1)
-const rules = { last: 10, daily: 0, weekly: 0, monthly: 0 }
-
-const runner: Runner = {
-  version: { version: [3, 5, 0], protocol: 32 },
-  confinement: { layer: 'none', why: 'not tried', hint: '' },
-  limits: { memory: 256 << 20, cpu: 60 },
-  pace: { idle: 60_000, start: 60_000, rate: 1, total: 60_000 },
-}
-
-/** Sessions as the service has them, and what they work with. */
-async function school(
-  t: Test,
-  {
-    quota = 0,
-    root = mkdtempSync(join(tmpdir(), 'sugar-sessions-')),
-    sync = undefined as ((path: string, signal: AbortSignal) => Promise<void>) | undefined,
-    longest = 60_000,
-  } = {},
-) {
-  t.teardown(() => removeTree(root))
-  const layout = newArchive(t, root)
-  const store = new NedbStore(join(root, 'store'), log)
-  t.teardown(() => store.close())
-  const ledger = await Ledger.open(await store.open('backup/ledger', collections.ledger))
-  const archivist = archivistOf(t, layout)
-  const marks = new Marks(root)
-  marks.prepare()
-  const turns = new Turns()
-  const slots = new Slots(1)
-  const keeper = new Keeper({
-    ...{ archivist, ledger, marks, turns, rules, log, quota },
-    live: (one) => layout.live(one),
-    grew: () => undefined,
-    tell: () => undefined,
-  })
-  const flusher = new Flusher(root, {
-    ...{ log, longest, failed: () => marks.doubtAll() },
-    ...(sync && { sync }),
-  })
-  const finished: string[] = []
-  const sessions = new LiveSessions({
-    ...{ layout, slots, turns, archivist, keeper, ledger, marks, flusher, log, quota },
-    processes: new Processes(root),
-    check: () => undefined,
-    runner,
-    finished: (_, well) => finished.push(well ? 'well' : 'badly'),
-  })
-  const caller = { uid, nickname: 'Ana', address: '127.0.0.1', transport: 'ssh2' } as const
-  const open = (words: string) => sessions.open(caller, `rsync --server ${words}`, never)
-  /** rsync has written its log, and ends. */
-  const end = async (session: Session, lines: readonly string[], code = 0) => {
-    const path = session.args.find((arg) => arg.startsWith('--log-file='))?.slice('--log-file='.length)
-    if (path !== undefined)
-      writeFileSync(path, lines.map((line) => `2026/11/20 10:11:12 [9] ${line}\n`).join(''))
-    const exit = await session.ended(code)
-    await Promise.all(sessions.visits.map(({ over }) => over))
-    await keeper.settled()
-    return exit
-  }
-  const snapshots = async () => (await archivist.run('snapshots', { uid })).map(({ id }) => id)
-  return {
-    ...{ root, layout, ledger, archivist, marks, flusher, slots, keeper, sessions, finished },
-    ...{ open, end, snapshots },
-  }
-}
-
-const push = '-ltre.iLsfxCIvu --delete . datastore-current'
-const over = 'sent 17 bytes  received 74 bytes  total size 3000000'
-
-t.test(
-  'a folder that shuts everybody out keeps neither turn nor slot from those who come next',
-  async (t) => {
-    await asNobody(async () => {
-      const { layout, slots, open, end, snapshots } = await school(t)
-      const journal = await sentJournal(layout, uid, 5, 0.1)
-      await end(await open(push), ['>f+++++++++ 5', over])
-      put(join(journal, 'shut'), 'file', 'x')
-      chmodSync(join(journal, 'shut'), 0o555)
-      await end(await open(push), ['cd+++++++++ 5', over])
-      put(journal, 'later', 'x')
-      await end(await open(push), ['>f+++++++++ 5', over])
-      const [, shut] = await snapshots()
-      const session = await open(`--sender -ltr . snapshots/${shut}/`)
-      t.ok(existsSync(join(session.cwd, 'snapshots', shut ?? '', 'shut', 'file')))
-      t.equal(slots.figures().running, 1)
-      await end(session, [])
-      t.equal(slots.figures().running, 0)
-      t.same(readdirSync(layout.scratch), [])
-      await t.rejects(open('--sender -ltr . snapshots/2001-01-01/'), { code: 'NOT_FOUND', hint: /latest/ })
-      t.equal(slots.figures().running, 0)
-      t.same(readdirSync(layout.scratch), [])
-      chmodSync(join(journal, 'shut'), 0o755)
-    })
-  },
-)
+t.setTimeout(300_000)
 
 t.test('one who fills the disk gives back what he took of it, and no more', async (t) => {
   const { layout, marks, sessions, open, end, snapshots } = await school(t)
@@ -262,6 +148,205 @@ t.test('whatever a learner has counts, and what came too fast to be stopped is n
   truncateSync(join(layout.live(uid), 'power-logs'), 0)
   t.equal(await end(await open(push), [over]), 0)
   t.equal((await snapshots()).length, 1)
+})
+
+/** What a power cut leaves of a file: its length and its time, and zeros inside. */
+function tear(path: string): void {
+  const { size, atime, mtime } = statSync(path)
+  writeFileSync(path, Buffer.alloc(size))
+  utimesSync(path, atime, mtime)
+}
+
+/** The mark of a learner, as another start of the machine finds it. */
+function restartMachine(root: string): void {
+  const path = join(root, 'marks', uid)
+  writeFileSync(path, readFileSync(path, 'latin1').replace(bootId(), 'another-boot'))
+}
+
+const timeOf = (path: string) => statSync(path).mtime.toISOString()
+const noTime = '1999-09-09T09:09:09.000Z'
+
+t.test(
+  'nothing is acknowledged before it is on the disk, and nothing that changed nothing is flushed',
+  async (t) => {
+    const told: string[] = []
+    const held: (() => void)[] = []
+    const sync = () =>
+      new Promise<void>((resolve) => {
+        told.push('flush')
+        held.push(resolve)
+      })
+    const { layout, marks, open, end, snapshots } = await school(t, { sync })
+    await sentJournal(layout, uid, 3, 0.1)
+    const ending = end(await open(push), ['>f+++++++++ 5', over]).then((code) => told.push(`exit ${code}`))
+    await until(() => held.length === 1, 'the flush')
+    t.equal(marks.get(uid), 'dirty', 'until then no snapshot is due')
+    t.same(await snapshots(), [])
+    t.same(told, ['flush'])
+    held.pop()?.()
+    await ending
+    t.same(told, ['flush', 'exit 0'])
+    t.equal((await snapshots()).length, 1)
+    told.length = 0
+    t.equal(await end(await open(push), [over]), 0)
+    t.same(told, [], 'all of it is there')
+
+    await end(await open(push), ['>f+++++++++ 5'], 30)
+    const again = end(await open(push), [over])
+    await until(() => held.length === 1, 'what the one before had sent to be flushed')
+    held.pop()?.()
+    t.equal(await again, 0)
+
+    for (const words of ['-ltr . documents', '-ltr . power-logs']) {
+      const session = end(await open(words), ['>f+++++++++ 5', over])
+      await until(() => held.length === 1, words)
+      held.pop()?.()
+      t.equal(await session, 0)
+      t.equal(marks.unflushedSince(uid), undefined)
+      t.equal(await end(await open(words), [over]), 0, 'as it was')
+    }
+    t.equal(marks.get(uid), 'aside')
+    t.equal(await end(await open('--sender -ltr . datastore-current'), []), 0, 'who fetches writes nothing')
+    t.equal(told.length, 3)
+  },
+)
+
+t.test('a disk that does not take it is said to the laptop, and what came is not believed', async (t) => {
+  let fault: Error | undefined = new SystemError('NOT_WRITABLE', 'Input/output error', {
+    hint: 'look at the disk',
+  })
+  const sync = async () => {
+    if (fault !== undefined) throw fault
+  }
+  const { layout, ledger, marks, finished, open, end, snapshots } = await school(t, { sync })
+  const journal = await sentJournal(layout, uid, 3, 0.1)
+  const session = await open(push)
+  put(journal, 'letter', 'x')
+  t.equal(await end(session, ['>f+++++++++ 5', over]), 75)
+  t.match(session.refusal, { message: /is not safe/ })
+  t.same([finished, await snapshots()], [['badly'], []])
+  t.ok(marks.isDoubtful(uid))
+  fault = undefined
+  const again = await open(push)
+  t.equal(timeOf(join(journal, 'letter')), noTime, 'rsync is to send it again')
+  t.match(ledger.get(uid)?.flags, [{ flag: 'unconfirmed', why: /\d files of it/ }])
+  t.equal(await end(again, ['>f..t...... 5', over]), 0)
+  t.same(ledger.get(uid)?.flags, [])
+  t.equal((await snapshots()).length, 1)
+})
+
+t.test('whose flush passes while that of another failed is not told that all is well', async (t) => {
+  const { layout, marks, open, end } = await school(t, { sync: () => marks.doubtAll() })
+  await sentJournal(layout, uid, 3, 0.1)
+  const session = await open(push)
+  t.equal(await end(session, ['>f+++++++++ 5', over]), 75)
+  t.match(session.refusal, { message: /failed meanwhile/ })
+})
+
+t.test(
+  'a session that the power cut: what it wrote is sent again, what was flushed before is not',
+  async (t) => {
+    const { root, layout, ledger, marks, keeper, open, end, snapshots } = await school(t)
+    const journal = await sentJournal(layout, uid, 3, 0.1)
+    put(journal, 'old', 'as it was')
+    await end(await open(push), ['>f+++++++++ 5', over])
+    const { lastGood, digest } = ledger.get(uid) ?? {}
+    t.ok(lastGood)
+    await sleep(2100)
+    const session = await open(push)
+    put(journal, 'new', 'which is lost')
+    tear(join(journal, 'new'))
+    await end(session, ['>f+++++++++ 5'], 20)
+    restartMachine(root)
+    const old = timeOf(join(journal, 'old'))
+    keeper.catchUp()
+    await keeper.settled()
+    t.equal(timeOf(join(journal, 'new')), noTime)
+    t.equal(timeOf(join(journal, 'old')), old)
+    t.equal((await snapshots()).length, 1, 'no snapshot is taken of it')
+    t.match(ledger.get(uid), { lastGood, digest, flags: [{ flag: 'unconfirmed', why: /before 1 files/ }] })
+    t.equal(marks.get(uid), 'dirty', 'and the laptop is not told that all is here')
+    t.notOk(marks.isDoubtful(uid))
+  },
+)
+
+t.test(
+  'a snapshot that is taken after a power cut says so, and is no good backup, until the laptop has come',
+  async (t) => {
+    const { root, layout, archivist, ledger, marks, keeper, sessions, open, end } = await school(t)
+    const journal = await sentJournal(layout, uid, 3, 0.1)
+    put(journal, 'letter', 'dear grandmother')
+    tear(join(journal, 'letter'))
+    writeFileSync(join(root, 'marks', uid), 'whole another-boot')
+    keeper.catchUp()
+    await keeper.settled()
+    const [taken] = await archivist.run('snapshots', { uid })
+    t.match(taken, { unconfirmed: true })
+    t.equal(timeOf(join(journal, 'letter')), noTime)
+    t.match(ledger.get(uid), {
+      lastGood: undefined,
+      digest: undefined,
+      flags: [{ flag: 'unconfirmed', why: `snapshot ${taken?.id} was taken after the machine had stopped` }],
+    } as object)
+    const [holding] = await archivist.run('holdings', { uids: [uid] })
+    t.equal(holding?.lastGood, undefined, 'neither where the store is lost')
+    t.match(await archivist.run('verify', { repair: false }), { unconfirmed: [{ uid, snapshot: taken?.id }] })
+    t.equal(marks.get(uid), 'dirty')
+
+    await end(await open(push), ['<f'], 12)
+    t.match(ledger.get(uid)?.flags, [{ flag: 'unconfirmed' }], 'that it tried is not enough')
+    const session = await open(push)
+    put(journal, 'letter', 'dear grandmother')
+    await end(session, ['>f..t...... 5', over])
+    t.match(ledger.get(uid), { lastGood: /^2/, digest: /^[0-9a-f]{64}$/, flags: [] })
+    const [before, now] = await archivist.run('snapshots', { uid })
+    t.match(before, { unconfirmed: true }, 'what it was stays said')
+    t.equal(now?.unconfirmed, undefined)
+    t.equal((await archivist.run('holdings', { uids: [uid] }))[0]?.lastGood?.at, now?.at)
+    t.same(sessions.visits, [])
+  },
+)
+
+t.test('where nothing was torn after all, the same snapshot is good once the laptop has come', async (t) => {
+  const { root, layout, archivist, ledger, marks, keeper, open, end } = await school(t)
+  await sentJournal(layout, uid, 3, 0.1)
+  await marks.flushed(uid, 'whole')
+  restartMachine(root)
+  keeper.catchUp()
+  await keeper.settled()
+  t.match(await archivist.run('snapshots', { uid }), [{ unconfirmed: true }])
+  await end(await open(push), [over])
+  const [only, ...others] = await archivist.run('snapshots', { uid })
+  t.same(others, [])
+  t.equal(only?.unconfirmed, undefined)
+  t.match(ledger.get(uid), { lastGood: /^2/, flags: [] })
+  t.equal(marks.get(uid), undefined)
+
+  const { lastGood } = ledger.get(uid) ?? {}
+  await marks.flushed(uid, 'whole')
+  restartMachine(root)
+  keeper.catchUp()
+  await keeper.settled()
+  t.equal(marks.get(uid), undefined, 'a mark that outlived its snapshot alone is nothing to worry of')
+  t.match(ledger.get(uid), { lastGood, flags: [] })
+})
+
+t.test('logs that the power cut are sent again too, and nothing is said of the Journal', async (t) => {
+  const { root, layout, ledger, marks, keeper, open, end } = await school(t)
+  const journal = await sentJournal(layout, uid, 3, 0.1)
+  await end(await open(push), ['>f+++++++++ 5', over])
+  await sleep(2100)
+  const session = await open('-ltr . power-logs')
+  put(layout.live(uid), join('power-logs', 'log'), '12 V')
+  await end(session, ['>f+++++++++ 5'], 20)
+  restartMachine(root)
+  const [name = ''] = readdirSync(journal)
+  const before = timeOf(join(journal, name))
+  keeper.catchUp()
+  await keeper.settled()
+  t.equal(timeOf(join(layout.live(uid), 'power-logs', 'log')), noTime)
+  t.equal(timeOf(join(journal, name)), before)
+  t.same([marks.get(uid), marks.all(), ledger.get(uid)?.flags], [undefined, [], []])
 })
 
 t.test('a marker is a small file in the place of one', async (t) => {

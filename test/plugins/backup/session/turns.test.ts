@@ -2,6 +2,7 @@ import { mock } from 'node:test'
 import fc from 'fast-check'
 import t from 'tap'
 import { Turns } from '../../../../plugins/backup/session/turns.js'
+import { runs } from '../../../support/rounds.js'
 
 const never = new AbortController().signal
 
@@ -31,7 +32,7 @@ t.test('one writes, or any number read, in the order in which they came', async 
         return begun.every((at, index) => at === index)
       },
     ),
-    { numRuns: 100 },
+    runs(100),
   )
   t.pass('they do')
 })

@@ -10,6 +10,7 @@ import { until } from '../../../support/backup/plain-sessions.js'
 import { Laptop, run } from '../../../support/backup/ssh-laptop.js'
 import { serving, tools } from '../../../support/backup/ssh2-server.js'
 import { needs } from '../../../support/needs.js'
+import { runs } from '../../../support/rounds.js'
 
 const identification = 'SSH-2.0-sugar-server\r\n'
 const gcm = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com']
@@ -110,7 +111,7 @@ t.test('the ciphers of a client are read from whatever pieces they come in', asy
         })
       },
     ),
-    { numRuns: 50 },
+    runs(50),
   )
 })
 

@@ -21,6 +21,8 @@ import { runs, until } from '../../../support/backup/plain-sessions.js'
 import { type KeyType, Laptop, run } from '../../../support/backup/ssh-laptop.js'
 import { serving, tools } from '../../../support/backup/ssh2-server.js'
 
+t.setTimeout(300_000)
+
 t.test('a Journal goes there and comes back byte for byte, with every kind of key', async (t) => {
   if (!tools(t)) return
   for (const type of ['ed25519', 'rsa', 'ecdsa', 'dsa'] satisfies KeyType[]) {
@@ -54,23 +56,27 @@ t.test('a Journal goes there and comes back byte for byte, with every kind of ke
 
 t.test('what old laptops have to offer is enough', async (t) => {
   if (!tools(t)) return
-  const laptop = new Laptop(t, 'dsa')
-  await serving(t, [laptop])
   const old = [
     ['KexAlgorithms', 'diffie-hellman-group14-sha1'],
     ['HostKeyAlgorithms', 'ssh-rsa'],
     ['Ciphers', 'aes128-cbc'],
     ['MACs', 'hmac-sha1'],
-    ['RekeyLimit', '16K'],
   ].flatMap(([name, value]) => ['-o', `${name}=${value}`])
-  const sent = await laptop.rsyncVia(
-    ['-p', String(laptop.port), ...old],
-    '-rlt',
-    `${laptop.journal}/`,
-    'x@127.0.0.1:datastore-current',
-  )
-  t.equal(sent.code, 0, sent.stderr)
-  for (const hash of ['ssh-rsa', 'rsa-sha2-256', 'rsa-sha2-512']) {
+  // OpenSSH with DSA where there is one, a client in code with DSA elsewhere; and OpenSSH with RSA everywhere.
+  for (const type of ['dsa', 'rsa'] satisfies KeyType[]) {
+    const laptop = new Laptop(t, type)
+    await serving(t, [laptop])
+    const sent = await laptop.rsyncVia(
+      ['-p', String(laptop.port), ...old, ...(laptop.client.length > 1 ? [] : ['-o', 'RekeyLimit=16K'])],
+      '-rlt',
+      `${laptop.journal}/`,
+      'x@127.0.0.1:datastore-current',
+    )
+    t.equal(sent.code, 0, `${type}: ${sent.stderr}`)
+  }
+  // ssh2 1.17 leaves out a comma where it lists what it takes: a client that reads the list, as OpenSSH 10, does not find
+  // rsa-sha2-512 there, and uses rsa-sha2-256 unless it is kept from it.
+  for (const hash of ['ssh-rsa', 'rsa-sha2-256', 'rsa-sha2-512,rsa-sha2-256']) {
     const rsa = new Laptop(t, 'rsa')
     const { sessions } = await serving(t, [rsa])
     const shown = await rsa.ssh('-o', `PubkeyAcceptedAlgorithms=${hash}`, 'x@127.0.0.1', 'id')
@@ -182,7 +188,15 @@ t.test('rules that a client sends do not read files of the server to it', async 
   t.equal((await laptop.rsync('-r', `${laptop.journal}/`, 'x@127.0.0.1:datastore-current')).code, 0)
   const args = [...laptop.options('-p', String(port)), 'x@127.0.0.1']
   const replies = fileReaders(secret).map((client) => client.talk(spawn('ssh', [...args, client.command])))
-  for (const { told, client } of await Promise.all(replies)) t.notMatch(told, /very-secret/, client)
+  for (const { told, client } of await Promise.all(replies)) {
+    t.notMatch(told, /very-secret/, client)
+    t.match(
+      told,
+      /sugar-server: the filter rule ".+ is refused: it has the server read a file of rules/,
+      client,
+    )
+  }
+  t.equal(sessions.refused.length, replies.length)
   t.equal(sessions.opened, 0)
 })
 

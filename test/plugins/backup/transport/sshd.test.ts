@@ -32,6 +32,9 @@ import { plainSessions, runs, until } from '../../../support/backup/plain-sessio
 import { type KeyType, Laptop, run } from '../../../support/backup/ssh-laptop.js'
 import { freePort } from '../../../support/free-port.js'
 import { lacks, needs } from '../../../support/needs.js'
+import { dsaSettings, opensshHasDsa } from '../../../support/openssh.js'
+
+t.setTimeout(300_000)
 
 const program = fileURLToPath(new URL('../../../../core/bin/sugar-server.js', import.meta.url))
 
@@ -93,7 +96,7 @@ async function sshd(t: Test, laptops: Laptop[], settings: string[]): Promise<num
       'StrictModes no',
       'PermitRootLogin prohibit-password',
       'PasswordAuthentication no',
-      'PubkeyAcceptedAlgorithms +ssh-dss',
+      ...dsaSettings,
       'MaxStartups 100:30:300',
       ...settings,
       '',
@@ -126,6 +129,11 @@ t.test('over sshd, with a file of keys, a Journal goes there and comes back', as
   t.equal(statSync(file).mode & 0o777, 0o600)
   if ((await sshd(t, laptops, [`AuthorizedKeysFile ${file}`])) === undefined) return
   for (const laptop of laptops) {
+    if (laptop.pubkey.startsWith('ssh-dss ') && !opensshHasDsa) {
+      const refused = await laptop.rsync('-r', `${laptop.journal}/`, 'root@127.0.0.1:datastore-current')
+      t.match(refused, { code: 255, stderr: /Permission denied \(publickey\)/ }, 'this sshd has no DSA')
+      continue
+    }
     const sent = await laptop.rsync(
       '-rlptz',
       '--delete',
@@ -403,8 +411,16 @@ t.test('rules that a client sends do not read files of the server to it', async 
   const secret = join(laptop.folder, 'secret')
   writeFileSync(secret, 'very-secret\nvery-secret too\n')
   const replies = fileReaders(secret).map((client) => client.talk(door(root, laptop.uid, client.command)))
-  for (const { told, client } of await Promise.all(replies)) t.notMatch(told, /very-secret/, client)
-  t.equal(sessions.codes.length, fileReaders(secret).length)
+  for (const { told, client } of await Promise.all(replies)) {
+    t.notMatch(told, /very-secret/, client)
+    t.match(
+      told,
+      /sugar-server: the filter rule ".+ is refused: it has the server read a file of rules/,
+      client,
+    )
+  }
+  t.equal(sessions.codes.length, replies.length)
+  t.equal(sessions.refused.length, replies.length)
 })
 
 t.test('lines are read whole, or not at all', async (t) => {
@@ -474,14 +490,27 @@ t.test('the settings for sshd that come with the package are ones that sshd take
     return void lacks(t, 'needs /run/sshd', 'the service of sshd makes it')
   if (separation) mkdirSync('/run/sshd', { mode: 0o755 })
   t.teardown(() => separation && rmSync('/run/sshd', { recursive: true, force: true }))
+  const penalties = readFileSync(
+    fileURLToPath(new URL('../../../../../config/sshd/sugar-server-penalties.conf', import.meta.url)),
+    'utf8',
+  )
+  const withPenalties = join(folder, 'with-penalties')
+  writeFileSync(withPenalties, `HostKey ${hostKey}\n${penalties}`)
+  const newer = await run('/usr/sbin/sshd', ['-T', '-f', withPenalties])
+  const [, major = 0, minor = 0] = /OpenSSH_(\d+)\.(\d+)/.exec((await run('ssh', ['-V'])).stderr) ?? []
+  if (Number(major) * 100 + Number(minor) >= 908) t.match(newer.stdout, /^persourcepenalties no$/m)
+  else t.match(newer.stderr, /Bad configuration option: PerSourcePenalties/, 'an older one says so')
   const about = ['-C', 'user=sugar-server,host=laptop,addr=10.0.0.9']
   const { stdout } = await promisify(execFile)('/usr/sbin/sshd', ['-T', '-f', config, ...about])
   t.match(stdout, /^permittty no$/m)
   t.match(stdout, /^disableforwarding yes$/m)
   t.match(stdout, /^maxstartups 100:30:300$/m)
+  t.match(stdout, /^persourcemaxstartups 64$/m)
+  t.match(stdout, /^persourcenetblocksize 32:64$/m)
+  t.match(stdout, /^logingracetime 30$/m)
   t.match(
     stdout,
     /^authorizedkeyscommand \/usr\/bin\/sugar-server backup keys --root \/var\/lib\/sugar-server %t %k$/m,
   )
-  t.match(stdout, /^pubkeyacceptedalgorithms .*ssh-dss/m)
+  t.equal(/^pubkeyacceptedalgorithms .*ssh-dss/m.test(stdout), opensshHasDsa, 'DSA where this OpenSSH has it')
 })

@@ -5,6 +5,8 @@ import t from 'tap'
 import { remove } from '../../../../plugins/rsync/builds/removal.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 t.test('a tree goes with all it holds, and what its links lead to stays', async (t) => {
   const home = await temporaryDirectory(t)
   const beside = join(home, 'beside')

@@ -10,6 +10,8 @@ import { pack } from '../../../support/rsync/packed-builds.js'
 import { openHouse } from '../../../support/rsync/rsync-server.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 /** Keeps what it is told to keep. */
 const keeping = (kept: Map<string, string>, release: { release?: () => void }) =>
   definePlugin({

@@ -13,7 +13,7 @@ import {
   wants,
 } from '../../../support/rsync/rsync-server.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const greeting = /^@RSYNCD: \d\d\.\d+[^\n]*\n/
 

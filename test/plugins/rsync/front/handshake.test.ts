@@ -7,6 +7,8 @@ import { needs } from '../../../support/needs.js'
 import { fill, openHouse, RawClient, rsyncsOf } from '../../../support/rsync/rsync-server.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
+t.setTimeout(300_000)
+
 const greeting = /^@RSYNCD: \d\d\.\d+[^\n]*\n/
 const all = 'builds         \tall builds\nfilms          \t\n'
 

@@ -10,6 +10,8 @@ import { run, until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
 import { fill, openHouse, openServer, slowly } from '../../../support/rsync/rsync-server.js'
 
+t.setTimeout(300_000)
+
 const megabyte = 1 << 20
 
 t.test('who fetches, and how much, is told to other plugins and shown in status', async (t) => {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { RequestError } from '../../../../core/api.js'
 import { type Opening, OpeningReader } from '../../../../plugins/rsync/front/opening.js'
+import { runs } from '../../../support/rounds.js'
 
 /** Reads bytes that come in pieces of these sizes, the last one again and again. */
 function read(bytes: Buffer, sizes: readonly number[] = [bytes.length || 1]): Opening | undefined {
@@ -54,10 +55,16 @@ t.test('what a client says is understood, however it is cut into pieces', async 
         lines.push(Buffer.from(`${name}${end}`))
         const said = Buffer.concat(lines)
         const opening = read(Buffer.concat([said, rest]), sizes)
-        t.matchOnly(opening, { protocol, wanted: name, said, rest: Buffer.from(rest) })
+        t.matchOnly(opening, {
+          protocol,
+          subprotocol: Number(/^\.(\d+)/.exec(more)?.[1] ?? 0),
+          wanted: name,
+          said,
+          rest: Buffer.from(rest),
+        })
       },
     ),
-    { numRuns: 300 },
+    runs(300),
   )
 })
 
@@ -86,7 +93,7 @@ t.test('whatever comes, it is understood, waited for or refused', async () => {
         if (!(error instanceof RequestError)) throw error
       }
     }),
-    { numRuns: 2000 },
+    runs(2000),
   )
 })
 

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { definePlugin } from '../../../../core/api.js'
@@ -8,6 +8,8 @@ import { type Module, Modules } from '../../../../plugins/rsync/public.js'
 import { run, until } from '../../../support/core/server-process.js'
 import { lacks, needs } from '../../../support/needs.js'
 import { openHouse, RawClient, wants } from '../../../support/rsync/rsync-server.js'
+
+t.setTimeout(300_000)
 
 /** Publishes for a test. */
 function publisher() {
@@ -60,10 +62,20 @@ t.test('owners that are in attributes are served as they are, and no link is one
     t.match(out, /^---------- .* of-another$/m)
     t.match(out, /^lrwxrwxrwx .* link -> \/etc\/passwd$/m)
   }
-  const to = join(house.beside, 'to')
-  const fetched = await house.rsync('-aL', '--copy-unsafe-links', '::build-x/', to)
-  t.equal(fetched.code, 0, `nothing is refused here: ${fetched.err}`)
-  t.same((await readdir(folder)).length, 5)
+  // No link is one on the disk: what would follow links changes nothing, and is not refused.
+  for (const [at, words] of [['-aL'], ['-ak', '--copy-unsafe-links'], ['-asL']].entries()) {
+    for (const protocol of ['29', '30', '32']) {
+      const to = join(house.beside, `to-${at}-${protocol}`)
+      const fetched = await house.rsync(...words, `--protocol=${protocol}`, '--numeric-ids', '::build-x/', to)
+      const how = `${words.join(' ')} in protocol ${protocol}`
+      t.match(fetched, { code: 0, err: '' }, how)
+      t.equal(await readFile(join(to, 'su'), 'latin1'), 'su', how)
+      if (process.getuid?.() === 0) t.match(await stat(join(to, 'of-another')), { uid: 1234, gid: 4321 }, how)
+      t.equal(await readlink(join(to, 'link')), '/etc/passwd', how)
+    }
+  }
+  const refused = await house.rsync('-a', '--copy-devices', '::build-x/', join(house.beside, 'devices'))
+  t.match(refused, { code: 12, err: /configured to refuse --copy-devices/ }, 'as any daemon of rsync does')
 })
 
 t.test('owners that fakeroot knows are served, and nothing of it is left', async (t) => {

@@ -20,7 +20,7 @@ import {
   wants,
 } from '../../../support/rsync/rsync-server.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const megabyte = 1 << 20
 

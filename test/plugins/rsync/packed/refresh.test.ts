@@ -11,7 +11,7 @@ import { tarOf } from '../../../support/rsync/handmade-tar.js'
 import { pack, packByBuilder, smallTree } from '../../../support/rsync/packed-builds.js'
 import { openHouse, type RsyncHouse } from '../../../support/rsync/rsync-server.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const packedOf = ({ root }: Pick<RsyncHouse, 'root'>): string => join(root, 'rsync', 'xobuilds-packed')
 

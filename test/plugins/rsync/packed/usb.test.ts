@@ -11,7 +11,7 @@ import { pack, packByBuilder } from '../../../support/rsync/packed-builds.js'
 import { openHouse, type RsyncHouse } from '../../../support/rsync/rsync-server.js'
 import { temporaryDirectory } from '../../../support/temporary-directory.js'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const has = (t: Test): boolean => needs(t, 'rsync', 'rsync') && needs(t, 'setfattr', 'attr')
 

@@ -5,6 +5,7 @@ import { RequestError } from '../../../../core/errors.js'
 import { modeOf } from '../../../../plugins/rsync/unpack/entry.js'
 import type { FilterSpec } from '../../../../plugins/rsync/unpack/filter.js'
 import { limitsOf } from '../../../../plugins/rsync/unpack/limits.js'
+import { runs } from '../../../support/rounds.js'
 import {
   directory,
   type Entry,
@@ -418,9 +419,9 @@ t.test('whatever bytes come, they are refused or harmless', async () => {
     }
   }
   // Each run starts a program: making a counterexample smaller would take longer than the test may.
-  fc.assert(fc.property(anything, check), { numRuns: 300, endOnFailure: true })
+  fc.assert(fc.property(anything, check), { ...runs(300), endOnFailure: true })
   fc.assert(
     fc.property(headers, (entries) => check(tarOf(...entries))),
-    { numRuns: 1500, endOnFailure: true },
+    { ...runs(1500), endOnFailure: true },
   )
 })
