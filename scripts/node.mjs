@@ -5,12 +5,11 @@ import { must, setUp } from './setup.mjs'
 /** Each of these starts servers, speaks to them, and loads what depends on Node the most. */
 const smoke = [
   'kernel/',
-  'http/',
-  'store/',
-  'system/start',
+  'http/listener',
   'sugaroid/wire',
   'sugaroid/remote-shell',
-  'backup/transport/ssh2',
+  'system/machine',
+  'backup/demo',
 ]
 
 const [major, ...parts] = process.argv.slice(2)

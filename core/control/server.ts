@@ -23,6 +23,15 @@ export const socketPath = (run: string): string => join(run, 'control.sock')
 // sun_path in <sys/un.h> has 108 bytes, the last one for NUL.
 const longestPath = 107
 
+/** Whether a control socket fits below this directory. @returns SystemError NOT_WRITABLE when its path is too long */
+export function socketPathProblem(run: string): SystemError | undefined {
+  const path = socketPath(run)
+  if (Buffer.byteLength(path) <= longestPath) return undefined
+  return new SystemError('NOT_WRITABLE', `${path} is too long for a socket (at most ${longestPath} bytes)`, {
+    hint: 'choose a root with a shorter path',
+  })
+}
+
 /**
  * The server's end of the control socket. Whoever can open the file may do everything, so only its owner and root
  * can. The lock is held by then: a socket that is already there belongs to nobody.
@@ -30,11 +39,8 @@ const longestPath = 107
  */
 export async function openControl(run: string, controlled: Controlled): Promise<() => Promise<void>> {
   const path = socketPath(run)
-  if (Buffer.byteLength(path) > longestPath) {
-    throw new SystemError('NOT_WRITABLE', `${path} is too long for a socket (at most ${longestPath} bytes)`, {
-      hint: 'choose a root with a shorter path',
-    })
-  }
+  const problem = socketPathProblem(run)
+  if (problem !== undefined) throw problem
   rmSync(path, { force: true })
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
     serve(controlled, request, response).catch((error) => {

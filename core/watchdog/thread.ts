@@ -14,8 +14,8 @@ const { beats, homes, bounds, tty } = workerData as Watched
 const pause = bounds.warn / 5
 /** Milliseconds in which JavaScript that runs must answer; a call to the system answers nothing. */
 const patience = bounds.end / 2
-/** How often it is stopped to find a plugin: between two promises there is none. */
-const pauses = 10
+/** Steps that are taken to find a plugin: between two promises only code of Node itself runs. */
+const pauses = 60
 /** Milliseconds in which it must end when it is told to. */
 const lastPatience = 2_000
 
@@ -64,7 +64,7 @@ async function inspect(): Promise<Found> {
   session.connectToMainThread()
   const urls = new Map<string, string>()
   session.on('Debugger.scriptParsed', ({ params }) => urls.set(params.scriptId, params.url))
-  const post = (method: 'Debugger.enable' | 'Debugger.pause' | 'Debugger.resume') =>
+  const post = (method: 'Debugger.enable' | 'Debugger.pause' | 'Debugger.stepInto') =>
     // Without an answer they wait until the session ends, and fail then.
     void session.post(method).catch(() => undefined)
   let answers = false
@@ -78,10 +78,8 @@ async function inspect(): Promise<Found> {
       const culprit = culpritIn(stack, homes)
       left -= 1
       if (culprit?.plugin !== undefined || left === 0) resolve(culprit)
-      else post('Debugger.resume')
+      else post('Debugger.stepInto')
     })
-    // While it is stopped it cannot be asked to stop.
-    session.on('Debugger.resumed', () => post('Debugger.pause'))
   })
   try {
     post('Debugger.enable')

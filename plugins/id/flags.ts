@@ -11,12 +11,13 @@ export const xosOf = (serials: readonly string[]): readonly string[] =>
   serials.filter((serial) => xoSerial.test(serial) && !placeholder.test(serial))
 
 /** What an operator should know of a key. */
-export function flagsOf({ aliasOf, conflicts, serials, lacks }: UserDoc): Flag[] {
+export function flagsOf({ aliasOf, conflicts, serials, lacks, demo }: UserDoc): Flag[] {
   const flags: Flag[] = []
   if (aliasOf !== undefined) flags.push('alias')
   if (conflicts.length > 0) flags.push('serial-conflict')
   if (xosOf(serials).length > 1) flags.push('shared-key')
   if (lacks !== undefined) flags.push('no-backup-address')
+  if (demo === true) flags.push('demo')
   return flags
 }
 

@@ -18,7 +18,7 @@ interface Means {
 
 /**
  * Where the learner of a demonstration takes itself away again, with all that is kept of it
- * (docs/reference/protocols.md: registration, Demonstrations). It shows who it is by its uuid, which only it and the
+ * (docs/reference/protocols.md: registration, JSON REST). It shows who it is by its uuid, which only it and the
  * server know. A child's learner never leaves this way.
  */
 export function serveLeave(router: Router, { shelves, ask, log }: Means): void {

@@ -1,5 +1,5 @@
 import { definePlugin, flag, greeting, keepsLinks, program, report, rsyncHere, text } from '../../core/api.js'
-import { rsyncDirectory } from './directory.js'
+import { publishablePath, rsyncDirectory } from './directory.js'
 import { collections } from './documents.js'
 import { options } from './options.js'
 import { Builds, Modules } from './public.js'
@@ -20,6 +20,7 @@ export default definePlugin({
     rsyncHere,
     program('tar', { package: 'tar' }),
     program('prlimit', { package: 'util-linux' }),
+    publishablePath,
     rsyncDirectory,
   ],
   commands: {

@@ -109,7 +109,8 @@ t.test('a file system is flushed, and what goes wrong is told with the words of 
     chmodSync(join(folder, 'bin', 'sync'), 0o755)
   }
   for (const [said, code] of [
-    ['Input/output error', 'NOT_WRITABLE'],
+    ['Input/output error', 'DISK_FAILING'],
+    ['something else', 'NOT_WRITABLE'],
     ['No space left on device', 'NO_SPACE'],
     ['Disk quota exceeded', 'NO_SPACE'],
   ] as const) {

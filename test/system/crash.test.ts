@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { markerName } from '../../core/lib/marker.js'
 import { type Registrant, type Registration, uidOf } from '../../sugaroid/index.js'
 import { cli, freePorts, launch, type Server, startServer, until } from '../support/core/server-process.js'
 import { rounds, seed, spread } from '../support/rounds.js'
@@ -146,7 +147,7 @@ t.test(
     t.equal((await known(t, server, 'list')).size, memory.asked.size, 'and nobody is there twice')
     t.equal((await server.stop()).code, 0)
     const left = (await readdir(join(root, 'store'))).filter(
-      (name) => !name.endsWith('.db') && !name.includes('.damaged-'),
+      (name) => name !== markerName && !name.endsWith('.db') && !name.includes('.damaged-'),
     )
     t.same(left, [], 'no rubbish is left')
   },

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { ControlClient } from '../../control/client.js'
+import { socketPathProblem } from '../../control/server.js'
 import { exit, type Problem, problemOf, SugarError, SystemError, systemCode } from '../../errors.js'
 import type { HouseStatus } from '../../house.js'
 import { hasOwnStore, storeDirectory } from '../../lib/directories.js'
@@ -64,6 +66,8 @@ async function machine({ members, settings }: Plan): Promise<Problem[]> {
   const found = await Promise.all(probes.map((probe) => probe.look(settings)))
   const problems = found.flatMap((problem) => (problem === undefined ? [] : [problemOf(problem)]))
   if (existsSync(root) && problems.length === 0) problems.push(...unfit(root))
+  const socket = socketPathProblem(join(root, 'run'))
+  if (socket !== undefined) problems.push(problemOf(socket))
   const host = String(settings.get('host'))
   const ours = await portsInUse(root)
   for (const { name } of settings.all()) {

@@ -278,7 +278,10 @@ export function jobsOf(layout: Layout): Jobs {
     restore: (given, progress) =>
       reading(given, given.documents === true ? documents : datastore, async (tree, snapshot) => {
         const { content, facts } = await parcelOf(tree, given, progress)
-        await pipeline(Readable.from(content, { objectMode: false }), connect(given.socket))
+        const socket = connect(given.socket)
+        // The pipeline tells what goes wrong until all is on its way; a reader that leaves later must not end this process.
+        socket.on('error', () => undefined)
+        await pipeline(Readable.from(content, { objectMode: false }), socket)
         return { snapshot, ...facts() }
       }),
     layOut: (given, progress) => placed(given, progress),

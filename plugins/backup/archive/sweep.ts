@@ -16,6 +16,7 @@ export interface Swept {
   /** Their bytes on the disk. */
   readonly bytes: number
   readonly removed: number
+  /** Bytes of the disk. */
   readonly freed: number
 }
 
@@ -43,7 +44,7 @@ export function sweep(layout: Layout, progress: Progress): Swept {
       rmSync(file.path)
       removed += 1
       // The inode of a live file stays with that.
-      if (nlink === 1) freed += size
+      if (nlink === 1) freed += weightOf('file', size, objectName)
     }
   }
   return { objects: count, bytes, removed, freed }

@@ -138,6 +138,7 @@ for (const [client, options] of [
     if (options.length === 0) {
       t.match(await listed(school, learner), { lastGood: well.lastGood, snapshots: 2, flags: ['incomplete'] })
       t.equal((await pushAsUser(learner, ...sent)).code, 23)
+      await quiet(school)
       t.match(await school.status(), { flagged: [{ flag: 'incomplete', why: named }] })
     }
     writeFileSync(join(learner.datastore, 'version'), '9')

@@ -122,7 +122,7 @@ async function acknowledge(
   await quiet(school)
   t.equal((await school.snapshots(learner.uid)).length, 1)
   const { health } = await school.server.status()
-  t.match(health, [{ plugin: 'backup', what: 'flush', problem: /Input\/output error; look at the disk/ }])
+  t.match(health, [{ plugin: 'backup', what: 'flush', problem: /the disk is failing; look at the disk/ }])
   t.ok(
     school.server.log().some(({ level, msg }) => level >= 50 && /could not be written to the disk/.test(msg)),
   )

@@ -11,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -19,7 +20,15 @@ import { unfold } from '../../../../plugins/backup/archive/unfold.js'
 import type { Row, Tree } from '../../../../plugins/backup/tree.js'
 import { drawing, filesOf, putDatastore, song } from '../../../support/backup/datastore.js'
 import { treeOf, treeOfFiles, treeOfFolder } from '../../../support/backup/memory-tree.js'
-import { facts, quiet, restore } from '../../../support/backup/test-archive.js'
+import {
+  archivistOf,
+  facts,
+  learner,
+  newArchive,
+  quiet,
+  restore,
+  sentJournal,
+} from '../../../support/backup/test-archive.js'
 import { needs } from '../../../support/needs.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-restore-'))
@@ -171,4 +180,24 @@ t.test('a whole Journal as a bundle is the one that Sugar restores', async (t) =
   t.equal(list.filter((name) => !name.endsWith('/')).length, files)
   t.ok(list.every((name) => name.startsWith('home/olpc/.sugar/default/datastore')))
   rmSync(to)
+})
+
+t.test('a reader that leaves before the end does not end the process that keeps the archive', async (t) => {
+  const layout = newArchive(t)
+  const uid = learner(1)
+  await sentJournal(layout, uid, 3, 0.01)
+  const pids: number[] = []
+  const archivist = archivistOf(t, layout, (pid) => pids.push(pid))
+  await archivist.run('snapshot', { uid })
+  const readers: Socket[] = []
+  const socket = join(mkdtempSync(join(folder, 'reader-')), 'socket')
+  const server = createServer({ pauseOnConnect: true }, (reader) => void readers.push(reader))
+  t.teardown(() => server.close())
+  await new Promise<void>((resolve) => server.listen(socket, resolve))
+  // It fits into what the kernel keeps for the reader.
+  t.match(await archivist.run('restore', { uid, to: 'new', socket }), { lost: [] })
+  for (const reader of readers) reader.destroy()
+  for (let turn = 0; turn < 10; turn += 1)
+    t.match(await archivist.run('holdings', { uids: [uid] }), [{ uid }])
+  t.equal(new Set(pids).size, 1)
 })

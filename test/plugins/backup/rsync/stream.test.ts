@@ -9,7 +9,7 @@ import { parseCommand } from '../../../../plugins/backup/rsync/command.js'
 import { streamShape } from '../../../../plugins/backup/rsync/stream.js'
 import { needs } from '../../../support/needs.js'
 
-const remote = fileURLToPath(new URL('remote.js', import.meta.url))
+const remote = fileURLToPath(new URL('../../../support/backup/remote-shell.js', import.meta.url))
 const protocols = [27, 28, 29, 30, 31, 32]
 const refused = /is refused: it has the server read/
 

@@ -302,7 +302,7 @@ t.test(
     const [before, now] = await archivist.run('snapshots', { uid })
     t.match(before, { unconfirmed: true }, 'what it was stays said')
     t.equal(now?.unconfirmed, undefined)
-    t.equal((await archivist.run('holdings', { uids: [uid] }))[0]?.lastGood, now?.at)
+    t.equal((await archivist.run('holdings', { uids: [uid] }))[0]?.lastGood?.at, now?.at)
     t.same(sessions.visits, [])
   },
 )

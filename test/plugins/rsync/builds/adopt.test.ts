@@ -238,7 +238,7 @@ t.test('kill -9 while a build is adopted or dropped: all of it is in one place',
     const running = call(verb, '885').finally(() => {
       hasEnded = true
     })
-    while (!hasEnded && !(await moment()));
+    while (!hasEnded && !(await moment())) await sleep(1)
     await server.kill9()
     await running
     server = await start()

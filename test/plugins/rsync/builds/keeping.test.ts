@@ -27,7 +27,7 @@ t.test(
   'where neither attributes nor fakeroot can be had, builds are refused and the rest is served',
   async (t) => {
     if (!needs(t, 'rsync', 'rsync')) return
-    await only(t, await temporaryDirectory(t), ['rsync', 'tar', 'sh', 'flock', 'gzip'])
+    await only(t, await temporaryDirectory(t), ['rsync', 'prlimit', 'tar', 'sh', 'flock', 'gzip'])
     const house = await openHouse(t, {}, ['rsync', adopter.plugin])
     await pack(join(house.root, 'rsync', 'xobuilds-packed'), '885')
     await mkdir(join(house.pub, 'films'))
@@ -57,7 +57,7 @@ t.test(
     for (const program of ['rsync', 'fakeroot', 'tar', 'gzip', 'sync'])
       if (!needs(t, program, program)) return
     const programs = await temporaryDirectory(t)
-    const names = ['rsync', 'fakeroot', 'tar', 'gzip', 'sync', 'sh', 'flock', 'mkfifo', 'cat']
+    const names = ['rsync', 'prlimit', 'fakeroot', 'tar', 'gzip', 'sync', 'sh', 'flock', 'mkfifo', 'cat']
     await only(t, programs, names)
     const house = await openHouse(t, {}, ['rsync', adopter.plugin])
     await pack(join(house.root, 'rsync', 'xobuilds-packed'), '885')
