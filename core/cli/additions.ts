@@ -4,6 +4,7 @@ import { chmod, link, lstat, mkdir, open, readdir, rename, rm, stat } from 'node
 import { basename, join } from 'node:path'
 import type { Additions } from '../command.js'
 import { RequestError, SugarError, SystemError, systemCode } from '../errors.js'
+import { isFull } from '../lib/disk-fault.js'
 import { foldedName, freeName } from '../lib/free-name.js'
 import { removeTree, unpack } from '../unpack.js'
 
@@ -184,12 +185,12 @@ function explain(error: unknown, to: string, making: string): unknown {
   }
   const code = systemCode(error)
   if (code === undefined || !/^E[A-Z]+$/.test(code)) return error
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
-  const message = isFull
+  const isOfRoom = isFull(error)
+  const message = isOfRoom
     ? `there is no room on ${to}; nothing was added`
     : `${to} cannot be written (${code})`
-  return new SystemError(isFull ? 'NO_SPACE' : 'NOT_WRITABLE', message, {
-    hint: isFull ? 'make room, or take another stick' : `see that you may write there${left}`,
+  return new SystemError(isOfRoom ? 'NO_SPACE' : 'NOT_WRITABLE', message, {
+    hint: isOfRoom ? 'make room, or take another stick' : `see that you may write there${left}`,
     cause: error,
   })
 }

@@ -21,7 +21,7 @@ export type Confinement =
   | { readonly layer: 'bubblewrap' }
   | { readonly layer: 'none'; readonly why: string; readonly hint: string }
 
-/** Where Linux has programs and their libraries; no place for anybody's data. */
+/** Where Linux has programs and their libraries, and keeps no data of users. */
 const system = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc/ld.so.cache']
 
 /** Milliseconds for a program of a trial. */

@@ -261,7 +261,7 @@ export class DirectoryGuard {
     const { name, option, resumes } = this.#spec
     const mount = resumes === true ? 'mount the disk' : 'mount the disk, then restart sugar-server'
     const wrong = option === undefined ? '' : `; where ${option} is wrong, correct it and restart`
-    return `${mount}${wrong}; or accept the new place: sugar-server accept-directory ${name}`
+    return `${mount}${wrong}; or accept the new place with "sugar-server accept-directory ${name}"`
   }
 
   #hintToMend(): string {

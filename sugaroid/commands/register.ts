@@ -55,7 +55,7 @@ export const command = defineCommand({
     nick: { value: 'NAME', help: 'the nickname; kept' },
     key: {
       value: 'TYPE',
-      help: `the key to make when there is none: ${keyTypes.join(', ')} (default: dsa as Sugar, rsa where ssh has no DSA)`,
+      help: `which key to make: ${keyTypes.join(', ')} (default: dsa; rsa where ssh has no DSA)`,
     },
     xo: { help: 'be an XO: keep serial and uuid; other machines make up new ones each time' },
     serial: { value: 'SN', help: "the XO's serial; implies --xo" },

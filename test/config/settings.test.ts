@@ -316,7 +316,7 @@ t.test('settings', async (t) => {
           'CONFIG_INVALID the command line: log-level must be one of error, warn, info, debug, silent, not "loud"',
         ],
       )
-      t.match(problems[2], { hint: 'sugar-server config lists the options' })
+      t.match(problems[2], { hint: '"sugar-server config" lists the options' })
     },
   )
 

@@ -100,7 +100,7 @@ t.test('a running server names its addresses and the next thing to type', async 
   t.match(await (await fetch(health)).json(), { status: 'ok', plugins: { id: 'running' } })
   t.equal((await enrol(newLaptop(), register)).outcome, 'registered')
 
-  const [, next = ''] = / {2}next +sugar-server (.*)\n$/.exec(out) ?? []
+  const [, next = ''] = / {2}next +\S*sugar-server (.*)\n$/.exec(out) ?? []
   t.match(await cli(t, next.split(' ')), { code: 0, out: /^sugar-server \S+: ready\n/ })
 })
 
@@ -349,7 +349,7 @@ t.test('explain tells the story of a laptop by any of its names', async (t) => {
     const { code, out, err } = await on(name)
     t.equal(code, 66, `nobody is "${name}"`)
     t.equal(out, '')
-    t.match(err, /nobody knows .*\n {2}sugar-server id list/)
+    t.match(err, /nobody knows .*\n {2}"\S*sugar-server id list" shows who is registered/)
   }
   await server.stop()
   t.equal((await on(laptop.serial)).out, whole.out, 'with no server running too')

@@ -156,7 +156,7 @@ export class LiveSessions implements Sessions {
       if (marks.isDue(uid)) await keeper.keep(uid)
     }
     const bounds = writes ? await this.#boundsWithin(uid) : undefined
-    // Of what a crash has left there nothing is whole, and nobody else writes there now.
+    // Of what a crash has left there nothing is whole, and only this session writes there now.
     if (writes) await removeTree(layout.temporary(uid))
     held.folders.push(temporary)
     mkdirSync(temporary, { recursive: true, mode: 0o700 })

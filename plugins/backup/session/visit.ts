@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { type Logger, RequestError, type StreamShape } from '../../../core/api.js'
+import { asError, type Logger, RequestError, type StreamShape } from '../../../core/api.js'
 import { type Expected, partialCodes } from '../archive/incomplete.js'
 import { datastore, documents } from '../archive/layout.js'
 import type { RsyncCommand } from '../rsync/command.js'
@@ -50,8 +50,15 @@ interface Previous {
   readonly isFlushed: boolean
 }
 
-const told = (code: number | null, { aborted }: AbortSignal): string =>
-  aborted ? 'broken off' : code === 0 ? 'done' : `rsync ended with ${code ?? 'a signal'}`
+/** For the log. What confines rsync ends with 128 and the signal that ended rsync, as a shell does. */
+function told(code: number | null, { aborted, reason }: AbortSignal): string {
+  if (aborted) return `broken off: ${asError(reason).message}`
+  if (code === 0) return 'done'
+  if (!isSignal(code)) return `rsync ended with ${code}`
+  return 'rsync was ended by a signal: it was killed, or took more processor time than it may'
+}
+
+const isSignal = (code: number | null): code is null => code === null || code > 128
 
 /** sysexits.h: try again later. */
 const tryAgain = 75
@@ -173,7 +180,7 @@ export class Visit implements Session {
     if (this.#isKept && command.place.kind === 'datastore')
       finished(caller.uid, isWell || isPartial, Date.now() - this.since.getTime())
     if (this.#isRefused) return notPermitted
-    return this.signal.aborted || this.#refusal !== undefined ? tryAgain : (code ?? tryAgain)
+    return this.signal.aborted || this.#refusal !== undefined || isSignal(code) ? tryAgain : code
   }
 
   /** Who is refused for the quota may never come to a snapshot that would show it: an operator is to see it all the same. */

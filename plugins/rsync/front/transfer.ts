@@ -137,7 +137,7 @@ export class Transfer {
     else client.gone.addEventListener('abort', parting, { once: true })
     ended.then(() => {
       if (socket.destroyed) return
-      // What a client has said to an rsync that has ended is for nobody; unread, it would hide that it hangs up.
+      // What a client has said to an rsync that has ended is dropped; unread, it would hide that it hangs up.
       socket.unpipe()
       socket.resume()
       if (host.line === 'direct') void this.#part(ended)

@@ -194,8 +194,8 @@ t.test('what all backups take is measured anew once something was removed', asyn
   }
   const desk = { archivist, rules, keeper: { settled: async () => undefined }, measured }
   await archivist.run('snapshot', { uid: ana })
-  const before = await archivist.run('size', {})
   rmSync(layout.snapshots(ana), { recursive: true })
+  const before = await archivist.run('size', {})
   await pruneAll(desk, true)
   t.strictSame(sizes, [])
   const { freed } = await pruneAll(desk, false)

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { incompleteBy } from '../../../../plugins/backup/archive/incomplete.js'
 import { judge } from '../../../../plugins/backup/archive/keeping.js'
+import { runs } from '../../../support/rounds.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sugar-incomplete-'))
 t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -69,7 +70,7 @@ t.test('whatever a laptop calls its files, what is told is one line that fits in
         )
       },
     ),
-    { numRuns: 200 },
+    runs(200),
   )
   t.pass('it is')
 })
