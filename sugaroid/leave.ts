@@ -10,7 +10,7 @@ export type Leave =
   | { readonly outcome: 'refused'; readonly error: string }
 
 /** Milliseconds for the server to take everything away. */
-const patience = 60_000
+const patience = 120_000
 
 /**
  * Takes the learner of a demonstration away from the server, with its backups. The server does that only for one who

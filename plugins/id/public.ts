@@ -94,7 +94,7 @@ export const Registration = {
    * The learner of a demonstration leaves, and its registration is removed next: take away what you keep of it. Throw a
    * RequestError where that cannot be done now; then it stays. May be asked again for one of whom nothing is left.
    */
-  leave: gate<Learner>('id/leave@1', { seconds: 20 }),
+  leave: gate<Learner>('id/leave@1', { seconds: 40 }),
   /** A laptop registered for the first time. */
   registered: news<Learner>('id/registered@1'),
 }

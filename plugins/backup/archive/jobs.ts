@@ -59,8 +59,11 @@ export interface Jobs {
   /** What a learner's history takes; with a limit, what is too old for it goes. */
   history: Job<{ uid: string; limit?: number | undefined }, History>
   verify: Job<{ uids?: readonly string[]; repair: boolean }, Verified>
-  /** Removes all that is kept of a learner. The caller has the learner's turn. */
-  forget: Job<{ uid: string }, void>
+  /**
+   * Moves all that is kept of a learner aside. The caller has the learner's turn.
+   * @returns the directory with it, which the caller removes; a start removes it, too
+   */
+  forget: Job<{ uid: string }, string>
   /** Removes files of a live tree that are damaged. The caller has the learner's turn. */
   discard: Job<{ uid: string; rotten: readonly Rotten[] }, void>
   entries: Job<Which & { query: Query }, Found & { snapshot: string }>
@@ -239,12 +242,11 @@ export function jobsOf(layout: Layout): Jobs {
     history: ({ uid, limit }) => weighHistory(layout, uid, limit, (id) => pins.has(`${uid}/${id}`)),
     verify: ({ uids, repair }, progress) => verify(layout, progress, { repair, ...(uids && { uids }) }),
     async forget({ uid }) {
-      // Out of everybody's way in one step each: a start after a crash removes the rest.
       const away = join(layout.scratch, `forgotten-${randomUUID()}`)
       await mkdir(away, { mode: 0o700 })
       await moveIfThere(layout.snapshots(uid), join(away, 'snapshots'))
       await moveIfThere(layout.live(uid), join(away, 'live'))
-      await removeTree(away)
+      return away
     },
     discard({ uid, rotten }) {
       discard(layout, uid, rotten)

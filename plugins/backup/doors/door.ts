@@ -19,6 +19,8 @@ const look = 1000
  * @returns the exit code for the laptop
  */
 export async function main(args: readonly string[]): Promise<number> {
+  // Before anybody hears of it: whoever ends sshd's process after that changes it.
+  const parent = process.ppid
   const [option, root, uid, ...more] = args
   if (option !== '--root' || root === undefined || uid === undefined || more.length > 0) {
     complain(
@@ -32,11 +34,11 @@ export async function main(args: readonly string[]): Promise<number> {
   const { SSH_ORIGINAL_COMMAND: command = '', SSH_CONNECTION: connection = '' } = process.env
   const [address = ''] = connection.split(' ')
   server.write(lineOf({ uid, command: command.slice(0, longest), address }))
-  return attend(server)
+  return attend(server, parent)
 }
 
-/** Does what the server says until it says how to end. */
-function attend(server: Socket): Promise<number> {
+/** Does what the server says until it says how to end. @param parent the process that started this one */
+function attend(server: Socket, parent: number): Promise<number> {
   let rsync: ChildProcess | undefined
   let running: Promise<void> | undefined
   let said: number | undefined
@@ -46,7 +48,6 @@ function attend(server: Socket): Promise<number> {
   }
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) process.on(signal, stop)
   // A laptop that hangs up takes sshd's process with it, and nothing else tells of it until rsync reads.
-  const parent = process.ppid
   const watch = setInterval(() => process.ppid !== parent && rsync === undefined && stop(), look)
   const tell = (value: object) => {
     if (server.writable) server.write(lineOf(value))

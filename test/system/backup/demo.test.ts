@@ -98,6 +98,7 @@ t.test('a demonstration leaves nothing, and takes nothing of others away', async
   t.equal(code, 0, out + err)
   t.match(out, /^leave +the server has nothing of this learner any more .*\nAll that was lost is back\.\n$/m)
   t.same(readdirSync(tmp), [], 'nor does the laptop leave files')
+  await quiet(school)
   const listed = async () => (await school.list()).map(({ uid }) => uid)
   t.same(await listed(), [child.uid])
   for (const folder of ['live', 'snapshots', 'marks', 'scratch'])

@@ -356,8 +356,8 @@ t.test('those who say nothing, or too much, are shown out', async (t) => {
   if (!tools(t)) return
   const laptop = new Laptop(t)
   const { transport, port } = await serving(t, [laptop], {
-    handshake: 300,
-    idle: 300,
+    handshake: 2000,
+    idle: 2000,
     newcomers: 8,
   })
   const silent = Array.from({ length: 14 }, () => connect(port, '127.0.0.1'))
