@@ -331,7 +331,7 @@ t.test('no reply is so big, deep or clever that it hurts', async (t) => {
   for (const server of servers) {
     const started = performance.now()
     t.match(await register(ana, { server }), { outcome: 'broken' })
-    t.ok(performance.now() - started < 1500)
+    t.ok(performance.now() - started < 20_000)
   }
 })
 
