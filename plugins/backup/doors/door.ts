@@ -19,7 +19,7 @@ const look = 1000
  * @returns the exit code for the laptop
  */
 export async function main(args: readonly string[]): Promise<number> {
-  // Before anybody hears of it: whoever ends sshd's process after that changes it.
+  // Read at once: it changes when sshd's process ends.
   const parent = process.ppid
   const [option, root, uid, ...more] = args
   if (option !== '--root' || root === undefined || uid === undefined || more.length > 0) {

@@ -73,7 +73,7 @@ export class Flusher {
   #run(): Promise<void> {
     this.#next = undefined
     const work = this.#once()
-    // Whoever waits hears of it; he may have gone.
+    // The callers that wait get the error; there may be none left.
     work.catch(() => undefined)
     this.#running = work
     const ended = () => {

@@ -75,7 +75,7 @@ export class Keeper {
     try {
       taken = await this.#take(uid, isUnconfirmed, transfer)
     } catch (error) {
-      // What failed may as well be what others have just sent, and nobody is told of it twice.
+      // The failed write may be of another learner's files, and the kernel reports it only once.
       if (diskFault(error) === 'failing') await marks.doubtAll()
       log.error({ err: error, uid }, `no snapshot of ${uid} could be taken: ${asError(error).message}`)
       await ledger.raise(uid, 'snapshot-failed', asError(error).message).catch(() => undefined)

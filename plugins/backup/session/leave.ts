@@ -32,7 +32,7 @@ export async function forgetLearner(uid: string, parts: Parts): Promise<void> {
     await ledger.remove(uid)
     const aside = await archivist.run('forget', { uid })
     marks.clear(uid)
-    // To remove it takes a while, which nobody need wait for.
+    // The removal takes a while; the caller need not wait for it.
     const removed = removeTree(aside).catch((error: unknown) =>
       log.error({ err: error }, `${aside} could not be removed; the next start tries again`),
     )

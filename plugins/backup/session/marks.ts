@@ -64,10 +64,10 @@ export class Marks {
     const note = this.#read(uid)
     if (note === undefined) return undefined
     const { kind, boot, since } = note
-    // Whoever does not know what was written does not know that the Journal was not.
+    // Where it is unknown what was written, the Journal may have been.
     if (kind === 'logs') return boot !== this.#boot && since === 0 ? 'dirty' : undefined
     if (boot === this.#boot) return kind
-    // A snapshot that was due for days, for want of room, is of work that nobody else may have any more.
+    // The snapshot may have been due for days, for want of room, and the laptop may be gone: keep this work.
     if (kind === 'whole' || kind === 'incomplete' || kind === 'old') return 'old'
     return kind === 'aside' && since === undefined ? 'aside' : 'dirty'
   }
