@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { datastoreOf, type Identity, makeJournal } from '../../sugaroid/index.js'
 import { inTurn, type Taken } from '../support/turns.js'
@@ -16,23 +17,27 @@ export async function sessions(stage: Stage): Promise<void> {
   const laptops: Identity[] = []
   for (let at = 0; at < atOnce; at += 1) laptops.push(await stage.laptop(`session-${at}`))
   await ofSmall(stage, laptops)
+  await ofFirst(stage, laptops)
   await ofLarge(stage, laptops)
 }
 
+const mirrorOf = ({ folder }: Stage, at: number): string => join(folder, `session-${at}`)
+
 async function ofSmall(stage: Stage, laptops: readonly Identity[]): Promise<void> {
   const { school, sshd } = stage
-  const mirror = (at: number) => join(stage.folder, `session-${at}`)
   for (const [at, laptop] of laptops.entries()) {
     const journal = datastoreOf(laptop.home)
     await makeJournal(journal, { ...small, seed: String(at) })
-    await sshd.send(laptop.keyFile, journal, mirror(at))
+    await sshd.send(laptop.keyFile, journal, mirrorOf(stage, at))
     await school.send(laptop, journal)
     await school.settle(laptop)
   }
   const each = 6
   const { ours, peer } = await inTurn(stage.rounds, {
     peer: () =>
-      storm(laptops, each, (laptop, at) => sshd.send(laptop.keyFile, datastoreOf(laptop.home), mirror(at))),
+      storm(laptops, each, (laptop, at) =>
+        sshd.send(laptop.keyFile, datastoreOf(laptop.home), mirrorOf(stage, at)),
+      ),
     ours: () => storm(laptops, each, (laptop) => school.send(laptop, datastoreOf(laptop.home))),
   })
   const rate = (taken: readonly Taken[]) => (each * atOnce) / secondsOf(taken)
@@ -40,6 +45,30 @@ async function ofSmall(stage: Stage, laptops: readonly Identity[]): Promise<void
   say('median', `sshd + rsync       ${rate(peer).toFixed(1)} sessions a second, ${what}`)
   say('median', `ours               ${rate(ours).toFixed(1)} sessions a second, ${what}`)
   sayRatio('ours / sshd + rsync, sessions a second', rate(ours) / rate(peer), 'at least 2')
+}
+
+/** First uploads: both sides write everything, and ours waits until the disk has it. */
+async function ofFirst(stage: Stage, laptops: readonly Identity[]): Promise<void> {
+  const { school, sshd } = stage
+  const { ours, peer } = await inTurn(stage.rounds, {
+    async peer() {
+      await Promise.all(laptops.map((_, at) => rm(mirrorOf(stage, at), { recursive: true })))
+      return storm(laptops, 1, (laptop, at) =>
+        sshd.send(laptop.keyFile, datastoreOf(laptop.home), mirrorOf(stage, at)),
+      )
+    },
+    async ours() {
+      await Promise.all(laptops.map((laptop) => school.drop(laptop)))
+      const taken = await storm(laptops, 1, (laptop) => school.send(laptop, datastoreOf(laptop.home)))
+      await Promise.all(laptops.map((laptop) => school.settle(laptop)))
+      return taken
+    },
+  })
+  const [of, by] = [secondsOf(ours), secondsOf(peer)]
+  say(
+    'also',
+    `${atOnce} first uploads at once, ${small.megabytes} MB each: sshd + rsync ${by.toFixed(2)} s, ours ${of.toFixed(2)} s, ratio ${(of / by).toFixed(2)}`,
+  )
 }
 
 /** The same with large Journals; all have the same files, which nobody reads or writes. */

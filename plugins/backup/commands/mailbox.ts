@@ -31,8 +31,8 @@ export class Mailbox {
    * @param packing the work that puts it in; what stops that, stops this
    */
   async *arriving(packing: Promise<unknown>): AsyncGenerator<Buffer> {
-    const socket = await Promise.race([this.#coming, packing.then(() => undefined)])
-    if (socket !== undefined) yield* socket
+    // The end of the work may be heard of before the connection over which all of it came; its failure comes alone.
+    yield* await Promise.race([this.#coming, packing.then(() => this.#coming)])
     // That the stream has ended says nothing of whether all was well.
     await packing
   }

@@ -44,6 +44,8 @@ function forPush({ options, place }: RsyncCommand, { temporary, log, naming }: S
   return [
     // A link lies on the server with a mark in front, so that it leads nowhere while it is here.
     '--munge-links',
+    // The whole list at once takes 80 bytes a file; a list for each directory takes 400 KB of address space.
+    '--no-inc-recursive',
     // No devices and no other owners, even where the server runs as root.
     '--no-super',
     // What cannot be read here can be neither kept nor sent back.

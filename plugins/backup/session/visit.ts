@@ -14,7 +14,7 @@ import type { Mark, Marks } from './marks.js'
 import type { Processes } from './processes.js'
 import { rollBack } from './rollback.js'
 import { hasRoom } from './room.js'
-import type { Runner } from './runner.js'
+import { limitReached, type Runner } from './runner.js'
 import type { Caller, Session } from './session.js'
 
 interface Parts {
@@ -50,15 +50,11 @@ interface Previous {
   readonly isFlushed: boolean
 }
 
-/** For the log. What confines rsync ends with 128 and the signal that ended rsync, as a shell does. */
+/** For the log. */
 function told(code: number | null, { aborted, reason }: AbortSignal): string {
   if (aborted) return `broken off: ${asError(reason).message}`
-  if (code === 0) return 'done'
-  if (!isSignal(code)) return `rsync ended with ${code}`
-  return 'rsync was ended by a signal: it was killed, or took more processor time than it may'
+  return code === 0 ? 'done' : `rsync ended with ${code}`
 }
-
-const isSignal = (code: number | null): code is null => code === null || code > 128
 
 /** sysexits.h: try again later. */
 const tryAgain = 75
@@ -156,6 +152,7 @@ export class Visit implements Session {
       const isCut = isOver && partialCodes.has(code ?? -1) && (await this.#hasRoom())
       // What a laptop is told is safe must not be lost when the power goes.
       this.#refusal = excess ?? (isOver && (code === 0 || isCut) ? await this.#flush() : undefined)
+      if (!this.signal.aborted) this.#refusal ??= limitReached(code)
       isWell = isOver && code === 0 && this.#refusal === undefined
       isPartial = isCut && this.#refusal === undefined
       work = await this.#close(isWell || isPartial, code)
@@ -180,7 +177,7 @@ export class Visit implements Session {
     if (this.#isKept && command.place.kind === 'datastore')
       finished(caller.uid, isWell || isPartial, Date.now() - this.since.getTime())
     if (this.#isRefused) return notPermitted
-    return this.signal.aborted || this.#refusal !== undefined || isSignal(code) ? tryAgain : code
+    return code === null || this.signal.aborted || this.#refusal !== undefined ? tryAgain : code
   }
 
   /** Who is refused for the quota may never come to a snapshot that would show it: an operator is to see it all the same. */

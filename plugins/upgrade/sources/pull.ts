@@ -118,7 +118,7 @@ export class Pull {
     const before = this.#here
     try {
       signal.throwIfAborted()
-      return await runRsync(['--no-i-r', '--info=progress2', ...this.#arguments(compare)], {
+      return await runRsync(['--info=progress2', ...this.#arguments(compare)], {
         signal: stop.signal,
         longest: longestPull,
         heard: (text) => {
@@ -146,6 +146,8 @@ export class Pull {
       ...settings(compare === 'sums' ? idle * 10 : idle),
       ...(compare === 'sums' ? ['--checksum'] : []),
       // Unbuffered: when this server is killed, rsync sees at its next word that nobody listens, and writes no more.
+      // A list for each directory would take 400 KB of address space.
+      '--no-inc-recursive',
       ...['-aH', '--numeric-ids', '--fake-super', '--partial', '--outbuf=N'],
       ...['--delete', '--delete-excluded'],
       ...['--include=/contents', '--include=/root/', '--include=/root/**', '--exclude=*'],

@@ -302,7 +302,7 @@ t.test('whatever comes is refused, or each of its words is one that was allowed'
     taken += 1
     const args = serverArguments(got, { temporary: '/t', log: '/l' })
     const own =
-      /^(--server|--sender|--munge-links|--msgs2stderr|--no-super|--chmod=Du\+rx,Fu\+r|--copy-dirlinks|--temp-dir=\/t|--log-file=\/l|--log-file-format=%i %l|--partial-dir=\.rsync-partial|--filter=-p \.rsync-partial\/|--no-sparse|--max-size=4096|--timeout=\d{1,3})$/
+      /^(--server|--sender|--munge-links|--msgs2stderr|--no-super|--no-inc-recursive|--chmod=Du\+rx,Fu\+r|--copy-dirlinks|--temp-dir=\/t|--log-file=\/l|--log-file-format=%i %l|--partial-dir=\.rsync-partial|--filter=-p \.rsync-partial\/|--no-sparse|--max-size=4096|--timeout=\d{1,3})$/
     const dot = args.lastIndexOf('.')
     const last = args[dot + 1] ?? ''
     return (

@@ -357,3 +357,16 @@ t.test('a marker is a small file in the place of one', async (t) => {
   t.equal(await end(session, [over]), 0)
   t.equal(marks.get(uid), undefined)
 })
+
+t.test('who reaches a limit of rsync is told so', async (t) => {
+  const { marks, open, end } = await school(t)
+  for (const [code, words] of [
+    [22, /needed more memory/],
+    [137, /was killed/],
+  ] as const) {
+    const session = await open(push)
+    t.equal(await end(session, [], code), 75, 'the laptop may come again')
+    t.match(session.refusal?.message, words)
+    t.equal(marks.get(uid), 'dirty')
+  }
+})
