@@ -22,7 +22,8 @@ const millisecondsBetweenSyncs = 1000
  */
 export class Head {
   readonly file: FileHandle
-  #syncedAt = 0
+  // performance.now() of a young process is less than the time between two.
+  #syncedAt = Number.NEGATIVE_INFINITY
 
   private constructor(file: FileHandle) {
     this.file = file
