@@ -9,6 +9,7 @@ import {
   busyPort,
   cli,
   freePorts,
+  idPorts,
   launch,
   logLines,
   pluginSource,
@@ -27,7 +28,7 @@ import { temporaryDirectory } from '../support/temporary-directory.js'
 t.setTimeout(400_000)
 
 /** Of one plugin only, where no other has a part in the story. */
-const idAlone = ['--plugins', 'id', '--host', '127.0.0.1', '--httpd-port', '0', '--id-port', '0']
+const idAlone = ['--plugins', 'id', ...idPorts]
 
 /** The server of those who only look, until a story stops it. */
 const school = await startServer(t)

@@ -2,13 +2,7 @@ import { main } from '../../../core/cli/main.js'
 import type { Output } from '../../../core/control/output.js'
 import { withTypedCommands } from '../../../core/lib/typed-program.js'
 import { temporaryDirectory } from '../temporary-directory.js'
-import type { Given, Owner } from './server-process.js'
-
-interface Ended {
-  code: number
-  out: string
-  err: string
-}
+import type { Finished, Given, Owner } from './server-process.js'
 
 let last: Promise<unknown> = Promise.resolve()
 
@@ -21,14 +15,14 @@ export async function cliHere(
   t: Owner,
   args: readonly string[],
   { home, cwd }: Pick<Given, 'home' | 'cwd'> = {},
-): Promise<Ended> {
+): Promise<Finished> {
   const place = home ?? (await temporaryDirectory(t))
   const ended = last.then(() => at(place, cwd ?? place, args))
   last = ended.catch(() => undefined)
   return ended
 }
 
-async function at(home: string, cwd: string, args: readonly string[]): Promise<Ended> {
+async function at(home: string, cwd: string, args: readonly string[]): Promise<Finished> {
   const said = { out: '', err: '' }
   const output: Output = {
     out: (text) => {
@@ -42,7 +36,7 @@ async function at(home: string, cwd: string, args: readonly string[]): Promise<E
   process.env.HOME = home
   process.chdir(cwd)
   try {
-    return { code: await main(args, output), ...said }
+    return { code: await main(args, output), signal: null, ...said }
   } finally {
     if (before.home === undefined) delete process.env.HOME
     else process.env.HOME = before.home
