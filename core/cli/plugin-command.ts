@@ -41,11 +41,12 @@ export async function runPluginCommand(
           plugin,
         )
       : executeHere(spec, spec.here, request, surroundings).then((exit) => ({ exit }))
-  const ended = await ending.catch((error: unknown) => {
-    if (!gone.signal.aborted) throw error
-    return undefined
-  })
-  process.off('SIGINT', interrupt)
+  const ended = await ending
+    .catch((error: unknown) => {
+      if (!gone.signal.aborted) throw error
+      return undefined
+    })
+    .finally(() => process.off('SIGINT', interrupt))
   if (ended === undefined || gone.signal.aborted) return interrupted
   if ('message' in ended && ended.message !== undefined) {
     reportProblems([{ code: 'INTERNAL', message: ended.message, hint: ended.hint }], output)

@@ -2,11 +2,14 @@ import { chmod, cp, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import initSqlite from 'sql.js'
 import t from 'tap'
+import { ControlClient } from '../../core/control/client.js'
 import { uidOf } from '../../sugaroid/index.js'
+import { cliHere } from '../support/core/cli-here.js'
 import {
   busyPort,
   cli,
   freePorts,
+  idPorts,
   launch,
   logLines,
   pluginSource,
@@ -24,6 +27,12 @@ import { temporaryDirectory } from '../support/temporary-directory.js'
 // Two hundred programs one after the other; elsewhere others may want the processors too.
 t.setTimeout(400_000)
 
+/** Of one plugin only, where no other has a part in the story. */
+const idAlone = ['--plugins', 'id', ...idPorts]
+
+/** The server of those who only look, until a story stops it. */
+const school = await startServer(t)
+
 const houseCommands = ['run', 'config', 'check', 'status', 'stop', 'plugins', 'explain']
 const idCommands = ['list', 'show', 'alias', 'remove', 'import', 'export']
 
@@ -39,15 +48,17 @@ t.test('help is everywhere', async (t) => {
     t.equal((await cli(t, words, { home })).out, whole.out, words.join(' '))
 
   const every = [...houseCommands.map((name) => [name]), ...idCommands.map((name) => ['id', name])]
-  await Promise.all(
-    every.map(async (words) => {
-      const title = words.join(' ')
-      const help = await cli(t, [...words, '--help'], { home })
-      t.match(help, { code: 0, err: '' }, title)
-      t.match(help.out, new RegExp(`^Usage: sugar-server ${title}\\b`), title)
-      t.equal((await cli(t, ['help', ...words], { home })).out, help.out, `help ${title} is ${title} --help`)
-    }),
-  )
+  for (const words of every) {
+    const title = words.join(' ')
+    const help = await cliHere(t, [...words, '--help'], { home })
+    t.match(help, { code: 0, err: '' }, title)
+    t.match(help.out, new RegExp(`^Usage: sugar-server ${title}\\b`), title)
+    t.equal(
+      (await cliHere(t, ['help', ...words], { home })).out,
+      help.out,
+      `help ${title} is ${title} --help`,
+    )
+  }
   const plugin = await cli(t, ['id', '--help'], { home })
   t.match(plugin, { code: 0, err: '', out: /^Usage: sugar-server id COMMAND\n/ })
   for (const name of idCommands) t.match(plugin.out, new RegExp(`^ {2}id ${name} `, 'm'))
@@ -82,7 +93,7 @@ t.test('a mistake on the command line ends with 64 and what was probably meant',
     [['\u001b[2J'], /there is no command \\u001b\[2J/],
   ]
   for (const [words, says] of cases) {
-    const { code, out, err } = await cli(t, words, { home })
+    const { code, out, err } = await (words[0] === 'statsu' ? cli : cliHere)(t, words, { home })
     t.equal(code, 64, words.join(' '))
     t.equal(out, '')
     t.match(err, says)
@@ -91,7 +102,7 @@ t.test('a mistake on the command line ends with 64 and what was probably meant',
 })
 
 t.test('a running server names its addresses and the next thing to type', async (t) => {
-  const server = await startServer(t)
+  const server = school
   const { out } = server.said
   t.match(out, /^sugar-server \d+\.\d+\.\d+ runs on .*\/root\n/)
   const [, register = ''] = /laptops register at (http:\/\/\S+)/.exec(out) ?? []
@@ -105,7 +116,7 @@ t.test('a running server names its addresses and the next thing to type', async 
 })
 
 t.test('the log is a JSON object a line when nobody watches', async (t) => {
-  const server = await startServer(t)
+  const server = await startServer(t, { args: idAlone })
   await enrol(newLaptop(), await server.url('id'))
   const { err } = await server.stop()
   const lines = err.trimEnd().split('\n')
@@ -121,10 +132,14 @@ t.test('the log is for people when a person watches', async (t) => {
   if (!needs(t, 'script', 'bsdutils')) return
   const home = await temporaryDirectory(t)
   const root = join(home, 'root')
-  const words = [process.execPath, program, '--root', root, ...freePorts, '--strict']
+  const words = [process.execPath, program, '--root', root, ...idAlone, '--strict']
   const server = run(t, ['script', '-qec', words.join(' '), '/dev/null'], { home })
-  const status = () => cli(t, ['status', '--json', '--root', root], { home })
-  await until(async () => /"ready"/.test((await status()).out), 'the server to start')
+  const phase = () =>
+    new ControlClient(root).get('/status').then(
+      (found) => (found as { phase: string }).phase,
+      () => 'none yet',
+    )
+  await until(async () => (await phase()) === 'ready', 'the server to start')
   t.equal((await cli(t, ['stop', '--root', root], { home })).code, 0)
   const { code, out } = await server
   t.equal(code, 0)
@@ -133,7 +148,7 @@ t.test('the log is for people when a person watches', async (t) => {
 })
 
 t.test('status tells phase, plugins and the ports that were really taken', async (t) => {
-  const server = await startServer(t)
+  const server = school
   const found = await server.status()
   t.match(found, {
     phase: 'ready',
@@ -206,7 +221,7 @@ t.test('check finds nothing wrong with a good machine, and starts nothing', asyn
   t.same(rest, { ok: true, files: [config], plugins: ['id', 'backup'], problems: [] })
   t.match(machine, [/^rsync \d/], 'and says which rsync is here')
 
-  const server = await startServer(t)
+  const server = school
   const ports = (await server.status()).listeners.flatMap(({ name, port }) => [
     `--${name}-port`,
     String(port),
@@ -281,21 +296,24 @@ t.test('config prints a settings file that says the same again, with the origin 
   t.match(first.out, '# From the command line.\nid-port = 4711\n')
   t.match(first.out, '# From the command line.\nstrict = no\n')
   t.match(first.out, '# From the default.\nhttpd-port = 8000\n')
-  const userOnly = await cli(t, ['config'], { home })
+  const userOnly = await cliHere(t, ['config'], { home })
   t.match(userOnly.out, `# From ${user}:2.\nhostname = from-the-user\n`)
   t.match(userOnly.out, `# From ${user}:3.\nstrict = yes\n`)
   t.notMatch(first.out, 'hunter2', 'secrets are not shown')
   t.match(first.out, '# Its value is a secret and not shown.\n# third-key =\n')
-  t.notMatch((await cli(t, ['config', '--config', extra, '--third-key', 'hunter3'], { home })).out, 'hunter')
+  t.notMatch(
+    (await cliHere(t, ['config', '--config', extra, '--third-key', 'hunter3'], { home })).out,
+    'hunter',
+  )
 
   const again = join(home, 'again.conf')
   await writeFile(again, first.out, { mode: 0o600 })
-  const second = await cli(t, ['config', '--config', again], { home })
+  const second = await cliHere(t, ['config', '--config', again], { home })
   t.match(second, { code: 0, err: '' })
   t.equal(settingsOf(second.out), settingsOf(first.out), 'what was printed gives the same settings')
   await writeFile(again, second.out, { mode: 0o600 })
   t.equal(
-    (await cli(t, ['config', '--config', again], { home })).out,
+    (await cliHere(t, ['config', '--config', again], { home })).out,
     second.out,
     'and once more, to the letter',
   )
@@ -323,15 +341,15 @@ t.test('config prints nothing when a setting is wrong, and a sample on request',
 })
 
 t.test('explain tells the story of a laptop by any of its names', async (t) => {
-  const server = await startServer(t)
+  const server = school
   const ana = newLaptop('Ana \u001b[2J')
   const laptop = { ...ana, nickname: 'Ana \u202e' }
   const url = await server.url('id')
   t.equal((await enrol(laptop, url)).outcome, 'registered')
   await enrol(newLaptop(), url)
   const uid = uidOf(laptop.pubkey)
-  const on = async (...words: string[]) => cli(t, ['explain', ...words, '--root', server.root])
-  const whole = await on(uid)
+  const on = async (...words: string[]) => cliHere(t, ['explain', ...words, '--root', server.root])
+  const whole = await cli(t, ['explain', uid, '--root', server.root])
   t.match(whole, { code: 0, err: '' })
   t.match(
     whole.out,
@@ -352,7 +370,8 @@ t.test('explain tells the story of a laptop by any of its names', async (t) => {
     t.match(err, /nobody knows .*\n {2}"\S*sugar-server id list" shows who is registered/)
   }
   await server.stop()
-  t.equal((await on(laptop.serial)).out, whole.out, 'with no server running too')
+  const alone = await cli(t, ['explain', laptop.serial, '--root', server.root])
+  t.equal(alone.out, whole.out, 'with no server running too')
 })
 
 /** Registrations as `id export` writes them, all of the same length. */
@@ -393,23 +412,22 @@ t.test('the commands of id say the same with a server running and without', asyn
   const known = join(home, 'known.txt')
   await writeFile(known, '# ours\nSHC0000AAAA\nnot a serial\n')
   const roots = { served: join(home, 'served'), alone: join(home, 'alone') }
-  t.match(await cli(t, ['id', 'import', seeds, '--root', roots.alone]), {
+  t.match(await cli(t, ['id', 'import', seeds, '--root', roots.alone, '--plugins', 'id']), {
     code: 0,
     out: '40 added, 0 updated, 0 as they were, 0 refused\n',
     err: '',
   })
   await cp(roots.alone, roots.served, { recursive: true })
-  const server = await startServer(t, { root: roots.served })
+  const server = await startServer(t, { root: roots.served, args: idAlone })
 
   const on = async (words: readonly string[], input?: string | Buffer) => {
-    const [served, alone] = await Promise.all(
-      [roots.served, roots.alone].map((root) =>
-        cli(t, ['id', ...words, '--root', root], { cwd: home, ...(input && { input }) }),
-      ),
-    )
-    t.same(served, alone, `id ${words.join(' ')}`)
-    if (alone === undefined) throw new Error('it did not run')
-    return alone
+    const at = (root: string) => ['id', ...words, '--root', root, '--plugins', 'id']
+    const given = { cwd: home, ...(input && { input }) }
+    // What comes in, and the first of the commands, take a process each.
+    const { signal: _, ...served } = await cli(t, at(roots.served), given)
+    const alone = await (input || words[0] === 'list' ? cli : cliHere)(t, at(roots.alone), given)
+    t.match(alone, served, `id ${words.join(' ')}`)
+    return served
   }
   const list = JSON.parse((await on(['list', '--json'])).out)
   t.equal(list.length, 40)
@@ -482,8 +500,8 @@ t.test('an export goes through a pipe whole, and a reader who has seen enough is
   const root = join(home, 'root')
   const seeds = join(home, 'seeds.json')
   await writeFile(seeds, registrations(500))
-  t.equal((await cli(t, ['id', 'import', seeds, '--root', root])).code, 0)
-  const server = await startServer(t, { root })
+  t.equal((await cli(t, ['id', 'import', seeds, '--root', root, '--plugins', 'id'])).code, 0)
+  const server = await startServer(t, { root, args: idAlone })
   const sugar = `${process.execPath} ${program}`
   const sh = (line: string) => run(t, ['bash', '-o', 'pipefail', '-c', line], { home })
   const whole = await sh(`${sugar} id export --root ${root} | (sleep 1; cat)`)
@@ -494,8 +512,12 @@ t.test('an export goes through a pipe whole, and a reader who has seen enough is
     t.match(some, { code: 0, out: '', err: '' }, words)
   }
   t.equal((await server.stop()).code, 0)
-  t.match(await sh(`${sugar} id export --root ${root} | true`), { code: 0, err: '' }, 'with no server too')
-  const full = await sh(`${sugar} id export --root ${root} > /dev/full`)
+  t.match(
+    await sh(`${sugar} id export --root ${root} --plugins id | true`),
+    { code: 0, err: '' },
+    'with no server too',
+  )
+  const full = await sh(`${sugar} id export --root ${root} --plugins id > /dev/full`)
   t.match(full, { code: 1, err: /^sugar-server: .*ENOSPC/ }, 'but what could not be written is one')
   t.notMatch(full.err, /^ +at /m)
 })
@@ -538,12 +560,13 @@ t.test('a command that looks at nothing but what was typed needs no server, root
     { mode: 0o600 },
   )
   const plugins = ['--plugins', `id,${looker}`]
-  const look = (...words: string[]) => cli(t, ['looker', 'look', ...words, ...plugins], { home })
+  const look = (...words: string[]) => cliHere(t, ['looker', 'look', ...words, ...plugins], { home })
 
   t.match(await look('--help'), { code: 0, out: / --also PATH +More files\.$/m })
   // Nothing could be made there, and settings with mistakes are those of a server.
   const unusable = ['--root', '/proc/nowhere', '--httpd-port', 'x']
-  t.match(await look('f', ...unusable), { code: 3, out: 'it is there\n', err: '' })
+  const typed = ['looker', 'look', 'f', ...plugins]
+  t.match(await cli(t, [...typed, ...unusable], { home }), { code: 3, out: 'it is there\n', err: '' })
   const facts = await look(
     'f',
     '--json',
@@ -570,8 +593,8 @@ t.test('a command that looks at nothing but what was typed needs no server, root
   t.match(await look('f', '--also', ''), { code: 3 }, 'nothing more is nothing more')
   t.match(await look('f', '--also', 'a', '--also', ''), { code: 64, err: /--also must name a path/ })
 
-  const server = await startServer(t, { args: [...freePorts, ...plugins] })
-  const served = JSON.parse((await look('f', '--json', '--root', server.root)).out)
+  const server = await startServer(t, { args: [...idAlone, ...plugins] })
+  const served = JSON.parse((await cli(t, [...typed, '--json', '--root', server.root], { home })).out)
   t.not(served.pid, server.child.pid, 'where a server runs it is asked nothing')
   t.equal((await server.stop()).code, 0)
 
@@ -582,13 +605,16 @@ t.test('a command that looks at nothing but what was typed needs no server, root
 
   const settings = join(home, 'looker.conf')
   await writeFile(settings, '[looker]\nlooker-places = a\n  ../b, c\n', { mode: 0o600 })
-  const said = await cli(t, ['config', ...plugins, '--config', settings], { home })
+  const said = await cliHere(t, ['config', ...plugins, '--config', settings], { home })
   t.match(said.out, `looker-places = ${join(home, 'a')}\n  ${join(home, '..', 'b, c')}\n`)
   await writeFile(settings, said.out, { mode: 0o600 })
-  t.equal(settingsOf((await cli(t, ['config', '--config', settings], { home })).out), settingsOf(said.out))
+  t.equal(
+    settingsOf((await cliHere(t, ['config', '--config', settings], { home })).out),
+    settingsOf(said.out),
+  )
   const flags = ['--looker-places', 'a', '--looker-places', 'b']
   t.match(
-    (await cli(t, ['config', ...plugins, ...flags], { home })).out,
+    (await cliHere(t, ['config', ...plugins, ...flags], { home })).out,
     `looker-places = ${join(home, 'b')}\n`,
   )
 })
@@ -610,7 +636,7 @@ t.test('Ctrl-C ends a command, and whoever works on it hears of it', async (t) =
     ),
   )
   const args = ['--plugins', `id,${plugin}`]
-  const server = await startServer(t, { args: [...freePorts, ...args] })
+  const server = await startServer(t, { args: [...idAlone, ...args] })
   const home = await temporaryDirectory(t)
   const wait = (root: string) =>
     launch(t, { root, args: ['waiter', 'wait', ...args] }).then(async (command) => {

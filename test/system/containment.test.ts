@@ -2,6 +2,7 @@ import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { HouseStatus } from '../../core/house.js'
+import { cliHere } from '../support/core/cli-here.js'
 import {
   cli,
   launch,
@@ -69,7 +70,7 @@ t.test("forty lines in somebody's directory are a service like any other", async
 
   const file = join(server.home, 'school.conf')
   const guests = async () => {
-    const { code, out } = await cli(t, [
+    const { code, out } = await cliHere(t, [
       'greeter',
       'guests',
       '--json',
@@ -82,9 +83,12 @@ t.test("forty lines in somebody's directory are a service like any other", async
     return JSON.parse(out)
   }
   t.match(await guests(), [{ nickname: 'Ana' }])
-  t.match(await cli(t, ['greeter', '--help', '--config', file]), { code: 0, out: /^ {2}greeter guests /m })
+  t.match(await cliHere(t, ['greeter', '--help', '--config', file]), {
+    code: 0,
+    out: /^ {2}greeter guests /m,
+  })
   t.match(
-    (await cli(t, ['--help', '--config', file])).out,
+    (await cliHere(t, ['--help', '--config', file])).out,
     /^ {2}--greeter-word TEXT +How laptops are greeted/m,
   )
   t.match(await cli(t, ['check', '--root', server.root, '--config', file]), { code: 0 })
@@ -218,7 +222,7 @@ for (const { title, module, more, state, code, message, hint, exit, nameless } o
     const health = await fetch(`${await server.url('httpd')}/health`)
     t.equal(health.status, 503)
     t.match(await health.json(), { status: 'degraded', plugins: { id: 'running', [name]: state } })
-    const table = await cli(t, ['status', '--root', server.root])
+    const table = await cliHere(t, ['status', '--root', server.root])
     t.match(table.out, says)
     t.match(table, { code: 0, out: /^id +running/m })
     if (title.includes('start()')) {
@@ -361,7 +365,7 @@ t.test(
     t.equal(await readFile(join(server.root, 'gone'), 'utf8'), 'the greeter has gone', 'plugins were undone')
     const again = await startServer(t, { args: [], config, root: server.root })
     const guests = ['greeter', 'guests', '--json', '--root', again.root, '--plugins', `id,${plugin}`]
-    t.match(JSON.parse((await cli(t, guests)).out), [{ nickname: 'Ana' }])
+    t.match(JSON.parse((await cliHere(t, guests)).out), [{ nickname: 'Ana' }])
   },
 )
 

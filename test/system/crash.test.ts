@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { markerName } from '../../core/lib/marker.js'
 import { type Registrant, type Registration, uidOf } from '../../sugaroid/index.js'
-import { cli, freePorts, launch, type Server, startServer, until } from '../support/core/server-process.js'
+import { cliHere } from '../support/core/cli-here.js'
+import { cli, idPorts, launch, type Server, startServer, until } from '../support/core/server-process.js'
 import { rounds, seed, spread } from '../support/rounds.js'
 import { seededRandom } from '../support/seeded-random.js'
 import { enrol, newLaptop } from '../support/sugaroid/registrants.js'
@@ -12,19 +13,11 @@ import { temporaryDirectory } from '../support/temporary-directory.js'
 
 t.setTimeout(600_000)
 
-const many = rounds(50, 15)
+const many = rounds(50, 10)
 const random = seededRandom(seed)
 const clients = 8
 // All clients share one address here, as no school's laptops do.
-const args = [
-  ...freePorts,
-  '--plugins',
-  'id',
-  '--registration-limit',
-  '0',
-  '--jabber-server',
-  'jabber.school',
-]
+const args = [...idPorts, '--plugins', 'id', '--registration-limit', '0', '--jabber-server', 'jabber.school']
 
 /** What the laptops know, whatever becomes of the server. */
 interface Memory {
@@ -70,13 +63,8 @@ async function known(
   server: Pick<Server, 'root'>,
   command: 'list' | 'export',
 ): Promise<Map<string, Listed>> {
-  const { code, out, err } = await cli(t, [
-    'id',
-    command,
-    ...(command === 'list' ? ['--json'] : []),
-    '--root',
-    server.root,
-  ])
+  const words = ['id', command, ...(command === 'list' ? ['--json'] : []), '--root', server.root]
+  const { code, out, err } = await cliHere(t, words)
   if (code !== 0) throw new Error(`id ${command} ended with ${code}: ${err}`)
   const rows = JSON.parse(out) as Listed[]
   const found = new Map(rows.map((row) => [row.uid, row]))

@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { cli, freePorts, program, startServer, until, written } from '../support/core/server-process.js'
+import t from 'tap'
+import { cliHere } from '../support/core/cli-here.js'
+import { cli, program, startServer, until, written } from '../support/core/server-process.js'
 import { temporaryDirectory } from '../support/temporary-directory.js'
 
 t.setTimeout(300_000)
@@ -45,22 +46,31 @@ export default definePlugin({
   },
 })`
 
-async function courierServer(t: Test) {
-  const plugin = await written(t, 'courier.mjs', courier)
-  return { plugin, server: await startServer(t, { args: [...freePorts, '--plugins', plugin] }) }
-}
+const plugin = await written(t, 'courier.mjs', courier)
+const server = await startServer(t, {
+  args: ['--host', '127.0.0.1', '--httpd-port', '0', '--plugins', plugin],
+})
 
 /** The command, in a server that runs and in a house of its own. */
-async function couriers(t: Test) {
-  const { server, plugin } = await courierServer(t)
+async function couriers() {
   const home = await temporaryDirectory(t)
-  const bring = (root: string) => (cwd: string, args: readonly string[]) =>
-    cli(t, ['courier', 'bring', '--plugins', plugin, '--root', root, ...args], { home, cwd })
+  const bring = (root: string) => {
+    let run = cli
+    return (cwd: string, args: readonly string[]) => {
+      const brought = run(t, ['courier', 'bring', '--plugins', plugin, '--root', root, ...args], {
+        home,
+        cwd,
+      })
+      // What follows is the same program, in this process.
+      run = cliHere
+      return brought
+    }
+  }
   return { 'by a running server': bring(server.root), 'without one': bring(join(home, 'root')) }
 }
 
 t.test('a delivery is written where it was typed, by the one who typed it', async (t) => {
-  for (const [how, bring] of Object.entries(await couriers(t))) {
+  for (const [how, bring] of Object.entries(await couriers())) {
     const place = await temporaryDirectory(t)
     const brought = await bring(place, ['--to', './parcel'])
     t.match(brought, { code: 0, out: 'delivered\n', err: 'piece 0\npiece 1\npiece 2\n' }, how)
@@ -84,7 +94,7 @@ t.test('a directory comes with times and modes, without programs that run as som
   await symlink('file', join(from, 'folder', 'link'))
   execFileSync('chmod', ['4755', join(from, 'folder', 'file')])
   execFileSync('touch', ['-d', '@1234567890.123456789', join(from, 'folder', 'file')])
-  for (const [how, bring] of Object.entries(await couriers(t))) {
+  for (const [how, bring] of Object.entries(await couriers())) {
     const place = await temporaryDirectory(t)
     t.match(await bring(place, ['--into', 'new', '--from', from]), { code: 0 }, how)
     const file = join(place, 'new', 'folder', 'file')
@@ -102,7 +112,7 @@ t.test('a directory comes with times and modes, without programs that run as som
 })
 
 t.test('what breaks off on its way is not there at all', async (t) => {
-  for (const [how, bring] of Object.entries(await couriers(t))) {
+  for (const [how, bring] of Object.entries(await couriers())) {
     const place = await temporaryDirectory(t)
     const broken = await bring(place, ['--to', 'parcel', '--mode', 'broken'])
     t.match(broken, { code: 70, err: /the source broke/ }, how)
@@ -111,7 +121,6 @@ t.test('what breaks off on its way is not there at all', async (t) => {
 })
 
 t.test('whoever gives up a delivery finds nothing half-written', async (t) => {
-  const { server, plugin } = await courierServer(t)
   const place = await temporaryDirectory(t)
   const words = ['courier', 'bring', '--plugins', plugin, '--root', server.root]
   const child = spawn(process.execPath, [program, ...words, '--to', 'parcel', '--mode', 'endless'], {
@@ -131,7 +140,7 @@ t.test('whoever gives up a delivery finds nothing half-written', async (t) => {
 })
 
 t.test('a server cannot have anything written that nobody asked for', async (t) => {
-  for (const [how, bring] of Object.entries(await couriers(t))) {
+  for (const [how, bring] of Object.entries(await couriers())) {
     const place = await temporaryDirectory(t)
     const tricked = await bring(place, ['--to', 'parcel', '--mode', 'elsewhere'])
     t.match(tricked, { code: 77, err: /nobody asked for \/tmp\/elsewhere/ }, how)

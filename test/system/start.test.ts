@@ -3,10 +3,11 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { cliHere } from '../support/core/cli-here.js'
 import {
   busyPort,
   cli,
-  freePorts,
+  idPorts,
   launch,
   pluginSource,
   type Server,
@@ -19,13 +20,16 @@ import { temporaryDirectory } from '../support/temporary-directory.js'
 
 t.setTimeout(400_000)
 
+/** Of one plugin only: how it starts and stops is the same with any. */
+const idAlone = [...idPorts, '--plugins', 'id']
+
 t.test('stop comes back when the server has stopped, and then nobody answers', async (t) => {
   const slow = await written(
     t,
     'slow.mjs',
     pluginSource('slow', '', "ctx.on('drain', () => new Promise((done) => setTimeout(done, 1500)))"),
   )
-  const server = await startServer(t, { args: [...freePorts, '--plugins', `id,${slow}`] })
+  const server = await startServer(t, { args: [...idPorts, '--plugins', `id,${slow}`] })
   const { root } = server
   t.match(await cli(t, ['stop', '--root', root]), { code: 0, out: 'stopped\n', err: '' })
 
@@ -42,13 +46,13 @@ t.test('stop comes back when the server has stopped, and then nobody answers', a
   t.match(await server.ended, { code: 0, signal: null })
   t.match(server.log().at(-1), { msg: 'stopped' })
 
-  const again = await startServer(t, { root })
+  const again = await startServer(t, { root, args: idAlone })
   t.equal((await again.stop()).code, 0, 'and the next one can start')
 })
 
 t.test('a second server on the same root is sent away', async (t) => {
-  const server = await startServer(t)
-  const second = await cli(t, ['--root', server.root, ...freePorts])
+  const server = await startServer(t, { args: idAlone })
+  const second = await cli(t, ['--root', server.root, ...idAlone])
   t.equal(second.code, 75)
   t.ok(second.err.startsWith(`sugar-server: another sugar-server uses ${server.root}\n  stop it with "`))
   t.match(second.err, /\/sugar-server stop", or give/, 'typed so that it works in any directory')
@@ -57,7 +61,7 @@ t.test('a second server on the same root is sent away', async (t) => {
   t.equal((await enrol(newLaptop(), await server.url('id'))).outcome, 'registered')
 
   await server.kill9()
-  const heir = await startServer(t, { root: server.root })
+  const heir = await startServer(t, { root: server.root, args: idAlone })
   t.equal((await heir.status()).phase, 'ready', 'after kill -9 the root is free')
 })
 
@@ -77,7 +81,7 @@ const slowIsAsked = (server: Server) =>
 
 t.test('on SIGTERM what was begun is finished and nothing new is taken, then it ends with 0', async (t) => {
   const plugin = await written(t, 'slow.mjs', slowRoute(1.5))
-  const server = await startServer(t, { args: [...freePorts, '--plugins', `id,${plugin}`] })
+  const server = await startServer(t, { args: [...idPorts, '--plugins', `id,${plugin}`] })
   const url = await server.url('httpd')
   const begun = fetch(`${url}/slow`).then((answer) => answer.text())
   await slowIsAsked(server)
@@ -95,7 +99,7 @@ t.test('on SIGTERM what was begun is finished and nothing new is taken, then it 
 
 t.test('a second SIGTERM gives up what hangs', async (t) => {
   const plugin = await written(t, 'slow.mjs', slowRoute(300))
-  const args = [...freePorts, '--plugins', `id,${plugin}`, '--drain-seconds', '300']
+  const args = [...idPorts, '--plugins', `id,${plugin}`, '--drain-seconds', '300']
   const server = await startServer(t, { args })
   const hung = fetch(`${await server.url('httpd')}/slow`)
   const lost = t.rejects(hung)
@@ -111,7 +115,7 @@ t.test('a second SIGTERM gives up what hangs', async (t) => {
 
 t.test('one Ctrl-C that arrives twice, from the terminal and from npm, is no impatience', async (t) => {
   const plugin = await written(t, 'slow.mjs', slowRoute(2))
-  const args = [...freePorts, '--plugins', `id,${plugin}`]
+  const args = [...idPorts, '--plugins', `id,${plugin}`]
   const server = await startServer(t, { args })
   const begun = fetch(`${await server.url('httpd')}/slow`).then((answer) => answer.text())
   await slowIsAsked(server)
@@ -123,17 +127,19 @@ t.test('one Ctrl-C that arrives twice, from the terminal and from npm, is no imp
 
 t.test('a plugin that never finishes its start does not keep the server from being stopped', async (t) => {
   const hang = 'return new Promise(() => {})'
-  for (const [moment, says] of [
-    ['prepare', `start() {}, prepare() { ${hang} }`],
-    ['start', `start() { ${hang} }`],
-    ['ready', `start(ctx) { ctx.on('ready', () => { ${hang} }) }`],
-  ] as const) {
+  const stuck = async ([moment, says]: readonly [moment: string, says: string]) => {
     const body = `export default { name: 'stuck', api: 1, summary: 'never comes to an end', ${says} }`
     const plugin = await written(t, 'stuck.mjs', body)
-    const server = await launch(t, { args: [...freePorts, '--plugins', `id,${plugin}`] })
+    const server = await launch(t, { args: [...idPorts, '--plugins', `id,${plugin}`] })
     await until(() => server.said.err.includes(`stuck has been in ${moment}`), 'the log to say who is slow')
     t.match(await server.stop(), { code: 0, signal: null }, moment)
   }
+  const moments = [
+    ['prepare', `start() {}, prepare() { ${hang} }`],
+    ['start', `start() { ${hang} }`],
+    ['ready', `start(ctx) { ctx.on('ready', () => { ${hang} }) }`],
+  ] as const
+  await Promise.all(moments.map(stuck))
 })
 
 t.test(
@@ -151,7 +157,7 @@ t.test(
 )
 
 t.test('what a laptop never finishes sending does not hold up the end', async (t) => {
-  const server = await startServer(t, { args: [...freePorts, '--drain-seconds', '1'] })
+  const server = await startServer(t, { args: [...idAlone, '--drain-seconds', '1'] })
   const { hostname, port } = new URL(await server.url('id'))
   const socket = connect(Number(port), hostname)
   t.teardown(() => void socket.destroy())
@@ -191,7 +197,7 @@ t.test('a root of another user is refused, since what is made there would lock t
 
 t.test('work that never ends is given up after drain-seconds', async (t) => {
   const plugin = await written(t, 'slow.mjs', slowRoute(300))
-  const args = [...freePorts, '--plugins', `id,${plugin}`, '--drain-seconds', '1']
+  const args = [...idPorts, '--plugins', `id,${plugin}`, '--drain-seconds', '1']
   const server = await startServer(t, { args })
   const lost = t.rejects(fetch(`${await server.url('httpd')}/slow`))
   await slowIsAsked(server)
@@ -240,7 +246,7 @@ t.test('mistakes in settings stop the start with 78, each with its line, all at 
 
 t.test('settings as editors on Windows save them are read', async (t) => {
   const config =
-    '\ufeff[core]\r\nhost = 127.0.0.1\r\nhttpd-port = 0\r\n\r\n[id]\r\nid-port = 0\r\njabber-server = jabber.example\r\n'
+    '\ufeff[core]\r\nplugins = id\r\nhost = 127.0.0.1\r\nhttpd-port = 0\r\n\r\n[id]\r\nid-port = 0\r\njabber-server = jabber.example\r\n'
   const server = await startServer(t, { args: [], config })
   t.match(await enrol(newLaptop(), await server.url('id')), {
     outcome: 'registered',
@@ -252,7 +258,7 @@ t.test('settings as editors on Windows save them are read', async (t) => {
 t.test('settings that cannot be trusted or read stop the start with 78', async (t) => {
   const home = await temporaryDirectory(t)
   const ended = async (file: string) =>
-    cli(t, ['--root', join(home, 'root'), ...freePorts, '--config', file], { home })
+    cli(t, ['--root', join(home, 'root'), ...idAlone, '--config', file], { home })
   const open = await written(t, 'open.conf', '[core]\nstrict = yes\n')
   await chmod(open, 0o666)
   t.match(await ended(open), {
@@ -261,7 +267,7 @@ t.test('settings that cannot be trusted or read stop the start with 78', async (
   })
   t.match(await ended('/no/such.conf'), { code: 78, err: /\/no\/such\.conf does not exist/ })
   t.match(await ended(home), { code: 78, err: /is not a file/ })
-  const server = await startServer(t, { config: '' })
+  const server = await startServer(t, { args: idAlone, config: '' })
   t.equal((await server.stop()).code, 0, 'an empty file is no mistake')
 })
 
@@ -269,7 +275,8 @@ t.test(
   'a settings file that is named but cannot be read stops every command, not only the server',
   async (t) => {
     for (const words of [['status'], ['stop'], ['plugins'], ['explain', 'x'], ['id', 'list'], ['config']]) {
-      const { code, out, err } = await cli(t, [...words, '--config', '/no/such.conf'])
+      const run = words[0] === 'status' ? cli : cliHere
+      const { code, out, err } = await run(t, [...words, '--config', '/no/such.conf'])
       t.equal(code, 78, words.join(' '))
       t.match(err, /\/no\/such\.conf does not exist/)
       t.equal(out, '')
@@ -327,7 +334,7 @@ t.test("a plugin whose port is busy fails, and the rest of the school's services
 
 t.test('a root that cannot be used ends with 69 and what to do', async (t) => {
   const file = await written(t, 'a-file', '')
-  const ended = (root: string) => cli(t, ['--root', root, ...freePorts])
+  const ended = (root: string) => cli(t, ['--root', root, ...idAlone])
   t.match(await ended(`${file}/root`), {
     code: 69,
     err: /root: .* cannot be made \(ENOTDIR\)\n {2}give this user/,

@@ -134,6 +134,9 @@ export const freePorts = [
   '0',
 ] as const
 
+/** The same for a server with the plugin `id` and others that have no ports: it need not look up whose options those are. */
+export const idPorts = ['--host', '127.0.0.1', '--httpd-port', '0', '--id-port', '0'] as const
+
 /** Starts the server as a deployer does, and kills it when the test ends. @returns at once */
 export async function launch(t: Owner, options: Start = {}): Promise<Server> {
   const { args = freePorts, env, config, prefix = [] } = options

@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { inDays, laptop } from '../../../support/activation/activation-school.js'
 import type { Listed } from '../../../support/activation/import-files.js'
-import { cli, freePorts, type Server, startServer } from '../../../support/core/server-process.js'
+import { cliHere } from '../../../support/core/cli-here.js'
+import { cli, type Server, startServer } from '../../../support/core/server-process.js'
 import { sha1sum } from '../../../support/core/signed-stick.js'
 import { rounds, seed, spread } from '../../../support/rounds.js'
 import { seededRandom } from '../../../support/seeded-random.js'
@@ -17,7 +18,7 @@ t.setTimeout(300_000)
 const laptops = 2000
 const many = rounds(12, 6)
 const random = seededRandom(seed)
-const args = [...freePorts, '--plugins', 'activation', '--activation-port', '0']
+const args = ['--host', '127.0.0.1', '--httpd-port', '0', '--plugins', 'activation', '--activation-port', '0']
 
 /** Leases that all end on the same day. Nobody checks their signatures: there is no keyring. */
 function leases(day: number): { text: string; until: string } {
@@ -33,7 +34,7 @@ function leases(day: number): { text: string; until: string } {
 
 /** Until when the leases of all laptops count: one time, if nothing is mixed up. */
 async function ends(t: Test, { root }: Pick<Server, 'root'>): Promise<string[]> {
-  const { code, out, err } = await cli(t, ['activation', 'list', '--json', '--root', root])
+  const { code, out, err } = await cliHere(t, ['activation', 'list', '--json', '--root', root])
   if (code !== 0) throw new Error(`list ended with ${code}: ${err}`)
   const rows = JSON.parse(out) as Listed[]
   if (rows.length !== laptops) throw new Error(`${rows.length} laptops are there`)
