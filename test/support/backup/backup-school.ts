@@ -3,6 +3,8 @@ import { readdirSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import file, { type Test } from 'tap'
+import { main } from '../../../core/cli/main.js'
+import { withTypedCommands } from '../../../core/lib/typed-program.js'
 import type { SnapshotFacts } from '../../../plugins/backup/archive/holdings.js'
 import type { JournalStatus } from '../../../plugins/backup/public.js'
 import { remotePath, remoteShell, type Transfer } from '../../../sugaroid/backup/transfer.js'
@@ -19,6 +21,7 @@ import { freePorts } from '../free-port.js'
 import { needs } from '../needs.js'
 import { serverAt } from '../sugaroid/registrants.js'
 import { temporaryDirectory } from '../temporary-directory.js'
+import { putHostKeys } from './host-keys.js'
 
 export type { Account, Finished, Server, Transfer }
 
@@ -36,8 +39,12 @@ export interface School {
   server: Server
   /** Starts it again, perhaps with other options. */
   start(more?: readonly string[]): Promise<Server>
-  /** `sugar-server backup WORDS`, with its JSON read where it was asked for. */
+  /** `sugar-server backup WORDS`, a process of its own. */
   backup(...words: string[]): Promise<Finished>
+  /** The same command to the server that runs, by the same code, but in the process of the test: that is quick. */
+  ask(...words: string[]): Promise<Finished>
+  /** The first time that a command is used a process, as `backup`; from then on as `ask`. */
+  say(...words: string[]): Promise<Finished>
   snapshots(uid: string): Promise<SnapshotFacts[]>
   list(): Promise<JournalStatus[]>
   /** The backup's part of `status`. */
@@ -76,11 +83,16 @@ export async function openSchool(t: Owner, options: SchoolOptions = {}): Promise
   const start = (more: readonly string[]) =>
     startServer(t, { root: home, env, args: [...settings(ports), ...room, ...args, ...more] })
   const backup = (...words: string[]) => cli(t, ['backup', ...words, '--root', home])
+  const nobody = await temporaryDirectory(t)
+  const ask = (...words: string[]): Promise<Finished> =>
+    isUp(school.server) ? commandHere(nobody, ['backup', ...words, '--root', home]) : backup(...words)
+  const said = new Set<string>()
   const json = async <R>(...words: string[]): Promise<R> => {
-    const { code, out, err } = await backup(...words, '--json')
+    const { code, out, err } = await ask(...words, '--json')
     if (code !== 0) throw new Error(`backup ${words.join(' ')} ended with ${code}: ${err}`)
     return JSON.parse(out) as R
   }
+  await putHostKeys(home)
   const school: School = {
     root: home,
     archive,
@@ -91,6 +103,13 @@ export async function openSchool(t: Owner, options: SchoolOptions = {}): Promise
       return school.server
     },
     backup,
+    ask,
+    say(...words) {
+      const form = `${words[0]} ${words.includes('--json')}`
+      const isKnown = said.has(form)
+      said.add(form)
+      return isKnown ? ask(...words) : backup(...words)
+    },
     snapshots: (uid) => json('snapshots', uid),
     list: () => json('list'),
     async status() {
@@ -99,6 +118,30 @@ export async function openSchool(t: Owner, options: SchoolOptions = {}): Promise
     },
   }
   return school
+}
+
+/** Whether a server runs that was not told to end. */
+const isUp = ({ child }: Server): boolean =>
+  child.exitCode === null && child.signalCode === null && !child.killed
+
+/** Runs the program in this process. @param home which has no settings file */
+async function commandHere(home: string, words: readonly string[]): Promise<Finished> {
+  const said = { out: '', err: '' }
+  const output = {
+    out(text: string) {
+      said.out += text
+    },
+    err(text: string) {
+      said.err += withTypedCommands(text)
+    },
+  }
+  const { HOME } = process.env
+  process.env.HOME = home
+  // It reads the settings files at once, and the home of the person here is not meant.
+  const ending = main([...words, '--plugins', 'id,backup'], output)
+  if (HOME === undefined) delete process.env.HOME
+  else process.env.HOME = HOME
+  return { code: await ending, signal: null, ...said }
 }
 
 /**

@@ -1,9 +1,11 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
+import { ControlClient } from '../../../core/control/client.js'
 import { changeJournal, differences, type Inventory, takeInventory } from '../../../sugaroid/index.js'
 import { until } from '../core/server-process.js'
 import { processes, processesOf } from '../processes.js'
+import { isSoak } from '../rounds.js'
 import { seededRandom } from '../seeded-random.js'
 import { temporaryDirectory } from '../temporary-directory.js'
 import { enrolLearner, type Learner, names, push, quiet, type Running, type School } from './backup-school.js'
@@ -21,6 +23,11 @@ export interface Peril {
 
 /** So many snapshots outlive a prune. */
 export const kept = 5
+
+/** Entries of the Journal of each laptop. Small ones make more backups in the same time. */
+const journals = isSoak ? [30, 40, 60, 100] : [8, 12, 16, 30]
+
+async function* none(): AsyncGenerator<never> {}
 
 /** What a laptop knows of its backups. */
 interface Memory {
@@ -58,7 +65,7 @@ export class Survival {
 
   async run(): Promise<void> {
     const t = this.#t
-    for (const entries of [30, 40, 60, 100]) {
+    for (const entries of journals) {
       const learner = await enrolLearner(t, this.#school, { entries, megabytes: entries / 10 })
       this.#memories.push({ learner, unknown: [], listed: [] })
     }
@@ -101,13 +108,21 @@ export class Survival {
     }
   }
 
-  /** Somebody who lists and prunes. */
+  /** Somebody who prunes: mostly over the server's socket, now and then by the program, which takes far longer. */
   async #operator(): Promise<void> {
-    while (!this.#pause) {
-      if (!this.#isDown) this.#command = this.#school.backup('prune')
+    for (let turn = 0; !this.#pause; turn += 1) {
+      if (!this.#isDown) this.#command = turn % 4 === 0 ? this.#school.backup('prune') : this.#prune()
       await this.#command
       await sleep(200)
     }
+  }
+
+  async #prune(): Promise<void> {
+    const wanted = { plugin: 'backup', command: 'prune', args: {}, options: {}, cwd: '/', json: false }
+    const output = { out: () => undefined, err: () => undefined }
+    const client = new ControlClient(this.#school.root)
+    // The server may be killed at any moment.
+    await client.command(wanted, none(), output, async () => undefined).catch(() => undefined)
   }
 
   async #kill(): Promise<boolean> {
@@ -159,7 +174,7 @@ export class Survival {
     const school = this.#school
     await until(() => this.#memories.every(({ running }) => running === undefined), 'the laptops to pause')
     await quiet(school)
-    t.match(await school.backup('verify'), { code: 0, out: /all as they were written/ })
+    t.match(await school.ask('verify'), { code: 0, out: /all as they were written/ })
     const { running, sessions } = await school.status()
     t.same({ running, sessions }, { running: 0, sessions: [] }, 'all slots are free')
     t.same(names(join(school.archive, 'scratch')), [], 'nothing half made is left')
@@ -188,7 +203,7 @@ export class Survival {
 
   async #restored({ uid }: Learner, at: string): Promise<Inventory> {
     const to = join(await temporaryDirectory(this.#t), 'restored')
-    const { code, err } = await this.#school.backup('restore', uid, '--at', at, '--to', to)
+    const { code, err } = await this.#school.ask('restore', uid, '--at', at, '--to', to)
     if (code !== 0) this.#t.fail(`restore of ${at}: ${err}`)
     return takeInventory(to)
   }

@@ -18,13 +18,22 @@ import { listing, makeOddities, unequal } from '../../support/backup/tree-listin
 import { until } from '../../support/core/server-process.js'
 import { freePorts } from '../../support/free-port.js'
 import { opensshHasDsa } from '../../support/openssh.js'
+import { isSoak, rounds } from '../../support/rounds.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
 
 t.setTimeout(300_000)
 
-/** A Journal goes there and comes back, from every place that has it. */
-async function roundTrip(t: Test, school: School, key: KeyType, known = (_: Learner) => true): Promise<void> {
-  const learner = await enrolLearner(t, school, { key, entries: 20, megabytes: 2 })
+const entries = rounds(20, 5)
+
+/** A Journal goes there and comes back, from every place that has it. @param isFirst all places in a push too */
+async function roundTrip(
+  t: Test,
+  school: School,
+  key: KeyType,
+  isFirst: boolean,
+  known = (_: Learner) => true,
+): Promise<void> {
+  const learner = await enrolLearner(t, school, { key, entries, megabytes: entries / 10 })
   await until(() => known(learner), 'the laptop to be known')
   makeOddities(learner.datastore)
   const before = listing(learner.datastore)
@@ -35,8 +44,10 @@ async function roundTrip(t: Test, school: School, key: KeyType, known = (_: Lear
   await quiet(school)
   const [snapshot, ...more] = await school.snapshots(learner.uid)
   t.same(more, [], 'what has not changed makes no snapshot')
-  t.equal(snapshot?.entries, 20)
-  for (const path of ['current', 'datastore-current', 'snapshots/latest', `snapshots/${snapshot?.id}`]) {
+  t.equal(snapshot?.entries, entries)
+  const places = ['current', 'datastore-current', 'snapshots/latest', `snapshots/${snapshot?.id}`]
+  // Which key it was that opened the door matters to no place: with another one a push tries each second place.
+  for (const path of places.filter((_, at) => isFirst || isSoak || at % 2 === 0)) {
     const back = join(learner.home, 'back', path)
     const fetched = await rsync(learner, '-a', '--mkpath', `${remote(learner, path)}/`, `${back}/`)
     t.same(fetched, { code: 0, said: '' }, path)
@@ -54,13 +65,13 @@ async function roundTrip(t: Test, school: School, key: KeyType, known = (_: Lear
   t.same(unequal(before, listing(back)), [], 'and an old snapshot stays what it was')
   const { id } = (await school.snapshots(learner.uid)).at(-1) ?? {}
   t.not(id, snapshot?.id)
-  t.equal((await school.backup('verify')).code, 0)
+  t.equal((await school.ask('verify')).code, 0)
 }
 
 t.test("over the server's own ssh, a Journal comes back to the byte", async (t) => {
   if (!canBackUp(t)) return
   const school = await openSchool(t)
-  for (const key of ['ed25519', 'dsa'] as const) await roundTrip(t, school, key)
+  for (const key of ['ed25519', 'dsa'] as const) await roundTrip(t, school, key, key === 'ed25519')
   t.equal((await school.server.stop()).code, 0)
 })
 
@@ -76,7 +87,7 @@ t.test('over an sshd that asks the server for keys, a Journal comes back to the 
     `AuthorizedKeysCommand ${installedProgram(t)} backup keys --root ${school.root} %t %k`,
     'AuthorizedKeysCommandUser root',
   ])
-  for (const key of keysOfSshd) await roundTrip(t, school, key)
+  for (const key of keysOfSshd) await roundTrip(t, school, key, key === 'ed25519')
   t.equal((await school.server.stop()).code, 0)
 })
 
@@ -91,7 +102,7 @@ t.test('over an sshd with a file of keys, a Journal comes back to the byte', asy
   await startSshd(t, ssh, [`AuthorizedKeysFile ${keys}`])
   // The file follows the registrations within seconds.
   const isListed = ({ uid }: Learner) => existsSync(keys) && readFileSync(keys, 'utf8').includes(uid)
-  await roundTrip(t, school, opensshHasDsa ? 'dsa' : 'rsa', isListed)
+  await roundTrip(t, school, opensshHasDsa ? 'dsa' : 'rsa', false, isListed)
   if (!opensshHasDsa) {
     const old = await enrolLearner(t, school, { key: 'dsa', entries: 1 })
     await until(() => isListed(old), 'the laptop to be known')

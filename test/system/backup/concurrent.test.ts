@@ -21,7 +21,7 @@ t.setTimeout(300_000)
 
 async function restored(t: Test, school: School, { uid }: Learner, at = 'latest') {
   const to = join(await temporaryDirectory(t), 'restored')
-  t.match(await school.backup('restore', uid, '--at', at, '--to', to), { code: 0 })
+  t.match(await school.ask('restore', uid, '--at', at, '--to', to), { code: 0 })
   return takeInventory(to)
 }
 
@@ -34,7 +34,7 @@ t.test('who fetches a Journal gets one Journal, though another is sent meanwhile
   if (!canBackUp(t)) return
   const school = await openShared()
   for (const path of ['snapshots/latest', 'current']) {
-    const learner = await enrolLearner(t, school, { entries: 60, megabytes: 1 })
+    const learner = await enrolLearner(t, school, { entries: 15, megabytes: 0.5 })
     writeFileSync(join(learner.datastore, '0'), randomBytes(6_000_000))
     t.equal((await push(learner)).code, 0)
     await quiet(school)
@@ -54,7 +54,7 @@ t.test('who fetches a Journal gets one Journal, though another is sent meanwhile
 t.test('two backups of one learner come one after the other', async (t) => {
   if (!canBackUp(t)) return
   const school = await openShared()
-  const learner = await enrolLearner(t, school, { entries: 30, megabytes: 3 })
+  const learner = await enrolLearner(t, school, { entries: 10, megabytes: 3 })
   const both = await Promise.all([push(learner, '--bwlimit=2000'), push(learner)])
   t.same(both, [
     { code: 0, said: '' },
@@ -69,7 +69,7 @@ t.test('a snapshot that is fetched is not pruned away', async (t) => {
   if (!canBackUp(t)) return
   const rules = ['last', 'daily', 'weekly', 'monthly'].flatMap((rule) => [`--backup-keep-${rule}`, '0'])
   const school = await openSchool(t, { args: rules })
-  const learner = await enrolLearner(t, school, { entries: 20, megabytes: 1 })
+  const learner = await enrolLearner(t, school, { entries: 8, megabytes: 0.5 })
   writeFileSync(join(learner.datastore, '0'), randomBytes(6_000_000))
   t.equal((await push(learner)).code, 0)
   await quiet(school)
@@ -80,9 +80,9 @@ t.test('a snapshot that is fetched is not pruned away', async (t) => {
   const [first] = await school.snapshots(learner.uid)
   const fetched = pull(learner, `snapshots/${first?.id}`, 'fetched', '--bwlimit=3000')
   await under(school, 'pull snapshot')
-  t.match(await school.backup('prune'), { code: 0 })
+  t.match(await school.ask('prune'), { code: 0 })
   t.same(await fetched, { code: 0, said: '' })
   t.same(differences(old, await takeInventory(join(learner.home, 'fetched'))), [])
-  t.match(await school.backup('verify'), { code: 0 })
+  t.match(await school.ask('verify'), { code: 0 })
   t.equal((await school.server.stop()).code, 0)
 })

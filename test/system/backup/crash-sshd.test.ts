@@ -18,5 +18,5 @@ t.test('over sshd too, whoever is killed, what a laptop was told is safe is ther
     'AuthorizedKeysCommandUser root',
   ])
   const victims = ['server', 'rsync', 'door', 'ssh', 'archive'] as const
-  await new Survival(t, school, { victims, kills: rounds(40, 15), between: rounds(20, 8), seed }).run()
+  await new Survival(t, school, { victims, kills: rounds(40, 12), between: rounds(20, 6), seed }).run()
 })

@@ -11,5 +11,5 @@ t.test('whoever is killed at whatever moment, what a laptop was told is safe is 
     args: ['--backup-keep-last', String(kept), '--backup-keep-daily', '0'],
   })
   const victims = ['server', 'rsync', 'ssh', 'archive'] as const
-  await new Survival(t, school, { victims, kills: rounds(60, 16), between: rounds(20, 8), seed }).run()
+  await new Survival(t, school, { victims, kills: rounds(60, 12), between: rounds(20, 6), seed }).run()
 })

@@ -58,16 +58,16 @@ t.test(
     await sent(ben)
     const [first = '', second = '', newest = ''] = (await school.snapshots(ana.uid)).map(({ id }) => id)
 
-    const found = await school.backup('entries', ana.serial, '--search', 'TORTUGA')
+    const found = await school.say('entries', ana.serial, '--search', 'TORTUGA')
     t.match(found.out, new RegExp(`^UID .* LAST IN\\n${turtle} +Mi casa de tortuga .* ${first}\\n$`))
     t.match(found.err, /not in the Journal any more: "backup restore .* --entry UID/)
-    const json = await school.backup('entries', ana.serial, '--search', 'ballena', '--json')
+    const json = await school.say('entries', ana.serial, '--search', 'ballena', '--json')
     t.match(JSON.parse(json.out), [{ uid: whale, snapshot: second }])
-    const at = await school.backup('entries', ana.serial, '--search', 'tortuga', '--at', 'latest')
+    const at = await school.say('entries', ana.serial, '--search', 'tortuga', '--at', 'latest')
     t.notMatch(at.out, turtle, 'with --at, that snapshot alone')
 
     const place = await temporaryDirectory(t)
-    const one = await school.backup('restore', ana.serial, '--entry', turtle, '--to', join(place, 'one'))
+    const one = await school.say('restore', ana.serial, '--entry', turtle, '--to', join(place, 'one'))
     t.match(one, {
       code: 0,
       out: new RegExp(`of snapshot ${first}`),
@@ -77,22 +77,13 @@ t.test(
     const stick = join(place, 'stick')
     mkdirSync(stick)
     const both = ['--entry', turtle, '--entry', whale, '--form', 'stick', '--to', stick]
-    const given = await school.backup('restore', ana.serial, ...both)
+    const given = await school.say('restore', ana.serial, ...both)
     t.match(given, { code: 0, err: /everybody who has the stick can read these files/ })
     t.match(given.out, new RegExp(`1 entry, .* of snapshot ${first}[^]*1 entry, .* of snapshot ${second}`))
     t.same(readdirSync(stick).sort(), ['.Sugar-Metadata', 'La ballena.txt', 'Mi casa de tortuga.txt'])
-    const again = await school.backup(
-      'restore',
-      ana.serial,
-      '--form',
-      'stick',
-      '--to',
-      stick,
-      '--entry',
-      whale,
-    )
+    const again = await school.say('restore', ana.serial, '--form', 'stick', '--to', stick, '--entry', whale)
     t.match(again, { code: 0, err: /La ballena\.txt is on the stick already.* La ballena 2\.txt/ })
-    t.match(await school.backup('restore', ana.serial, '--form', 'stick', '--to', stick), {
+    t.match(await school.say('restore', ana.serial, '--form', 'stick', '--to', stick), {
       out: /6 entries/,
     })
 
@@ -132,10 +123,10 @@ t.test(
     ])
       wrong.push([['--home', home, '--to', join(place, 'x.xob')], 64, /--home must be an absolute path/])
     for (const [words, code, message] of wrong)
-      t.match(await school.backup('restore', ana.serial, ...words), { code, err: message }, words.join(' '))
+      t.match(await school.say('restore', ana.serial, ...words), { code, err: message }, words.join(' '))
 
     const bundle = join(place, 'pepe.xob')
-    const whole = await school.backup('restore', ana.serial, '--home', '/home/pepe', '--to', bundle)
+    const whole = await school.say('restore', ana.serial, '--home', '/home/pepe', '--to', bundle)
     t.match(
       whole.err,
       /has the home \/home\/pepe.*0\.116 and later.*--form stick/s,
@@ -143,7 +134,7 @@ t.test(
     )
     const tar = spawnSync('tar', ['-tzf', bundle], { encoding: 'utf8' }).stdout.trim().split('\n')
     t.ok(tar.every((name) => name.startsWith('home/pepe/.sugar/default/datastore/')))
-    const xoj = await school.backup('restore', ana.serial, '--entry', whale, '--to', join(place, 'one.xoj'))
+    const xoj = await school.say('restore', ana.serial, '--entry', whale, '--to', join(place, 'one.xoj'))
     t.match(xoj.err, /0\.101\.2 and later.*--form stick/s)
     const help = (await school.backup('restore', '--help')).out
     t.match(help, /--home \/home\/NAME/)

@@ -6,10 +6,10 @@ import { farewell, laptopsDay, leaveServer, openAccount, registerLaptop } from '
 import {
   canBackUp,
   enrolLearner,
-  openSchool,
   push,
   quiet,
   type School,
+  sharedSchool,
 } from '../../support/backup/backup-school.js'
 import { cli, run, until } from '../../support/core/server-process.js'
 import { serverAt } from '../../support/sugaroid/registrants.js'
@@ -18,6 +18,8 @@ import { temporaryDirectory } from '../../support/temporary-directory.js'
 t.setTimeout(300_000)
 
 const sugaroidProgram = fileURLToPath(new URL('../../../sugaroid/bin/sugaroid.js', import.meta.url))
+
+const openShared = sharedSchool()
 
 /** The process that keeps the archive. */
 async function archivist({ server }: School): Promise<number> {
@@ -39,7 +41,7 @@ async function archivist({ server }: School): Promise<number> {
 
 t.test('a demonstration waits for the snapshot, however long it takes, and says so', async (t) => {
   if (!canBackUp(t)) return
-  const school = await openSchool(t)
+  const school = await openShared()
   const server = serverAt(`http://127.0.0.1:${school.ports.id}`)
   const home = await temporaryDirectory(t)
   let said = 0
@@ -71,7 +73,7 @@ t.test('a demonstration waits for the snapshot, however long it takes, and says 
 
 t.test('a demonstration leaves nothing, and takes nothing of others away', async (t) => {
   if (!canBackUp(t)) return
-  const school = await openSchool(t)
+  const school = await openShared()
   const child = await enrolLearner(t, school, { entries: 5 })
   await push(child)
   await quiet(school)
@@ -108,7 +110,7 @@ t.test('a demonstration leaves nothing, and takes nothing of others away', async
       folder,
     )
   t.same(await school.snapshots(child.uid), kept)
-  t.equal((await school.backup('verify')).code, 0)
+  t.equal((await school.ask('verify')).code, 0)
   t.equal((await push(child)).code, 0)
 
   const after = await demo('--keep')

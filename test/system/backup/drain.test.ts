@@ -22,7 +22,7 @@ t.setTimeout(300_000)
 
 /** A laptop with a Journal that takes so many seconds at 2 MB/s. */
 async function slowLearner(t: Test, school: School, seconds: number): Promise<Learner> {
-  const learner = await enrolLearner(t, school, { entries: 5, megabytes: 0.1 })
+  const learner = await enrolLearner(t, school, { entries: 2, megabytes: 0.1 })
   writeFileSync(join(learner.datastore, 'film'), randomBytes(seconds * 2_000_000))
   return learner
 }
@@ -38,14 +38,14 @@ const transfers = (school: School, count: number) =>
 
 async function isKept(t: Test, school: School, { uid, datastore }: Learner): Promise<void> {
   const to = join(await temporaryDirectory(t), 'restored')
-  t.match(await school.backup('restore', uid, '--to', to), { code: 0 })
+  t.match(await school.ask('restore', uid, '--to', to), { code: 0 })
   t.same(differences(await takeInventory(datastore), await takeInventory(to)), [])
 }
 
 t.test('a server that is stopped lets transfers end, and takes no new ones', async (t) => {
   if (!canBackUp(t)) return
   const school = await openSchool(t, { args: ['--drain-seconds', '60'] })
-  const learners = [await slowLearner(t, school, 5), await slowLearner(t, school, 5)]
+  const learners = [await slowLearner(t, school, 4), await slowLearner(t, school, 4)]
   const late = await enrolLearner(t, school, { entries: 2 })
   const sent = learners.map(pushSlowly)
   await transfers(school, 2)
@@ -68,7 +68,7 @@ t.test('a server that is stopped lets transfers end, and takes no new ones', asy
 t.test('transfers that do not end in time are ended with words, and what was safe is', async (t) => {
   if (!canBackUp(t)) return
   const school = await openSchool(t, { args: ['--drain-seconds', '1'] })
-  const learners = [await slowLearner(t, school, 60), await slowLearner(t, school, 60)]
+  const learners = [await slowLearner(t, school, 20), await slowLearner(t, school, 20)]
   const safe = await enrolLearner(t, school, { entries: 10, megabytes: 0.2 })
   t.equal((await push(safe)).code, 0)
   const sent = learners.map(pushSlowly)
@@ -84,7 +84,7 @@ t.test('transfers that do not end in time are ended with words, and what was saf
   await school.start()
   await quiet(school)
   await isKept(t, school, safe)
-  t.match(await school.backup('verify'), { code: 0 })
+  t.match(await school.ask('verify'), { code: 0 })
   const [one] = learners
   if (one === undefined) return
   t.same(await push(one), { code: 0, said: '' }, 'the next attempt goes on')
@@ -95,10 +95,10 @@ t.test('transfers that do not end in time are ended with words, and what was saf
 t.test('a laptop that falls asleep keeps nobody else waiting', async (t) => {
   if (!canBackUp(t)) return
   const school = await openSchool(t, { args: ['--backup-slots', '2'] })
-  const asleep = await slowLearner(t, school, 8)
+  const asleep = await slowLearner(t, school, 4)
   const others = [
-    await enrolLearner(t, school, { entries: 5, megabytes: 0.1 }),
-    await enrolLearner(t, school, { entries: 5, megabytes: 0.1 }),
+    await enrolLearner(t, school, { entries: 2, megabytes: 0.1 }),
+    await enrolLearner(t, school, { entries: 2, megabytes: 0.1 }),
   ]
   const sent = pushSlowly(asleep)
   await transfers(school, 1)

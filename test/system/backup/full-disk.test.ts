@@ -55,13 +55,13 @@ const empty = (disk: string): Promise<void> => rm(ballast(disk))
 /** What `backup restore` gives of the newest snapshot. */
 async function restored(t: Test, school: School, { uid }: Learner, ...more: string[]) {
   const to = join(await temporaryDirectory(t), 'restored')
-  t.match(await school.backup('restore', uid, '--at', 'latest', '--to', to, ...more), { code: 0 })
+  t.match(await school.ask('restore', uid, '--at', 'latest', '--to', to, ...more), { code: 0 })
   return takeInventory(to)
 }
 
 async function wellKept(t: Test, school: School, what: string): Promise<void> {
   await quiet(school)
-  t.match(await school.backup('verify'), { code: 0, out: /all as they were written/ }, what)
+  t.match(await school.ask('verify'), { code: 0, out: /all as they were written/ }, what)
   t.same(names(join(school.archive, 'scratch')), [])
 }
 
@@ -70,8 +70,8 @@ t.test('a disk that fills up in a transfer loses nothing, and takes more when th
   const disk = await smallDisk(t, 24)
   if (disk === undefined) return
   const school = await openSchool(t, { archive: join(disk, 'backup'), reserve: 5 })
-  const learner = await enrolLearner(t, school, { entries: 30, megabytes: 3 })
-  const other = await enrolLearner(t, school, { entries: 30, megabytes: 3 })
+  const learner = await enrolLearner(t, school, { entries: 8, megabytes: 3 })
+  const other = await enrolLearner(t, school, { entries: 8, megabytes: 3 })
   const safe = await takeInventory(learner.datastore)
   t.equal((await push(learner)).code, 0)
   await quiet(school)
@@ -86,7 +86,7 @@ t.test('a disk that fills up in a transfer loses nothing, and takes more when th
   t.match(await backUp(other.home, { patience: 1 }), { outcome: 'busy' })
   t.match((await school.server.status()).health, [{ plugin: 'backup', what: 'space', problem: /free/ }])
   t.same(differences(safe, await restored(t, school, learner)), [], 'the last good one stands')
-  t.match(await school.backup('prune'), { code: 0 }, 'there is always room for removing things')
+  t.match(await school.ask('prune'), { code: 0 }, 'there is always room for removing things')
 
   await empty(disk)
   await rm(join(learner.datastore, 'film'))
@@ -104,7 +104,7 @@ t.test(
     const disk = await smallDisk(t, 48)
     if (disk === undefined) return
     const school = await openSchool(t, { archive: join(disk, 'backup') })
-    const learner = await enrolLearner(t, school, { entries: 30, megabytes: 3 })
+    const learner = await enrolLearner(t, school, { entries: 8, megabytes: 3 })
     t.equal((await push(learner)).code, 0)
     await quiet(school)
     const old = await takeInventory(learner.datastore)
@@ -121,8 +121,8 @@ t.test(
     const refused = await push(learner)
     t.not(refused.code, 0, 'what is not in a snapshot yet is not written over')
     t.match(refused.said, /the disk of the school server is full/)
-    t.match(await school.backup('prune'), { code: 0 })
-    t.match(await school.backup('verify'), { code: 0 })
+    t.match(await school.ask('prune'), { code: 0 })
+    t.match(await school.ask('verify'), { code: 0 })
     const [first] = await school.snapshots(learner.uid)
     const fetched = await pull(learner, `snapshots/${first?.id}`, 'fetched')
     t.match(fetched.said, /the disk of the school server is full/, 'what cannot be laid out is not begun')
@@ -172,7 +172,7 @@ t.test('a disk without an inode left refuses with words, and prune makes room ag
 
   await fill(disk)
   t.match(
-    await school.backup('prune'),
+    await school.ask('prune'),
     { code: 0, err: /3 of 4 snapshots removed, .* MB freed/ },
     'with no byte free',
   )

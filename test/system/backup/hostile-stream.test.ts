@@ -6,10 +6,10 @@ import { remoteShell } from '../../../sugaroid/backup/transfer.js'
 import {
   canBackUp,
   enrolLearner,
+  type Learner,
   openSchool,
   pull,
   push,
-  quiet,
   remote,
   rsync,
 } from '../../support/backup/backup-school.js'
@@ -21,20 +21,20 @@ t.setTimeout(300_000)
 
 t.test('whatever a laptop sends, it gets nothing of another one, and its slot is free again', async (t) => {
   if (!canBackUp(t) || !needs(t, 'mkfifo', 'coreutils')) return
-  const school = await openSchool(t)
-  const learner = await enrolLearner(t, school, { entries: 3 })
+  const school = await openSchool(t, { args: ['--backup-slots', '16'] })
   const other = await enrolLearner(t, school, { entries: 3 })
   mkdirSync(join(other.home, 'papers'))
   writeFileSync(join(other.home, 'papers', 'diary.txt'), 'very-secret words of a diary\n')
   t.equal((await rsync(other, '-rlt', 'papers/', remote(other, 'documents'))).code, 0)
-  t.equal((await push(learner)).code, 0)
-  await quiet(school)
-  const fifo = join(school.archive, 'live', learner.uid, 'datastore-current', 'fifo')
-  execFileSync('mkfifo', [fifo])
-
-  const [program = '', ...words] = remoteShell(learner.account).split(' ')
   const places = [`../${other.uid}/documents/diary.txt`, 'datastore-current/fifo', '/dev/zero', '/nowhere']
-  for (const place of places) {
+
+  // A learner for each place, for most of the time is spent waiting.
+  const attack = async (place: string): Promise<Learner> => {
+    const learner = await enrolLearner(t, school, { entries: 3 })
+    t.equal((await push(learner)).code, 0)
+    await until(async () => (await school.snapshots(learner.uid)).length === 1, 'the snapshot')
+    execFileSync('mkfifo', [join(school.archive, 'live', learner.uid, 'datastore-current', 'fifo')])
+    const [program = '', ...words] = remoteShell(learner.account).split(' ')
     // Four of one learner at a time, which is what one may have.
     const clients = fileReaders(place).filter(({ command }) => !command.includes('vvv'))
     for (let at = 0; at < clients.length; at += 4) {
@@ -49,12 +49,17 @@ t.test('whatever a laptop sends, it gets nothing of another one, and its slot is
         t.match(told, /sugar-server: the filter rule ".+" is refused: it has the server read a file/, client)
       }
     }
+    return learner
   }
+  const learners = await Promise.all(places.map(attack))
   await until(async () => (await school.status()).running === 0, 'all slots to be free', 10_000)
-  const logged = school.server
-    .log()
-    .filter(({ msg }) => msg.startsWith(`refused to ${learner.uid}: the filter rule`))
-  t.equal(logged.length, places.length * 16)
-  t.equal(logged[0]?.uid, learner.uid)
-  t.equal((await pull(learner, 'current', 'back', '--exclude=fifo')).code, 0, 'others are served as before')
+  for (const { uid } of learners) {
+    const logged = school.server
+      .log()
+      .filter(({ msg }) => msg.startsWith(`refused to ${uid}: the filter rule`))
+    t.equal(logged.length, 16)
+    t.equal(logged[0]?.uid, uid)
+  }
+  for (const learner of learners)
+    t.equal((await pull(learner, 'current', 'back', '--exclude=fifo')).code, 0, 'others are served as before')
 })

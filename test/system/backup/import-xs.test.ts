@@ -71,19 +71,19 @@ t.test(
       )
       for (const [at, day] of days.entries()) {
         const to = join(await temporaryDirectory(t), 'restored')
-        t.match(await school.backup('restore', learner.serial, '--at', snapshots[at]?.id ?? '', '--to', to), {
+        t.match(await school.ask('restore', learner.serial, '--at', snapshots[at]?.id ?? '', '--to', to), {
           code: 0,
         })
         const was = await takeInventory(join(users, learner.serial, `datastore-${day}`))
         t.same(differences(was, await takeInventory(to)), [], `as it was on ${day}`)
       }
     }
-    const { out } = await school.backup('entries', one.serial, '--json')
+    const { out } = await school.ask('entries', one.serial, '--json')
     t.same(
       (JSON.parse(out) as { uid: string }[]).map(({ uid }) => uid).sort(),
       await listEntries(one.datastore),
     )
-    t.match(await school.backup('list'), { code: 0 })
+    t.match(await school.ask('list'), { code: 0 })
 
     const before = (await school.snapshots(one.uid)).length
     t.equal((await pull(one, 'current', 'fetched')).code, 0, 'what came last is where the laptop finds it')
@@ -105,7 +105,7 @@ t.test(
       { out: /^0 snapshots taken over, 8 as they were/ },
       'nor does it once the laptop has gone on',
     )
-    t.match(await school.backup('verify'), { code: 0 })
+    t.match(await school.ask('verify'), { code: 0 })
   },
 )
 

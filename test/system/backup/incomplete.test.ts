@@ -25,6 +25,7 @@ import {
   quiet,
   remote,
   type School,
+  sharedSchool,
 } from '../../support/backup/backup-school.js'
 import { cli, until } from '../../support/core/server-process.js'
 import { temporaryDirectory } from '../../support/temporary-directory.js'
@@ -79,9 +80,11 @@ const files = async (folder: string): Promise<string[]> =>
 
 async function restored(t: Test, school: School, { uid }: Learner, ...more: string[]) {
   const to = join(await temporaryDirectory(t), 'restored')
-  const { code, err } = await school.backup('restore', uid, '--to', to, ...more)
+  const { code, err } = await school.ask('restore', uid, '--to', to, ...more)
   return { to, code, err }
 }
+
+const openShared = sharedSchool()
 
 for (const [client, options] of [
   ['a client of today', []],
@@ -89,7 +92,7 @@ for (const [client, options] of [
 ] as const) {
   t.test(`a file that cannot be read keeps no other from a snapshot: ${client}`, async (t) => {
     if (!canBackUp(t)) return
-    const school = await openSchool(t)
+    const school = await openShared()
     const learner = await enrolLearner(t, school, { entries: 6, megabytes: 1 })
     const sent = [...xs, ...options]
     const [entry = ''] = await listEntries(learner.datastore)
@@ -152,13 +155,12 @@ for (const [client, options] of [
     rmSync(bad)
     t.equal((await pushAsUser(learner, ...sent)).code, 0)
     t.match(await listed(school, learner), { snapshots: 4, flags: [] })
-    t.equal((await school.server.stop()).code, 0)
   })
 }
 
 t.test('files that go while they are sent make an incomplete snapshot of what stayed', async (t) => {
   if (!canBackUp(t)) return
-  const school = await openSchool(t)
+  const school = await openShared()
   const learner = await enrolLearner(t, school, { entries: 3 })
   writeFileSync(join(learner.datastore, '0 first'), randomBytes(400_000))
   for (let count = 0; count < 5; count += 1) writeFileSync(join(learner.datastore, `1 later ${count}`), 'x')
@@ -209,7 +211,7 @@ async function breakOff(school: School, learner: Learner, bytes: number): Promis
 
 t.test('what is pulled is whole files of one state, also after a push that broke off', async (t) => {
   if (!canBackUp(t)) return
-  const school = await openSchool(t)
+  const school = await openShared()
   const learner = await enrolLearner(t, school, { entries: 5 })
   const film = join(learner.datastore, 'film')
   const pulled = async (path: string) => {
@@ -251,12 +253,12 @@ t.test('what is pulled is whole files of one state, also after a push that broke
   const { inventory } = await pulled('current')
   t.same(differences(await takeInventory(learner.datastore), inventory), [])
   t.same((await listed(school, learner)).flags, [])
-  t.match(await school.backup('verify'), { code: 0 })
+  t.match(await school.ask('verify'), { code: 0 })
 })
 
 t.test('documents that came in part are pulled without what is not whole', async (t) => {
   if (!canBackUp(t)) return
-  const school = await openSchool(t)
+  const school = await openShared()
   const learner = await enrolLearner(t, school, { entries: 2 })
   t.equal((await push(learner)).code, 0)
   await quiet(school)
@@ -268,4 +270,5 @@ t.test('documents that came in part are pulled without what is not whole', async
   mkdirSync(to)
   t.equal((await pull(learner, 'documents', to)).code, 0)
   t.same(readdirSync(to), ['poem'])
+  t.equal((await school.server.stop()).code, 0)
 })

@@ -78,10 +78,10 @@ t.test('a laptop of OLPC XS backs up as it always did', async (t) => {
 
   const [, second] = await ids(school, learner)
   const back = join(await temporaryDirectory(t), 'back')
-  t.match(await school.backup('restore', learner.serial, '--to', back), { code: 0 })
+  t.match(await school.ask('restore', learner.serial, '--to', back), { code: 0 })
   t.same(differences(await withoutModes(learner.datastore), await withoutModes(back)), [])
   const aside = join(await temporaryDirectory(t), 'documents')
-  t.match(await school.backup('restore', learner.serial, '--documents', '--to', aside), { code: 0 })
+  t.match(await school.ask('restore', learner.serial, '--documents', '--to', aside), { code: 0 })
   const sent = await withoutModes(join(learner.home, 'Documents'))
   t.same(differences(sent, await withoutModes(aside)), [])
   t.ok(second, 'the documents that came after the Journal are in the next one')

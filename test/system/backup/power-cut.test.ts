@@ -73,7 +73,7 @@ async function compare(t: Test, school: School, learner: Learner, says: string):
   rmSync(to, { recursive: true, force: true })
   t.match(await pull(learner, 'snapshots/latest', to), { code: 0 })
   t.same(differences(await takeInventory(learner.datastore), await takeInventory(to)), [], says)
-  t.match(await school.backup('verify'), { code: 0 })
+  t.match(await school.ask('verify'), { code: 0 })
 }
 
 /** What both transports have to hold to. */
@@ -86,7 +86,7 @@ async function acknowledge(
   const disk = await slowSync(t)
   const school = await openSchool(t, { args, env: disk.env, ...(ssh !== undefined && { ssh }) })
   await prepare(school)
-  const learner = await enrolLearner(t, school, { entries: 10, megabytes: 1 })
+  const learner = await enrolLearner(t, school, { entries: 6, megabytes: 0.5 })
   const server = () => school.server.child.pid
 
   disk.hold()
@@ -156,7 +156,7 @@ t.test('sixteen laptops that end at once share two flushes', async (t) => {
   const school = await openSchool(t, { args: ['--backup-slots', '16'], env: disk.env })
   const learners: Learner[] = []
   for (let count = 0; count < 16; count += 1)
-    learners.push(await enrolLearner(t, school, { entries: 3, megabytes: 0.1 }))
+    learners.push(await enrolLearner(t, school, { entries: 1, megabytes: 0.05 }))
   disk.hold()
   const all = learners.map((learner) => push(learner))
   const hasCome = (learner: Learner) => markOf(school, learner) === 'dirty'
@@ -175,7 +175,7 @@ t.test('what a power cut tore in the middle of a session is sent again', async (
   if (!canBackUp(t)) return
   const disk = await slowSync(t)
   const school = await openSchool(t, { env: disk.env })
-  const learner = await enrolLearner(t, school, { entries: 10, megabytes: 1 })
+  const learner = await enrolLearner(t, school, { entries: 6, megabytes: 0.5 })
   t.match(await push(learner), { code: 0 })
   await quiet(school)
   const [before] = await school.list()
@@ -233,12 +233,12 @@ t.test(
     t.match(await school.list(), [{ flags: ['unconfirmed'], lastGood: null, snapshots: 1 }])
     const [taken] = await school.snapshots(learner.uid)
     t.match(taken, { unconfirmed: true })
-    t.match(await school.backup('verify'), {
+    t.match(await school.ask('verify'), {
       code: 0,
       out: new RegExp(`unconfirmed: ${learner.uid} ${taken?.id}`),
     })
     t.match(
-      await school.backup('restore', learner.serial, '--to', join(learner.home, 'restored')),
+      await school.ask('restore', learner.serial, '--to', join(learner.home, 'restored')),
       { code: 0, err: /before the laptop came again: files may be torn/ },
       'who restores it is told',
     )

@@ -28,7 +28,7 @@ const write = ({ datastore }: Learner, name: string, megabytes: number) =>
 
 async function restored(t: Test, school: School, { uid }: Learner) {
   const to = join(await temporaryDirectory(t), 'restored')
-  t.match(await school.backup('restore', uid, '--to', to), { code: 0 })
+  t.match(await school.ask('restore', uid, '--to', to), { code: 0 })
   return takeInventory(to)
 }
 
@@ -75,7 +75,7 @@ t.test('a learner is warned before a share is used up, and stopped with words wh
   t.match(await push(learner), { code: 0 })
   await quiet(school)
   t.same(differences(await takeInventory(learner.datastore), await restored(t, school, learner)), [])
-  t.match(await school.backup('verify'), { code: 0 })
+  t.match(await school.ask('verify'), { code: 0 })
 })
 
 t.test('to try again, or at another place, does not get more than a share', async (t) => {
