@@ -367,7 +367,7 @@ t.test('explain tells the story of a laptop by any of its names', async (t) => {
     const { code, out, err } = await on(name)
     t.equal(code, 66, `nobody is "${name}"`)
     t.equal(out, '')
-    t.match(err, /nobody knows .*\n {2}"\S*sugar-server id list" shows who is registered/)
+    t.match(err, /no plugin knows .*\n {2}"\S*sugar-server id list" shows who is registered/)
   }
   await server.stop()
   const alone = await cli(t, ['explain', laptop.serial, '--root', server.root])

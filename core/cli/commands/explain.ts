@@ -26,7 +26,7 @@ export const explain: HouseCommand = {
         output.out(`${plugin}\n${lines.map((line) => `  ${printable(line)}\n`).join('')}`)
       if (chapters.length === 0)
         output.err(
-          `sugar-server: nobody knows ${printable(who)}\n  "sugar-server id list" shows who is registered\n`,
+          `sugar-server: no plugin knows ${printable(who)}\n  "sugar-server id list" shows who is registered\n`,
         )
     }
     return chapters.length === 0 ? exit.noInput : exit.ok

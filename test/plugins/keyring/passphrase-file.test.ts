@@ -34,7 +34,7 @@ t.test('without a server, a passphrase that is missing or wrong is said once, in
       'who asks others hears of it',
     )
     t.match(await cli(t, ['explain', 'SHC94700123', ...set, '--keyring-passphrase-file', path], { home }), {
-      err: /^sugar-server: keyring is (failed|unavailable): [^\n]+\n {2}[^\n]+\nsugar-server: nobody knows/,
+      err: /^sugar-server: keyring is (failed|unavailable): [^\n]+\n {2}[^\n]+\nsugar-server: no plugin knows/,
     })
   }
 })

@@ -10,8 +10,8 @@ const patient: PaceLimits = { idle: long, start: long, rate: 1, total: long }
 
 /** Watches a program until it is to be ended. @returns why */
 async function watched(t: Test, script: string, limits: Partial<PaceLimits>): Promise<RequestError> {
-  const child = spawn('sh', ['-c', script], { stdio: 'ignore' })
-  t.teardown(() => child.kill('SIGKILL'))
+  const child = spawn('sh', ['-c', script], { stdio: 'ignore', detached: true })
+  t.teardown(() => process.kill(-(child.pid ?? 0), 'SIGKILL'))
   let reason: RequestError | undefined
   const stop = watchPace(child.pid ?? 0, { ...patient, ...limits }, (why) => {
     reason = why
