@@ -3,8 +3,6 @@ import { readdirSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import file, { type Test } from 'tap'
-import { main } from '../../../core/cli/main.js'
-import { withTypedCommands } from '../../../core/lib/typed-program.js'
 import type { SnapshotFacts } from '../../../plugins/backup/archive/holdings.js'
 import type { JournalStatus } from '../../../plugins/backup/public.js'
 import { remotePath, remoteShell, type Transfer } from '../../../sugaroid/backup/transfer.js'
@@ -16,6 +14,7 @@ import {
   openAccount,
   registerLaptop,
 } from '../../../sugaroid/index.js'
+import { cliHere } from '../core/cli-here.js'
 import { cli, type Finished, type Owner, type Server, startServer, until } from '../core/server-process.js'
 import { freePorts } from '../free-port.js'
 import { needs } from '../needs.js'
@@ -85,7 +84,9 @@ export async function openSchool(t: Owner, options: SchoolOptions = {}): Promise
   const backup = (...words: string[]) => cli(t, ['backup', ...words, '--root', home])
   const nobody = await temporaryDirectory(t)
   const ask = (...words: string[]): Promise<Finished> =>
-    isUp(school.server) ? commandHere(nobody, ['backup', ...words, '--root', home]) : backup(...words)
+    isUp(school.server)
+      ? cliHere(t, ['backup', ...words, '--root', home, '--plugins', 'id,backup'], { home: nobody })
+      : backup(...words)
   const said = new Set<string>()
   const json = async <R>(...words: string[]): Promise<R> => {
     const { code, out, err } = await ask(...words, '--json')
@@ -123,26 +124,6 @@ export async function openSchool(t: Owner, options: SchoolOptions = {}): Promise
 /** Whether a server runs that was not told to end. */
 const isUp = ({ child }: Server): boolean =>
   child.exitCode === null && child.signalCode === null && !child.killed
-
-/** Runs the program in this process. @param home which has no settings file */
-async function commandHere(home: string, words: readonly string[]): Promise<Finished> {
-  const said = { out: '', err: '' }
-  const output = {
-    out(text: string) {
-      said.out += text
-    },
-    err(text: string) {
-      said.err += withTypedCommands(text)
-    },
-  }
-  const { HOME } = process.env
-  process.env.HOME = home
-  // It reads the settings files at once, and the home of the person here is not meant.
-  const ending = main([...words, '--plugins', 'id,backup'], output)
-  if (HOME === undefined) delete process.env.HOME
-  else process.env.HOME = HOME
-  return { code: await ending, signal: null, ...said }
-}
 
 /**
  * One school for all tests of a file that want no other settings.
