@@ -3,6 +3,7 @@ import { chmodSync, chownSync, linkSync, mkdirSync, symlinkSync, utimesSync, wri
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { cliHere } from '../core/cli-here.js'
 import { type Finished, program, run, type Server, type Start, startServer } from '../core/server-process.js'
 import { needs } from '../needs.js'
 import { temporaryDirectory } from '../temporary-directory.js'
@@ -67,7 +68,7 @@ export interface SchoolServer extends Server {
   rsync(...words: string[]): Promise<Finished>
   /** Runs `sugar-server ...`. */
   command(...words: string[]): Promise<Finished>
-  /** Runs `sugar-server upgrade ...`. */
+  /** Runs `sugar-server upgrade ...`: a process the first time that a command is used, then in the test's process. */
   upgrade(...words: string[]): Promise<Finished>
 }
 
@@ -88,12 +89,20 @@ export async function schoolServer(
   const port = Number(new URL(await server.url('rsync')).port)
   const command = (...words: string[]) =>
     run(t, [process.execPath, program, ...words, '--root', server.root], { home: server.home })
+  const used = new Set<string | undefined>()
   const school: SchoolServer = Object.assign(server, {
     port,
     command,
     rsync: (...words: string[]) =>
       run(t, ['rsync', ...words.map((word) => word.replace(/^::/, `rsync://127.0.0.1:${port}/`))]),
-    upgrade: (...words: string[]) => command('upgrade', ...words),
+    upgrade(...words: string[]) {
+      const isFirst = !used.has(words[0])
+      used.add(words[0])
+      const whole = ['upgrade', ...words]
+      return isFirst
+        ? command(...whole)
+        : cliHere(t, [...whole, '--root', server.root], { home: server.home })
+    },
   })
   return school
 }
