@@ -7,8 +7,8 @@ import { runFile } from './run-file.mjs'
 /** No file needs a fifth of this on two quiet cores. */
 const patience = 600_000
 
-/** Tests wait for processes and disks as well: one more than there are cores keeps these busy. */
-const atATime = () => availableParallelism() + 1
+/** Tests wait for processes, disks and deadlines as well: two more than there are cores keep these busy. */
+const atATime = () => availableParallelism() + 2
 
 /**
  * Runs each file, and prints a line about each when it has ended.
