@@ -75,7 +75,7 @@ export class Survival {
       const until = Math.min(this.#peril.kills, kills + this.#peril.between)
       while (kills < until) {
         await sleep(20 + this.#random() * 300)
-        if (await this.#kill()) kills += 1
+        if (await this.#kill(this.#peril.kills - kills)) kills += 1
       }
       this.#pause = true
       await Promise.all(work)
@@ -125,11 +125,13 @@ export class Survival {
     await client.command(wanted, none(), output, async () => undefined).catch(() => undefined)
   }
 
-  async #kill(): Promise<boolean> {
+  /** @param left so many kills are to come, this one included: enough for each victim that was not met yet */
+  async #kill(left: number): Promise<boolean> {
     const { victims } = this.#peril
     // Some live shortly and are seldom met: those that were not yet are looked for more often.
     const spared = victims.filter((one) => (this.#killed[one] ?? 0) === 0)
-    const from = spared.length > 0 && this.#random() < 0.7 ? spared : victims
+    const isLast = spared.length >= left
+    const from = spared.length > 0 && (isLast || this.#random() < 0.7) ? spared : victims
     const victim = from[Math.floor(this.#random() * from.length)] ?? 'server'
     if (victim === 'server') {
       // A server that has come up only now has not much to lose.
