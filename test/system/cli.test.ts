@@ -424,9 +424,9 @@ t.test('the commands of id say the same with a server running and without', asyn
     const at = (root: string) => ['id', ...words, '--root', root, '--plugins', 'id']
     const given = { cwd: home, ...(input && { input }) }
     // What comes in, and the first of the commands, take a process each.
-    const { signal: _, ...served } = await cli(t, at(roots.served), given)
+    const served = await cli(t, at(roots.served), given)
     const alone = await (input || words[0] === 'list' ? cli : cliHere)(t, at(roots.alone), given)
-    t.match(alone, served, `id ${words.join(' ')}`)
+    t.same(alone, served, `id ${words.join(' ')}`)
     return served
   }
   const list = JSON.parse((await on(['list', '--json'])).out)

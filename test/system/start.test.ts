@@ -286,20 +286,23 @@ t.test(
 
 t.test('a busy port ends the start with 78 and names the setting', async (t) => {
   const port = String(await busyPort(t))
-  for (const [option, free] of [
-    ['httpd-port', 'id-port'],
-    ['id-port', 'httpd-port'],
-  ] as const) {
-    const server = await launch(t, { args: ['--host', '127.0.0.1', `--${option}`, port, `--${free}`, '0'] })
-    const { code, out, err } = await server.ended
+  const ending = (
+    [
+      ['httpd-port', 'id-port'],
+      ['id-port', 'httpd-port'],
+    ] as const
+  ).map(async ([option, free]) => {
+    const args = ['--host', '127.0.0.1', `--${option}`, port, `--${free}`, '0']
+    const { code, out, err } = await (await launch(t, { args })).ended
     t.equal(code, 78, option)
     t.match(err, `${option} (the command line): port ${port} on 127.0.0.1 is in use by another program`)
     t.match(err, /^ {2}stop the other program, or choose another port$/m)
     t.equal(out, '')
-  }
-  const config = `[core]\nhost = 127.0.0.1\nid-port = 0\nhttpd-port = ${port}\n`
+  })
+  const config = `[core]\nhost = 127.0.0.1\nplugins = id\nhttpd-port = ${port}\n[id]\nid-port = 0\n`
   const server = await launch(t, { args: [], config })
   t.match(await server.ended, { code: 78, err: `httpd-port (${server.home}/school.conf:4): port ${port}` })
+  await Promise.all(ending)
 })
 
 t.test("a plugin whose port is busy fails, and the rest of the school's services run", async (t) => {

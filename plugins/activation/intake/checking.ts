@@ -22,11 +22,13 @@ export async function checkLeases(
 ): Promise<GoodLease[]> {
   const at = formatMoment(planner.now())
   const good: GoodLease[] = []
-  for await (const lease of calmly(found, signal)) {
-    const { line, serial } = lease
-    const { fault, unchecked } = look(lease, planner.holder(serial), { at, keyring })
-    if (fault !== undefined) refusals.add({ line, serial, reason: fault })
-    else good.push({ ...lease, ...(unchecked && { unchecked }) })
+  for await (const turn of calmly(found, signal)) {
+    for (const lease of turn) {
+      const { line, serial } = lease
+      const { fault, unchecked } = look(lease, planner.holder(serial), { at, keyring })
+      if (fault !== undefined) refusals.add({ line, serial, reason: fault })
+      else good.push({ ...lease, ...(unchecked && { unchecked }) })
+    }
   }
   return good
 }

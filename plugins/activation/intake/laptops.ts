@@ -41,11 +41,13 @@ export async function readLaptops(
     wordsAt(cells, placesOf(cells)?.serial).some((word) => parseSerial(word) !== undefined)
   const rows = shape.form === 'words' ? rowsOfWords(bytes) : rowsOfCsv(bytes, { ...shape, accepts })
   let isHeading = heading !== undefined
-  for await (const row of calmly(rows, signal)) {
-    if (isHeading) isHeading = false
-    else if (!isRow(row)) collected.refuse({ line: row.line, reason: row.fault })
-    else if (shape.form === 'words') collected.take(row, { serial: 0, uuid: 1, school: undefined })
-    else collected.take(row, placesOf(row.cells))
+  for await (const turn of calmly(rows, signal)) {
+    for (const row of turn) {
+      if (isHeading) isHeading = false
+      else if (!isRow(row)) collected.refuse({ line: row.line, reason: row.fault })
+      else if (shape.form === 'words') collected.take(row, { serial: 0, uuid: 1, school: undefined })
+      else collected.take(row, placesOf(row.cells))
+    }
   }
   return collected
 }
@@ -53,21 +55,23 @@ export async function readLaptops(
 /** Reads a list of serials, one a line. */
 export async function readSerials(bytes: Buffer, signal?: AbortSignal): Promise<Reading<FoundLaptop>> {
   const collected = new Collected(cellAt)
-  for await (const { number: line, text } of calmly(lines(bytes), signal)) {
-    if (text === undefined) collected.refuse({ line, reason: tooLong })
-    else
-      collected.take(
-        {
-          line,
-          cells: [
-            text
-              .trim()
-              .replace(/^"(.*)"$/, '$1')
-              .trim(),
-          ],
-        },
-        alone,
-      )
+  for await (const turn of calmly(lines(bytes), signal)) {
+    for (const { number: line, text } of turn) {
+      if (text === undefined) collected.refuse({ line, reason: tooLong })
+      else
+        collected.take(
+          {
+            line,
+            cells: [
+              text
+                .trim()
+                .replace(/^"(.*)"$/, '$1')
+                .trim(),
+            ],
+          },
+          alone,
+        )
+    }
   }
   return collected
 }

@@ -35,15 +35,17 @@ export async function readLeases(bytes: Buffer, signal?: AbortSignal): Promise<R
   const found: FoundLease[] = []
   const refusals = new Refusals()
   const all: Generator<LeaseLine> = isBundleFile(bytes) ? members(bytes) : lines(bytes)
-  for await (const { number: line, text, under } of calmly(all, signal)) {
-    const serial = text === undefined ? under : (under ?? serialIn(text))
-    try {
-      if (text === undefined) throw new Error(tooLong)
-      const lease = parseLease(text)
-      if (under !== undefined && under !== lease.serial) throw new Error(`holds a lease of ${lease.serial}`)
-      found.push(foundIn(lease, line, text))
-    } catch (error) {
-      refusals.add({ line, serial, reason: asError(error).message })
+  for await (const turn of calmly(all, signal)) {
+    for (const { number: line, text, under } of turn) {
+      const serial = text === undefined ? under : (under ?? serialIn(text))
+      try {
+        if (text === undefined) throw new Error(tooLong)
+        const lease = parseLease(text)
+        if (under !== undefined && under !== lease.serial) throw new Error(`holds a lease of ${lease.serial}`)
+        found.push(foundIn(lease, line, text))
+      } catch (error) {
+        refusals.add({ line, serial, reason: asError(error).message })
+      }
     }
   }
   return { found, repeated: 0, refusals }

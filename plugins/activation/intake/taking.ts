@@ -28,9 +28,11 @@ export async function takeLeases(desk: Desk, bytes: Buffer, signal?: AbortSignal
   }
   const at = formatMoment(desk.planner.now())
   // Each look at a signature takes its time, and what was seen here is known below.
-  for await (const serial of calmly(bySerial.keys(), signal)) {
-    const { sig01, sig02 } = desk.roll.get(serial)?.stock ?? {}
-    for (const kept of [sig01, sig02]) if (kept !== undefined) desk.planner.isGood(serial, kept, at)
+  for await (const turn of calmly(bySerial.keys(), signal)) {
+    for (const serial of turn) {
+      const { sig01, sig02 } = desk.roll.get(serial)?.stock ?? {}
+      for (const kept of [sig01, sig02]) if (kept !== undefined) desk.planner.isGood(serial, kept, at)
+    }
   }
   return changing(desk, reading, ({ admit }) => {
     const changes: Change[] = []

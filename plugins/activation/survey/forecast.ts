@@ -116,20 +116,22 @@ async function locksIn(sources: Sources, ends: LeaseEnds, { asked, back }: Span)
   const at = formatMoment(asked)
   const counts = new Map<string, Row>()
   let [locking, locked, without] = [0, 0, 0]
-  for await (const entry of calmly(everyone(sources))) {
-    if (isStolen(entry)) continue
-    const { order, best } = sources.planner.plan(entry.serial, asked, ends)
-    const given = order?.expiry ?? best?.until
-    const until = given ?? lastOf(entry, sources, at)
-    const end = until === undefined ? undefined : parseMoment(until)
-    if (until === undefined) without += 1
-    else if (hasPassed(until, at)) locked += 1
-    if (until === undefined || end === undefined || hasPassed(until, at) || !isLater(back, until)) continue
-    locking += 1
-    const day = formatDay(dayOf(end))
-    const why = order === undefined ? whyOf(best) : reasonFor(sources, entry.serial, until)
-    const before = counts.get(day + why)?.laptops ?? 0
-    counts.set(day + why, { day, laptops: before + 1, why })
+  for await (const turn of calmly(everyone(sources))) {
+    for (const entry of turn) {
+      if (isStolen(entry)) continue
+      const { order, best } = sources.planner.plan(entry.serial, asked, ends)
+      const given = order?.expiry ?? best?.until
+      const until = given ?? lastOf(entry, sources, at)
+      const end = until === undefined ? undefined : parseMoment(until)
+      if (until === undefined) without += 1
+      else if (hasPassed(until, at)) locked += 1
+      if (until === undefined || end === undefined || hasPassed(until, at) || !isLater(back, until)) continue
+      locking += 1
+      const day = formatDay(dayOf(end))
+      const why = order === undefined ? whyOf(best) : reasonFor(sources, entry.serial, until)
+      const before = counts.get(day + why)?.laptops ?? 0
+      counts.set(day + why, { day, laptops: before + 1, why })
+    }
   }
   const rows = [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
   return { rows, locking, locked, without }

@@ -99,23 +99,25 @@ export async function survey(sources: Sources, now: Date): Promise<Survey> {
   }
   const atOdds: string[] = []
   const [locks, ends, delegations] = [new Tally(), new Tally(), new Tally()]
-  for await (const entry of calmly(everyone(sources))) {
-    found.laptops += 1
-    if (isStolen(entry)) {
-      found.stolen += 1
-      continue
+  for await (const turn of calmly(everyone(sources))) {
+    for (const entry of turn) {
+      found.laptops += 1
+      if (isStolen(entry)) {
+        found.stolen += 1
+        continue
+      }
+      if (sources.planner.isAtOdds(entry.serial)) atOdds.push(entry.serial)
+      const last = sources.visits.get(entry.serial)?.until
+      if (last === undefined) found.unseen += 1
+      else if (hasPassed(last, at)) found.locked += 1
+      else locks.add(last)
+      const { ready, isStrange, isWithheld, until, why } = lastEnd(entry, sources, now)
+      if (isStrange) found.strange += 1
+      if (isWithheld) found.withheld += 1
+      if (ready) found.ready += 1
+      if (until === undefined) found.without += 1
+      else ends.add(until, why)
     }
-    if (sources.planner.isAtOdds(entry.serial)) atOdds.push(entry.serial)
-    const last = sources.visits.get(entry.serial)?.until
-    if (last === undefined) found.unseen += 1
-    else if (hasPassed(last, at)) found.locked += 1
-    else locks.add(last)
-    const { ready, isStrange, isWithheld, until, why } = lastEnd(entry, sources, now)
-    if (isStrange) found.strange += 1
-    if (isWithheld) found.withheld += 1
-    if (ready) found.ready += 1
-    if (until === undefined) found.without += 1
-    else ends.add(until, why)
   }
   for (const { role, until } of keyring?.delegations() ?? []) {
     if (role !== 'lease') continue

@@ -17,10 +17,10 @@ import {
 import { cliHere } from '../core/cli-here.js'
 import { cli, type Finished, type Owner, type Server, startServer, until } from '../core/server-process.js'
 import { freePorts } from '../free-port.js'
+import { putHostKeys } from '../host-keys.js'
 import { needs } from '../needs.js'
 import { serverAt } from '../sugaroid/registrants.js'
 import { temporaryDirectory } from '../temporary-directory.js'
-import { putHostKeys } from './host-keys.js'
 
 export type { Account, Finished, Server, Transfer }
 
