@@ -1,8 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { chmodSync, chownSync, linkSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { cliHere } from '../core/cli-here.js'
 import { type Finished, program, run, type Server, type Start, startServer } from '../core/server-process.js'
 import { needs } from '../needs.js'
 import { temporaryDirectory } from '../temporary-directory.js'
@@ -42,11 +44,7 @@ export async function systemTree(t: Test, size = 200_000, files = 3): Promise<st
 }
 
 /** Bytes that no packer makes smaller. */
-function noise(size: number): Buffer {
-  const bytes = Buffer.allocUnsafe(size)
-  for (let at = 0; at + 4 <= size; at += 4) bytes.writeUInt32LE(Math.floor(Math.random() * 2 ** 32), at)
-  return bytes
-}
+const noise = (size: number): Buffer => randomBytes(size)
 
 /** A tree as it lies on a server: packed, with sum and manifest. */
 export async function packedTree(t: Test, name: string, tree: string): Promise<Record<string, File>> {
@@ -67,7 +65,7 @@ export interface SchoolServer extends Server {
   rsync(...words: string[]): Promise<Finished>
   /** Runs `sugar-server ...`. */
   command(...words: string[]): Promise<Finished>
-  /** Runs `sugar-server upgrade ...`. */
+  /** Runs `sugar-server upgrade ...` in this process. */
   upgrade(...words: string[]): Promise<Finished>
 }
 
@@ -93,7 +91,7 @@ export async function schoolServer(
     command,
     rsync: (...words: string[]) =>
       run(t, ['rsync', ...words.map((word) => word.replace(/^::/, `rsync://127.0.0.1:${port}/`))]),
-    upgrade: (...words: string[]) => command('upgrade', ...words),
+    upgrade: (...words: string[]) => cliHere(['upgrade', ...words, '--root', server.root]),
   })
   return school
 }
