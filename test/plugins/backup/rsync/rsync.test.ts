@@ -14,16 +14,15 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { remoteShell } from '../../../support/backup/remote-shell.js'
 import { needs } from '../../../support/needs.js'
 
 t.setTimeout(300_000)
 
-const remote = fileURLToPath(new URL('../../../support/backup/remote-shell.js', import.meta.url))
-
 /** A learner's directory on the server, a Journal on the laptop, and rsync between them. */
-function place(t: Test) {
+async function place(t: Test) {
+  const shell = await remoteShell(t)
   const folder = mkdtempSync(join(tmpdir(), 'sugar-rsync-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const home = join(folder, 'home')
@@ -38,18 +37,13 @@ function place(t: Test) {
     journal,
     tree: join(home, 'tree'),
     log: () => readFileSync(join(home, 'log'), 'utf8'),
-    rsync: (...args: string[]) =>
-      spawnSync('rsync', ['-e', `${process.execPath} ${remote}`, ...args], {
-        env: { ...process.env, HOME_OF_LEARNER: home },
-        encoding: 'utf8',
-        timeout: 60_000,
-      }),
+    rsync: (...args: string[]) => shell(home, ...args),
   }
 }
 
 t.test('names of any bytes, empty files, modes and times go there and come back', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
-  const { folder, journal, rsync, tree } = place(t)
+  const { folder, journal, rsync, tree } = await place(t)
   const bytes = (...codes: number[]) => Buffer.concat([Buffer.from(`${journal}/`), Buffer.from(codes)])
   const names = [
     bytes(0xff, 0xfe),
@@ -67,11 +61,11 @@ t.test('names of any bytes, empty files, modes and times go there and come back'
   for (const name of ['empty', 'deep/er', 'deep']) utimesSync(join(journal, name), 1, 1)
   chmodSync(join(journal, 'empty'), 0o640)
 
-  const sent = rsync('-a', '--delete', `${journal}/`, 'server:datastore-current')
+  const sent = await rsync('-a', '--delete', `${journal}/`, 'server:datastore-current')
   t.equal(sent.status, 0, sent.stderr)
   for (const name of ['datastore-current', 'datastore-current/', 'current', 'current/']) {
     const back = join(folder, 'back')
-    const fetched = rsync('-a', `server:${name}`, `${back}/`)
+    const fetched = await rsync('-a', `server:${name}`, `${back}/`)
     t.equal(fetched.status, 0, `${name}: ${fetched.stderr}`)
     const at = name.endsWith('/') ? back : join(back, name)
     t.ok(lstatSync(at).isDirectory(), `${name} comes as a directory`)
@@ -84,7 +78,7 @@ t.test('names of any bytes, empty files, modes and times go there and come back'
     t.same(listed(at), listed(journal))
     rmSync(back, { recursive: true })
   }
-  const one = rsync('-a', 'server:current/deep/er/data', `${folder}/`)
+  const one = await rsync('-a', 'server:current/deep/er/data', `${folder}/`)
   t.equal(one.status, 0, one.stderr)
   t.equal(readFileSync(join(folder, 'data'), 'utf8'), 'data')
   t.equal(lstatSync(join(tree, 'current')).isSymbolicLink(), true)
@@ -92,13 +86,13 @@ t.test('names of any bytes, empty files, modes and times go there and come back'
 
 t.test('a push to "current" is one to the datastore, and what is gone is deleted', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
-  const { journal, rsync, tree, log } = place(t)
+  const { journal, rsync, tree, log } = await place(t)
   writeFileSync(join(journal, 'one'), '12345')
-  t.equal(rsync('-rlt', '--delete', `${journal}/`, 'server:current').status, 0)
+  t.equal((await rsync('-rlt', '--delete', `${journal}/`, 'server:current')).status, 0)
   t.same(readdirSync(join(tree, 'datastore-current')), ['one'])
   rmSync(join(journal, 'one'))
   writeFileSync(join(journal, 'two'), '123456789')
-  t.equal(rsync('-rlt', '--delete', `${journal}/`, 'server:current/').status, 0)
+  t.equal((await rsync('-rlt', '--delete', `${journal}/`, 'server:current/')).status, 0)
   t.same(readdirSync(join(tree, 'datastore-current')), ['two'])
   t.ok(lstatSync(join(tree, 'current')).isSymbolicLink(), 'the link stays')
   t.match(log(), /\*deleting/)
@@ -108,18 +102,18 @@ t.test('a push to "current" is one to the datastore, and what is gone is deleted
 
 t.test('a link lies on the server marked, is never followed, and comes back as it was', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
-  const { folder, journal, rsync, tree } = place(t)
+  const { folder, journal, rsync, tree } = await place(t)
   const secret = join(folder, 'secret')
   mkdirSync(secret)
   writeFileSync(join(secret, 'of-another'), 'secret')
   symlinkSync('/etc/passwd', join(journal, 'file'))
   symlinkSync(secret, join(journal, 'folder'))
   symlinkSync('../../..', join(journal, 'up'))
-  t.equal(rsync('-a', `${journal}/`, 'server:datastore-current').status, 0)
+  t.equal((await rsync('-a', `${journal}/`, 'server:datastore-current')).status, 0)
   t.equal(readlinkSync(join(tree, 'datastore-current', 'file')), '/rsyncd-munged//etc/passwd')
   for (const name of ['current', 'current/', 'datastore-current']) {
     const back = join(folder, 'back')
-    t.equal(rsync('-a', `server:${name}`, `${back}/`).status, 0)
+    t.equal((await rsync('-a', `server:${name}`, `${back}/`)).status, 0)
     const at = name.endsWith('/') ? back : join(back, name)
     t.equal(readlinkSync(join(at, 'file')), '/etc/passwd')
     t.equal(readlinkSync(join(at, 'folder')), secret)
@@ -130,11 +124,11 @@ t.test('a link lies on the server marked, is never followed, and comes back as i
   rmSync(join(journal, 'folder'))
   mkdirSync(join(journal, 'folder'))
   writeFileSync(join(journal, 'folder', 'planted'), 'planted')
-  t.equal(rsync('-a', `${journal}/`, 'server:datastore-current').status, 0)
+  t.equal((await rsync('-a', `${journal}/`, 'server:datastore-current')).status, 0)
   t.same(readdirSync(secret), ['of-another'])
   t.ok(lstatSync(join(tree, 'datastore-current', 'folder')).isDirectory())
   for (const path of ['current/up/secret', 'current/file']) {
-    const fetched = rsync('-r', `server:${path}`, `${folder}/stolen`)
+    const fetched = await rsync('-r', `server:${path}`, `${folder}/stolen`)
     t.notMatch(fetched.stdout, /secret|root/)
   }
   t.throws(() => readFileSync(join(folder, 'stolen', 'passwd')))
@@ -143,11 +137,11 @@ t.test('a link lies on the server marked, is never followed, and comes back as i
 
 t.test('no device is made, whoever the server runs as, and a mode is not lost', async (t) => {
   if (!needs(t, 'rsync', 'rsync') || !needs(t, 'mkfifo', 'coreutils')) return
-  const { journal, rsync, tree } = place(t)
+  const { journal, rsync, tree } = await place(t)
   execFileSync('mkfifo', [join(journal, 'fifo')])
   const device = spawnSync('mknod', [join(journal, 'null'), 'c', '1', '3']).status === 0
   writeFileSync(join(journal, 'file'), 'file', { mode: 0o600 })
-  const sent = rsync('-a', `${journal}/`, 'server:datastore-current')
+  const sent = await rsync('-a', `${journal}/`, 'server:datastore-current')
   t.equal(sent.status, 0, sent.stderr)
   const there = readdirSync(join(tree, 'datastore-current'), { withFileTypes: true })
   t.notOk(there.some((entry) => entry.isCharacterDevice() || entry.isBlockDevice()))
@@ -157,10 +151,10 @@ t.test('no device is made, whoever the server runs as, and a mode is not lost', 
 
 t.test('the marker of an old laptop lands in the directory of the learner', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
-  const { folder, rsync, tree } = place(t)
+  const { folder, rsync, tree } = await place(t)
   const marker = join(folder, 'marker')
   writeFileSync(marker, '')
-  const sent = rsync(
+  const sent = await rsync(
     '--timeout',
     '10',
     '-T',
@@ -174,8 +168,8 @@ t.test('the marker of an old laptop lands in the directory of the learner', asyn
 
 t.test('a refusal reaches the laptop in words', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
-  const { journal, rsync } = place(t)
-  const refused = rsync('-a', '--inplace', `${journal}/`, 'server:datastore-current')
+  const { journal, rsync } = await place(t)
+  const refused = await rsync('-a', '--inplace', `${journal}/`, 'server:datastore-current')
   t.not(refused.status, 0)
   t.match(refused.stderr, /sugar-server: the rsync option --inplace is refused/)
 })

@@ -1,20 +1,19 @@
-import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { choicesOf, protocolFor } from '../../../../core/api.js'
 import { parseCommand } from '../../../../plugins/backup/rsync/command.js'
 import { streamShape } from '../../../../plugins/backup/rsync/stream.js'
+import { remoteShell } from '../../../support/backup/remote-shell.js'
 import { needs } from '../../../support/needs.js'
 
-const remote = fileURLToPath(new URL('../../../support/backup/remote-shell.js', import.meta.url))
 const protocols = [27, 28, 29, 30, 31, 32]
 const refused = /is refused: it has the server read/
 
 /** A learner on the server and a Journal on the laptop, for clients that run at the same time. */
-function place(t: Test) {
+async function place(t: Test) {
+  const shell = await remoteShell(t)
   const folder = mkdtempSync(join(tmpdir(), 'sugar-stream-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const journal = join(folder, 'journal')
@@ -29,13 +28,8 @@ function place(t: Test) {
       mkdirSync(join(home, name), { recursive: true })
     symlinkSync('datastore-current', join(home, 'tree', 'current'))
     writeFileSync(join(home, 'tree', 'datastore-current', 'here'), 'here')
-    const words = ['-e', `${process.execPath} ${remote}`, ...args.map((arg) => arg.replace('HOME', home))]
-    return new Promise<{ code: unknown; said: string; line: string }>((resolve) => {
-      const options = { env: { ...process.env, HOME_OF_LEARNER: home }, timeout: 60_000 }
-      execFile('rsync', words, options, (error, _, said) =>
-        resolve({ code: error?.code ?? 0, said, line: args.join(' ') }),
-      )
-    })
+    const { status, stderr } = await shell(home, ...args.map((arg) => arg.replace('HOME', home)))
+    return { code: status, said: stderr, line: args.join(' ') }
   }
   return { push: (...args: string[]) => rsync(...args, `${journal}/`, 'server:current'), rsync }
 }
@@ -44,7 +38,7 @@ function place(t: Test) {
 async function each<T>(all: readonly T[], run: (one: T) => Promise<void>): Promise<void> {
   const left = [...all]
   await Promise.all(
-    Array.from({ length: 4 }, async () => {
+    Array.from({ length: 6 }, async () => {
       for (let one = left.shift(); one !== undefined; one = left.shift()) await run(one)
     }),
   )
@@ -87,7 +81,7 @@ const deletions = [
 
 t.test('the beginning of a stream is understood, whatever a client has to agree upon', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
-  const { push, rsync } = place(t)
+  const { push, rsync } = await place(t)
   const all = protocols.flatMap((protocol) =>
     // From protocol 30 on there is something to agree upon, by what the client can do, not by the protocol.
     negotiations
@@ -106,7 +100,7 @@ t.test('the beginning of a stream is understood, whatever a client has to agree 
 
 t.test('a rule that has the server read a file is refused wherever a client sends it', async (t) => {
   if (!needs(t, 'rsync', 'rsync')) return
-  const { push, rsync } = place(t)
+  const { push, rsync } = await place(t)
   await each(
     protocols.flatMap((protocol) => deletions.map((deletion) => ({ protocol, deletion }))),
     async ({ protocol, deletion }) => {

@@ -1,9 +1,11 @@
-import { access, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { readdirSync, readFileSync } from 'node:fs'
+import { access, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
-import { cli, run, type Server, startServer, until } from '../../../support/core/server-process.js'
+import { cliHere } from '../../../support/core/cli-here.js'
+import { run, type Server, startServer, until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
 import { isSoak, rounds, seed, spread } from '../../../support/rounds.js'
 import { type Entry, tarOf } from '../../../support/rsync/handmade-tar.js'
@@ -15,9 +17,12 @@ t.setTimeout(900_000)
 
 const args = ['--host', '127.0.0.1', '--httpd-port', '0', '--rsync-port', '0', '--plugins', 'rsync']
 
+/** How many files a build has. */
+const files = rounds(1200, 600)
+
 /** Files of a version of the build, each of which says which one it is. */
 const filesOf = (version: string): Entry[] =>
-  Array.from({ length: 1200 }, (_, index) => ({
+  Array.from({ length: files }, (_, index) => ({
     name: `d${index % 30}/f${index}`,
     mode: 0o4755,
     content: `${version} ${index}\n`.repeat(1 + (index % 60)),
@@ -80,16 +85,18 @@ async function pulled(t: Test, server: Server, name: string): Promise<string> {
   const port = new URL(await server.url('rsync')).port
   const { code, err } = await run(t, ['rsync', '-rp', `rsync://127.0.0.1:${port}/build-${name}/`, to])
   if (code !== 0) return `rsync ended with ${code}: ${err}`
-  const versions = new Set<string>([(await readFile(join(to, 'contents'), 'utf8')).trim()])
+  const versions = new Set<string>([readFileSync(join(to, 'contents'), 'utf8').trim()])
   let count = 0
-  for (const folder of await readdir(join(to, 'root'))) {
-    for (const file of await readdir(join(to, 'root', folder))) {
+  for (const folder of readdirSync(join(to, 'root'))) {
+    for (const file of readdirSync(join(to, 'root', folder))) {
       count += 1
-      for (const line of (await readFile(join(to, 'root', folder, file), 'utf8')).trim().split('\n'))
+      for (const line of readFileSync(join(to, 'root', folder, file), 'utf8')
+        .trim()
+        .split('\n'))
         versions.add(line.split(' ')[0] ?? '')
     }
   }
-  return count === 1200 ? [...versions].join(' and ') : `${count} files of ${[...versions].join(' and ')}`
+  return count === files ? [...versions].join(' and ') : `${count} files of ${[...versions].join(' and ')}`
 }
 
 const random = seededRandom(seed)
@@ -111,7 +118,7 @@ t.test(
     const [published, making] = [join(root, 'rsync', 'pub', 'builds'), join(root, 'rsync', 'making')]
     const [packed, aside] = [join(folder, 'packed'), join(folder, 'aside')]
     const start = () => startServer(t, { root, args: [...args, '--rsync-packed', packed] })
-    const refresh = () => cli(t, ['rsync', 'refresh', '--root', root, '--rsync-packed', packed])
+    const refresh = () => cliHere(t, ['rsync', 'refresh', '--root', root, '--rsync-packed', packed])
     const packVersion = (version: string) =>
       pack(packed, '885', {
         tree: gzipSync(tarOf(...filesOf(version)), { level: 1 }),
@@ -178,9 +185,9 @@ t.test('kill -9 while a build is removed: it is there as a whole, or gone', asyn
   let server = await start()
   const removals = rounds(5, 3)
   for (let round = 0; round < removals; round += 1) {
-    t.match(await cli(t, ['rsync', 'refresh', '--root', root]), { code: 0 })
+    t.match(await cliHere(t, ['rsync', 'refresh', '--root', root]), { code: 0 })
     await rename(packed, aside)
-    const withdrawing = cli(t, ['rsync', 'withdraw', '885', '--root', root])
+    const withdrawing = cliHere(t, ['rsync', 'withdraw', '885', '--root', root])
     const moved = async () => (await namesIn(making)).some((name) => name.startsWith('gone-'))
     if (round % 2 === 0) await until(moved, 'it to be moved')
     else await sleep(100 + spread(random, round, removals, 300))
