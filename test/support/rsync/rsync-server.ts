@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
 import { boot, type TestHouse } from '../../../core/testing.js'
-import { type Finished, run, startServer, until } from '../core/server-process.js'
+import { type Finished, run, startServer } from '../core/server-process.js'
 
 /** A house that publishes, with a place of its own beside it. */
 export interface RsyncHouse extends TestHouse {
@@ -64,14 +64,25 @@ export const openServer = (t: Test, ...more: string[]) =>
 
 /** A client that takes its time with the module `films`. */
 export function slowly(t: Test, port: number | string, to: string, kilobytes = 2000) {
-  const client = spawn('rsync', ['-a', `--bwlimit=${kilobytes}`, `rsync://127.0.0.1:${port}/films/`, to])
-  t.teardown(() => client.kill('SIGKILL'))
+  const client = spawn('rsync', ['-a', `--bwlimit=${kilobytes}`, `rsync://127.0.0.1:${port}/films/`, to], {
+    detached: true,
+  })
+  /** At once, with the process that writes for it. */
+  const kill = () => {
+    if (client.pid === undefined) return
+    try {
+      process.kill(-client.pid, 'SIGKILL')
+    } catch {
+      // It has ended.
+    }
+  }
+  t.teardown(kill)
   let said = ''
   client.stderr.setEncoding('utf8').on('data', (text: string) => {
     said += text
   })
   const ended = once(client, 'close').then(([code]) => ({ code: code as number | null, said }))
-  return { client, ended }
+  return { client, kill, ended }
 }
 
 /** Writes files, and the directories they are in. */
@@ -118,8 +129,26 @@ export class RawClient {
   /** Greets as an rsync of protocol 29 does, and says the rest when it has been greeted. */
   async ask(text: string | Buffer): Promise<void> {
     this.say('@RSYNCD: 29\n')
-    await until(() => this.heard.includes('\n'), 'the greeting')
+    await this.hears(() => this.heard.includes('\n'), 'the greeting')
     this.say(text)
+  }
+
+  /** Waits until what it was told is so, and looks at it with each word that comes. */
+  async hears(check: () => boolean, what: string): Promise<void> {
+    if (check()) return
+    await new Promise<void>((resolve, reject) => {
+      const end = (settle: () => void) => {
+        clearTimeout(timer)
+        this.socket.off('data', look).off('close', look)
+        settle()
+      }
+      const look = () => {
+        if (check()) end(resolve)
+        else if (this.socket.closed) end(() => reject(new Error(`the connection ended before ${what}`)))
+      }
+      const timer = setTimeout(() => end(() => reject(new Error(`waited in vain for ${what}`))), 60_000)
+      this.socket.on('data', look).on('close', look)
+    })
   }
 }
 

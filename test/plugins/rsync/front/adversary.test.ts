@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { definePlugin } from '../../../../core/api.js'
 import { Modules } from '../../../../plugins/rsync/public.js'
-import { cli, until } from '../../../support/core/server-process.js'
+import { until } from '../../../support/core/server-process.js'
 import { needs } from '../../../support/needs.js'
 import {
   fill,
@@ -14,6 +14,11 @@ import {
 } from '../../../support/rsync/rsync-server.js'
 
 t.setTimeout(300_000)
+
+interface Facts {
+  transfers?: unknown
+  newcomers?: unknown
+}
 
 const greeting = /^@RSYNCD: \d\d\.\d+[^\n]*\n/
 
@@ -35,7 +40,7 @@ t.test('a client may go at any moment and in any way, and nothing stays of it', 
       }
     }
     await until(async () => (await rsyncsOf(server.root)).length === 0, 'all rsyncs to be gone', 20_000)
-    const { transfers, newcomers } = await factsOf(server.root)
+    const { transfers, newcomers } = ((await server.status()).reports?.rsync?.facts ?? {}) as Facts
     t.match({ transfers, newcomers }, { transfers: [], newcomers: 0 })
     t.same(
       server.log().filter(({ level }) => level >= 40),
@@ -43,11 +48,6 @@ t.test('a client may go at any moment and in any way, and nothing stays of it', 
       'nor is it an error of ours',
     )
     t.equal((await server.stop()).code, 0)
-  }
-
-  async function factsOf(root: string): Promise<{ transfers?: unknown; newcomers?: unknown }> {
-    const { out } = await cli(t, ['status', '--json', '--root', root])
-    return JSON.parse(out).reports.rsync.facts
   }
 })
 
@@ -58,7 +58,7 @@ t.test('whatever byte is in the name of a module, it is answered in words', asyn
   const answered = async (byte: number, name: Buffer) => {
     const client = new RawClient(t, port)
     await client.ask(Buffer.concat([name, Buffer.from('\n')]))
-    await until(() => /(?:OK|'|error)\n$/.test(client.heard.replace(greeting, '')), 'an answer')
+    await client.hears(() => /(?:OK|'|error)\n$/.test(client.heard.replace(greeting, '')), 'an answer')
     const answer = client.heard.replace(greeting, '')
     client.socket.destroy()
     if (byte === 13) t.equal(answer, '@RSYNCD: OK\n', 'rsync passes over CR')

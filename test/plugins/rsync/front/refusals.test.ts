@@ -27,14 +27,15 @@ t.test('who asks for what is refused reads what that is, and gives up his place'
       [/configured to refuse --copy-links \(-L\)/, '-L', `--files-from=${names}`],
       [/configured to refuse --copy-links \(-L\)/, '-L', `--exclude-from=${names}`],
     ]
-    for (const protocol of ['29', '32']) {
+    const refuses = async (protocol: string) => {
       for (const [words, ...options] of refusals) {
-        const to = join(beside, 'to')
+        const to = join(beside, `to-${protocol}`)
         const { code, err } = await rsync('-a', `--protocol=${protocol}`, ...options, '::films/', to)
         t.not(code, 0, options.join(' '))
         t.match(err, words, `${options.join(' ')} in protocol ${protocol}`)
       }
     }
+    await Promise.all(['29', '32'].map(refuses))
     await until(async () => (await fetching()).length === 0, 'all places to be free')
     t.same(await rsyncsOf(root), [])
   }
@@ -60,13 +61,15 @@ t.test('what goes wrong is told to the client, whatever it speaks', async (t) =>
   for (const settings of ways) {
     const { rsync, pub, beside } = await openHouse(t, settings)
     await fill(join(pub, 'films'), { film: 'film' })
-    for (const protocol of ['29', '30', '31', '32']) {
-      const missing = await rsync('-a', `--protocol=${protocol}`, '::films/missing', join(beside, 'to'))
+    const tells = async (protocol: string) => {
+      const to = join(beside, `to-${protocol}`)
+      const missing = await rsync('-a', `--protocol=${protocol}`, '::films/missing', to)
       t.equal(missing.code, 23)
       t.match(missing.err, /^rsync: \[sender\] link_stat "\/?missing" \(in films\) failed: No such file/)
-      const secluded = await rsync('-as', `--protocol=${protocol}`, '::films/missing too', join(beside, 'to'))
+      const secluded = await rsync('-as', `--protocol=${protocol}`, '::films/missing too', to)
       t.match(secluded.err, /^rsync: \[sender\] link_stat "\/?missing too" \(in films\) failed: No such file/)
     }
+    await Promise.all(['29', '30', '31', '32'].map(tells))
   }
 })
 

@@ -17,7 +17,7 @@ t.test('no rule and no list has the server read a file to a client', async (t) =
     await fill(join(beside, 'secret'), { 'of-another': 'very-secret words\nvery-secret too\n' })
     await fill(join(pub, 'films'), { film: 'film', 'words-of-secret': 'x', 'deep/film': 'film' })
     await symlink(join(beside, 'secret', 'of-another'), join(pub, 'films', 'link'))
-    for (const protocol of protocols) {
+    const refuses = async (protocol: number) => {
       for (const [reason, ...options] of [
         [/the filter rule ": link" is refused: it has the server read a file of rules/, '--filter=: link'],
         [/the filter rule ":w- link" is refused/, '--filter=:w- link'],
@@ -32,13 +32,14 @@ t.test('no rule and no list has the server read a file to a client', async (t) =
           `--protocol=${protocol}`,
           ...options,
           '::films/',
-          join(beside, 'to'),
+          join(beside, `to-${protocol}`),
         )
         t.not(code, 0)
         t.match(err, reason, `${options.join(' ')} in protocol ${protocol}`)
         t.notMatch(out + err, /very-secret/)
       }
     }
+    await Promise.all(protocols.map(refuses))
   }
 })
 
@@ -53,7 +54,7 @@ t.test('what clients of every protocol choose by rules and lists of their own, t
     await writeFile(patterns, '*.o\nb\n')
     const rules = join(beside, 'rules')
     await writeFile(rules, '- *.o\n- b\n')
-    for (const protocol of protocols) {
+    const gives = async (protocol: number) => {
       for (const [wanted, ...options] of [
         [['a', 'b', 'c.o', 'deep'], '-z'],
         [['a', 'b', 'c.o', 'deep'], '-c', '--checksum-choice=md5'],
@@ -71,5 +72,6 @@ t.test('what clients of every protocol choose by rules and lists of their own, t
         t.same((await readdir(to)).sort(), wanted)
       }
     }
+    await Promise.all(protocols.map(gives))
   }
 })

@@ -32,13 +32,13 @@ t.test('rsync speaks to its client over the connection itself', async (t) => {
   ] as const) {
     const { port, pub, root, beside } = await openHouse(t, settings)
     await fill(join(pub, 'films'), { film: randomBytes(20 * megabyte) })
-    const { client, ended } = slowly(t, port, join(beside, 'to'))
+    const { kill, ended } = slowly(t, port, join(beside, 'to'))
     await until(async () => (await rsyncsOf(root)).length === 1, 'a transfer')
     const [pid] = await rsyncsOf(root)
     const socket = /^socket:\[(\d+)\]$/.exec(await readlink(`/proc/${pid}/fd/1`))?.[1]
     const connections = await readFile('/proc/net/tcp', 'latin1')
     t.equal(new RegExp(` ${socket} `).test(connections), isDirect)
-    client.kill('SIGKILL')
+    kill()
     await ended
   }
 })
@@ -48,9 +48,9 @@ t.test('a client that drops takes its rsync along', async (t) => {
   for (const settings of [{}, { 'rsync-bandwidth': '20000' }] as Record<string, string>[]) {
     const { port, pub, root, beside, status } = await openHouse(t, settings)
     await fill(join(pub, 'films'), { film: randomBytes(20 * megabyte) })
-    const { client, ended } = slowly(t, port, join(beside, 'to'))
+    const { kill, ended } = slowly(t, port, join(beside, 'to'))
     await until(async () => (await rsyncsOf(root)).length === 1, 'a transfer')
-    client.kill('SIGKILL')
+    kill()
     await ended
     await until(async () => (await rsyncsOf(root)).length === 0, 'its rsync to be gone')
     const raw = new RawClient(t, port)
