@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, RequestError } from '../../../core/api.js'
 import type { Module } from '../public.js'
 import { type Child, dismissChild, endChild, killChild, startChild } from './child.js'
@@ -20,6 +21,9 @@ export interface Surroundings {
   readonly log: Logger
 }
 
+/** Milliseconds in which the last words of an rsync that has ended are heard. */
+const lastWords = 250
+
 /** An rsync for one client. */
 export class Host {
   readonly child: Child
@@ -28,6 +32,7 @@ export class Host {
   readonly #guest: Guest
   readonly #client: Client
   readonly #before: number
+  readonly #isHeard: boolean
   /** As counted while it lived. */
   #counted = 0
 
@@ -56,7 +61,16 @@ export class Host {
     this.#before = client.socket.bytesWritten
     this.#guest = { address: client.address }
     const forget = hearing?.introduce(child.pid ?? 0, this.#guest)
-    child.once('close', () => forget?.())
+    this.#isHeard = hearing !== undefined
+    // Its last words may still be in the pipe.
+    child.once('close', () => setTimeout(() => forget?.(), lastWords).unref())
+  }
+
+  /** Waits until rsync's own count is known, after it has ended well. What it says comes by another way than its end. */
+  async counted(): Promise<void> {
+    if (!this.#isHeard || this.line === 'through') return
+    const deadline = performance.now() + lastWords
+    while (this.#guest.sent === undefined && performance.now() < deadline) await sleep(5)
   }
 
   /** Rejects when it has ended. @throws RequestError for a client that it should have served */

@@ -123,10 +123,12 @@ export class Transfer {
     host.serves(module.name)
     const ended = ending(child)
     const timers: NodeJS.Timeout[] = []
-    this.over = closing(socket).then(() => {
+    this.over = closing(socket).then(async () => {
       for (const timer of timers) clearTimeout(timer)
       this.end()
-      return ended
+      const code = await ended
+      if (code === 0) await host.counted()
+      return code
     })
     const within = (milliseconds: number, otherwise: () => void) => {
       timers.push(setTimeout(otherwise, milliseconds))
