@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { confinedWords, findConfinement } from '../../core/api.js'
 import { until } from '../support/core/server-process.js'
-import { needs } from '../support/needs.js'
+import { lacks, needs } from '../support/needs.js'
 
 const trial = ['rsync', '--version']
 const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
@@ -55,7 +55,7 @@ t.test('a confined program finds what it may, writes where it may, and nothing e
 
 t.test('the capability that the unit gives the server does not keep bubblewrap from working', async (t) => {
   if (!canConfine(t)) return
-  if (process.getuid?.() !== 0) return t.pass('needs root', { skip: true })
+  if (process.getuid?.() !== 0) return lacks(t, 'needs root', 'only root can hand on the capability')
   const { words } = place(t)
   const caps = ['--ambient-caps=+net_bind_service', '--inh-caps=+net_bind_service']
   const [program = '', ...user] = nobody

@@ -82,10 +82,10 @@ export async function openSchool(t: Owner, options: SchoolOptions = {}): Promise
   const start = (more: readonly string[]) =>
     startServer(t, { root: home, env, args: [...settings(ports), ...room, ...args, ...more] })
   const backup = (...words: string[]) => cli(t, ['backup', ...words, '--root', home])
-  const nobody = await temporaryDirectory(t)
+  const emptyHome = await temporaryDirectory(t)
   const ask = (...words: string[]): Promise<Finished> =>
     isUp(school.server)
-      ? cliHere(t, ['backup', ...words, '--root', home, '--plugins', 'id,backup'], { home: nobody })
+      ? cliHere(t, ['backup', ...words, '--root', home, '--plugins', 'id,backup'], { home: emptyHome })
       : backup(...words)
   const said = new Set<string>()
   const json = async <R>(...words: string[]): Promise<R> => {

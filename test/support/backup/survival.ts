@@ -108,7 +108,7 @@ export class Survival {
     }
   }
 
-  /** Somebody who prunes: mostly over the server's socket, now and then by the program, which takes far longer. */
+  /** The operator prunes: three times of four over the server's socket, since the program takes far longer. */
   async #operator(): Promise<void> {
     for (let turn = 0; !this.#pause; turn += 1) {
       if (!this.#isDown) this.#command = turn % 4 === 0 ? this.#school.backup('prune') : this.#prune()
